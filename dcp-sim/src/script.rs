@@ -1,9 +1,14 @@
-//! Scenario files: commands on the real code, each with the output it must give.
+//! Scenario files: commands on the real code, each with its expected output.
 //!
-//! In goes the text of a file, out comes what every command printed beside what was expected, and the text with the
-//! outputs as they were. What always holds: the whole file is understood before its first command runs; the same text
-//! gives the same outcome, on a memory disk, a virtual clock and seeds from the text; nothing but the expected outputs
-//! ever differs between a file and its rewritten text. The language is described in `docs/scenarios.md`.
+//! The input is the text of a file. The result has the actual output of every command, and the text
+//! with the actual outputs. The language is described in `docs/scenarios.md`.
+//!
+//! # Invariants
+//!
+//! - The whole file is parsed before its first command runs.
+//! - The same text gives the same outcome: on a memory disk, a virtual clock and seeds from the
+//!   text.
+//! - A file and its rewritten text differ only in expected outputs.
 
 mod files;
 mod language;

@@ -1,4 +1,4 @@
-//! The language of scenario files: from text to commands.
+//! Language of scenario files: the parser from text to typed commands.
 
 mod arguments;
 mod checkpoint_command;

@@ -1,4 +1,4 @@
-//! What commands act upon: the real code on a memory disk and a virtual clock.
+//! Worlds of a scenario: the real code on a memory disk and a virtual clock.
 
 mod checkpoint_world;
 mod clock;

@@ -1,15 +1,17 @@
-//! A line's words: positional arguments, `name=value` options, flags.
+//! Words of a line: positional arguments, `name=value` options, and flags.
 //!
-//! What always holds: whoever takes a line apart asks for every argument it knows and then calls [`Arguments::finish`],
-//! which refuses what nobody asked for; so a misspelt option is an error, never ignored.
+//! A word is an option if a lower-case name precedes its first `=` (`items=3`). Any other word is
+//! positional, also `#x`, `==` or `{"a":"b=c"}`.
 //!
-//! A word is an option if what precedes its first `=` is a lower-case name (`items=3`); any other word is positional,
-//! also `#x`, `==` or `{"a":"b=c"}`.
+//! # Invariants
+//!
+//! - A caller takes every argument that it knows, then calls [`Arguments::finish`], which refuses
+//!   all others. So a misspelt option is an error.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// The words of one line that nobody has asked for yet.
+/// Words of one line that were not taken yet.
 #[derive(Debug)]
 pub(in crate::script) struct Arguments<'a> {
     positional: Vec<&'a str>,
@@ -37,18 +39,19 @@ impl<'a> Arguments<'a> {
         Ok(arguments)
     }
 
-    /// The next positional argument, called `what` in messages.
+    /// Takes the next positional argument, called `what` in messages.
     pub(in crate::script) fn required(&mut self, what: &str) -> Result<&'a str, String> {
         self.positional()
             .ok_or_else(|| format!("{what} is missing"))
     }
 
-    /// The next positional argument. Ask for flags before: one that stands here is taken for it.
+    /// Takes the next positional argument. Flags must be taken before, since one in this place is
+    /// taken for it.
     pub(in crate::script) fn positional(&mut self) -> Option<&'a str> {
         (!self.positional.is_empty()).then(|| self.positional.remove(0))
     }
 
-    /// The next positional argument, as a number.
+    /// Takes the next positional argument as a number.
     pub(in crate::script) fn required_number<T: FromStr>(
         &mut self,
         what: &str,
@@ -58,19 +61,20 @@ impl<'a> Arguments<'a> {
             .map_err(|_| format!("{what} is a number, not `{word}`"))
     }
 
-    /// Whether the flag `name` stands anywhere behind the positional arguments asked for so far.
+    /// Takes the flag `name`, anywhere after the positional arguments taken so far. Returns `true`
+    /// if it is present.
     pub(in crate::script) fn flag(&mut self, name: &str) -> bool {
         let found = self.positional.iter().position(|word| *word == name);
         found.map(|index| self.positional.remove(index)).is_some()
     }
 
-    /// The text of the option `name`.
+    /// Takes the text of the option `name`.
     pub(in crate::script) fn option(&mut self, name: &str) -> Option<&'a str> {
         let found = self.options.iter().position(|(other, _)| *other == name);
         found.map(|index| self.options.remove(index).1)
     }
 
-    /// The option `name`, as a number that fits.
+    /// Takes the option `name` as a number.
     pub(in crate::script) fn number<T: FromStr>(
         &mut self,
         name: &str,
@@ -83,13 +87,13 @@ impl<'a> Arguments<'a> {
             .map_err(|_| format!("`{name}=` takes a number, not `{text}`"))
     }
 
-    /// The option `name`, which must be there, as a number that fits.
+    /// Takes the required option `name` as a number.
     pub(in crate::script) fn needed<T: FromStr>(&mut self, name: &str) -> Result<T, String> {
         self.number(name)?
             .ok_or_else(|| format!("`{name}=` is missing"))
     }
 
-    /// The option `name` as a number of at least 1.
+    /// Takes the option `name` as a number of at least 1.
     pub(in crate::script) fn positive<T: FromStr + Default + PartialEq>(
         &mut self,
         name: &str,
@@ -100,7 +104,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The option `name`, one of a few words, with what the word means.
+    /// Takes the option `name`, one of a few words, and returns the word's meaning.
     pub(in crate::script) fn choice<T: Copy>(
         &mut self,
         name: &str,
@@ -112,30 +116,30 @@ impl<'a> Arguments<'a> {
         one_of(format!("`{name}=`"), text, choices).map(Some)
     }
 
-    /// Refuses what nobody asked for.
+    /// Refuses arguments that were not taken.
     pub(in crate::script) fn finish(self) -> Result<(), String> {
         match (self.options.first(), self.positional.first()) {
             (Some((name, _)), _) => Err(format!("no option `{name}=` here")),
-            (None, Some(word)) => Err(format!("`{word}` is one word too many")),
+            (None, Some(word)) => Err(format!("unexpected word `{word}`")),
             (None, None) => Ok(()),
         }
     }
 }
 
-/// A number, decimal or with `0x`.
+/// Parses a number, decimal or with `0x`.
 pub(in crate::script) fn number(what: &str, text: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    // A sign would be taken.
+    // The parser would accept a sign.
     parsed
         .ok()
         .filter(|_| !text.contains('+'))
         .ok_or_else(|| format!("{what} is a number, not `{text}`"))
 }
 
-/// What `text` means among a few words.
+/// Returns the meaning of `text` among a few words.
 pub(in crate::script) fn one_of<T: Copy>(
     what: impl Display,
     text: &str,
@@ -158,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_flags_and_options_come_in_any_order() {
+    fn words_flags_and_options_are_taken_in_any_order() {
         let mut arguments = Arguments::new("items=3 name extend 7 x==").unwrap();
         assert_eq!(arguments.required("NAME"), Ok("name"));
         assert!(arguments.flag("extend") && !arguments.flag("extend"));
@@ -171,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_lower_case_name_makes_an_option() {
+    fn option_name_must_be_lower_case() {
         let mut arguments = Arguments::new(r#"=a K=1 {"a":"b=c"} a1=2"#).unwrap();
         assert_eq!(arguments.positional.len(), 4);
         assert_eq!(arguments.option("a1"), None);
@@ -186,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_and_repeats_are_refused() {
+    fn unknown_and_repeated_arguments_are_refused() {
         assert!(Arguments::new("a=1 a=2").unwrap_err().contains("`a=`"));
         assert!(
             Arguments::new("itms=1")

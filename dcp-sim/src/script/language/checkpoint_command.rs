@@ -1,4 +1,4 @@
-//! The commands of a checkpoint manager's world: a line's words go in, a command whose arguments have types comes out.
+//! Commands of a checkpoint manager's world, parsed from a line's words.
 
 use lowtide_checkpoint::{
     Key, Operation, ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType, State,
@@ -7,7 +7,7 @@ use lowtide_checkpoint::{
 use super::arguments::{Arguments, one_of};
 use super::value::Value;
 
-/// `manager`: what the new one is like.
+/// Options of `manager`.
 #[derive(Clone, Debug)]
 pub(in crate::script) struct ManagerOptions {
     pub(in crate::script) high: Seqno,
@@ -77,7 +77,7 @@ impl ManagerOptions {
 }
 
 impl CheckpointCommand {
-    /// The command called `name`; `None` if there is none.
+    /// Parses the command `name`; `None` for an unknown one.
     pub(in crate::script) fn take(
         name: &str,
         arguments: &mut Arguments<'_>,

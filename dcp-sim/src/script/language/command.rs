@@ -1,7 +1,10 @@
-//! Commands: blocks go in, typed commands come out, or the first line that is none.
+//! Typed commands, made from blocks of a file.
 //!
-//! What always holds: a command stands only where the world it belongs to was started before it; every word of a line
-//! is understood, and input lines stand only below commands that read them.
+//! # Invariants
+//!
+//! - A command is valid only after the start of its world.
+//! - Every word of a line is parsed.
+//! - Input lines are valid only below commands that read them.
 
 use super::arguments::Arguments;
 use super::checkpoint_command::{CheckpointCommand, ManagerOptions};
@@ -21,7 +24,7 @@ pub(in crate::script) enum Command {
     InStreams(StreamCommand),
 }
 
-/// Which world a line finds itself in.
+/// World of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
     None,
@@ -30,7 +33,7 @@ enum Section {
     Streams,
 }
 
-/// Understands all blocks.
+/// Parses all blocks, up to the first invalid line.
 pub(in crate::script) fn commands(blocks: &[Block<'_>]) -> Result<Vec<Command>, LineError> {
     let mut section = Section::None;
     let mut commands = Vec::with_capacity(blocks.len());
@@ -49,7 +52,7 @@ pub(in crate::script) fn commands(blocks: &[Block<'_>]) -> Result<Vec<Command>, 
     Ok(commands)
 }
 
-/// One block. Line 0 in an error is the command's own.
+/// Parses one block. Line 0 in an error is the command's own.
 fn command(block: &Block<'_>, section: Section) -> Result<Command, LineError> {
     let here = |what| (0, what);
     let (name, rest) = block
@@ -82,7 +85,7 @@ fn command(block: &Block<'_>, section: Section) -> Result<Command, LineError> {
     Ok(command)
 }
 
-/// A command without input lines.
+/// Parses a command without input lines.
 fn plain(name: &str, arguments: &mut Arguments<'_>, section: Section) -> Result<Command, String> {
     match name {
         "manager" => return ManagerOptions::take(arguments).map(Command::Manager),

@@ -1,4 +1,4 @@
-//! The commands of a storage engine's world: a line's words go in, a command whose arguments have types comes out.
+//! Commands of a storage engine's world, parsed from a line's words.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::key_format::KeyFormat;
 use super::parse::LineError;
 use super::value::Value;
 
-/// Where compactions can be paused: couchstore's points, then logstor's.
+/// Pause points of compactions: couchstore's, then logstor's.
 const POINTS: [(&str, &str); 8] = [
     ("compact-copied", "compact-copied"),
     ("compact-caught-up", "compact-caught-up"),
@@ -26,7 +26,7 @@ const POINTS: [(&str, &str); 8] = [
 #[derive(Clone, Debug)]
 pub(in crate::script) struct Write {
     pub(in crate::script) key: Key,
-    /// `None` deletes.
+    /// `None` for a deletion.
     pub(in crate::script) value: Option<Value>,
 }
 
@@ -41,7 +41,7 @@ pub(in crate::script) struct Fill {
     pub(in crate::script) batch: usize,
 }
 
-/// What is read: a vBucket as it is now, or as it was when a snapshot of it was pinned.
+/// Source of a read: a vBucket in its current state, or in the state of a pinned snapshot.
 #[derive(Clone, Debug)]
 pub(in crate::script) enum View {
     Now(Vbid),
@@ -114,7 +114,7 @@ pub(in crate::script) enum EngineCommand {
     Reopen,
 }
 
-/// What a crash keeps; the seed of a random one may be the world's.
+/// Data that a crash keeps; the default seed of a random one is the world's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::script) enum KeepChoice {
     None,
@@ -133,7 +133,7 @@ impl KeepChoice {
 }
 
 impl EngineCommand {
-    /// The command called `name`; `None` if there is none.
+    /// Parses the command `name`; `None` for an unknown one.
     pub(in crate::script) fn take(
         name: &str,
         arguments: &mut Arguments<'_>,
@@ -192,7 +192,8 @@ impl EngineCommand {
                 let keep = arguments
                     .choice("keep", &choices)?
                     .unwrap_or(KeepChoice::None);
-                // A seed that decides nothing is a mistake, so only a random crash takes one.
+                // Only a random crash takes a seed: elsewhere a seed decides nothing, so it is an
+                // error.
                 let seed = if keep == KeepChoice::Random {
                     arguments.number("seed")?
                 } else {
@@ -221,12 +222,12 @@ impl EngineCommand {
         }))
     }
 
-    /// `commit`, with its input lines.
+    /// Parses `commit` with its input lines.
     pub(in crate::script) fn commit(
         arguments: &mut Arguments<'_>,
         input: &[(usize, &str)],
     ) -> Result<Self, LineError> {
-        // The command's own line is told by whoever calls.
+        // The caller knows the command's own line.
         let vb = vb(arguments).map_err(|what| (0, what))?;
         Ok(Self::Commit {
             vb,
@@ -234,7 +235,7 @@ impl EngineCommand {
         })
     }
 
-    /// `commit-group`, with its input lines.
+    /// Parses `commit-group` with its input lines.
     pub(in crate::script) fn commit_group(input: &[(usize, &str)]) -> Result<Self, LineError> {
         let mut batches = BTreeMap::<_, Vec<_>>::new();
         for &(number, text) in input {
@@ -250,7 +251,7 @@ impl EngineCommand {
     }
 }
 
-/// A write a line.
+/// Parses one write per line.
 pub(in crate::script) fn writes(input: &[(usize, &str)]) -> Result<Vec<Write>, LineError> {
     let line = |&(number, text): &(usize, &str)| {
         let mut words = Arguments::new(text).map_err(|what| (number, what))?;
@@ -260,7 +261,7 @@ pub(in crate::script) fn writes(input: &[(usize, &str)]) -> Result<Vec<Write>, L
     input.iter().map(line).collect()
 }
 
-/// `set KEY VALUE`, `set KEY size=N` or `delete KEY`.
+/// Parses `set KEY VALUE`, `set KEY size=N` or `delete KEY`.
 fn write(words: &mut Arguments<'_>) -> Result<Write, String> {
     let is_set = one_of(
         "the write",
@@ -316,7 +317,7 @@ fn fail(arguments: &mut Arguments<'_>) -> Result<EngineCommand, String> {
     ];
     let fault = match (arguments.number("torn")?, arguments.positional()) {
         (Some(bytes), None) => Fault::Torn { bytes },
-        (Some(_), Some(_)) => return Err("a write goes wrong in one way".to_owned()),
+        (Some(_), Some(_)) => return Err("a write fails in one way only".to_owned()),
         (None, Some(word)) => one_of("the fault", word, &faults)?,
         (None, None) => Fault::Eio,
     };

@@ -1,4 +1,4 @@
-//! Which engine a world has, and its settings: a line's words go in, an engine on a disk comes out.
+//! Engine of a world, with its settings: parsed from a line's words, opened on a disk.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use lowtide_persistence::{Engine, EngineError};
 
 use super::arguments::{Arguments, one_of};
 
-/// Where on its disk the store is.
+/// Directory of the store on its disk.
 const DIRECTORY: &str = "/store";
 
-/// `engine`: which one, and the seed of what is random on its disk.
+/// Options of `engine`: the engine, and the seed of its disk's random decisions.
 #[derive(Clone, Debug)]
 pub(in crate::script) struct EngineOptions {
     engine: Choice,
@@ -26,10 +26,10 @@ enum Choice {
     Logstor(LogstorConfig),
 }
 
-/// Takes an engine's settings.
+/// Parser of an engine's settings.
 type Take = fn(&mut Arguments<'_>) -> Result<Choice, String>;
 
-/// An open store, as every engine is driven and as only one can be.
+/// An open store, with the access that only one engine offers.
 #[derive(Debug)]
 pub(in crate::script) enum Store {
     Plain(Box<dyn Engine>),
@@ -59,7 +59,7 @@ impl EngineOptions {
         })
     }
 
-    /// Opens the store. The observer is told of points inside commits, where an engine has them.
+    /// Opens the store. An engine with points inside commits reports them to the observer.
     pub(in crate::script) fn open(
         &self,
         disk: Arc<dyn Disk>,
@@ -98,7 +98,8 @@ fn couchstore(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
     }))
 }
 
-/// Sizes that make no sense are a mistake, where a library would take the nearest that does.
+/// Parses logstor's settings. Invalid sizes are an error here, though the library would take the
+/// nearest valid ones.
 fn logstor(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
     let default = LogstorConfig::DEFAULT;
     let segment_bytes = arguments

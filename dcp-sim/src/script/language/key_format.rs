@@ -1,15 +1,15 @@
-//! Key patterns of `fill`: printf's, with one `%d` or `%0Nd`.
+//! Key patterns of `fill`, like those of printf, with one `%d` or `%0Nd`.
 
-/// A pattern with one place for a number.
+/// Pattern with a place for one number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::script) struct KeyFormat {
     before: String,
-    /// The number has at least so many digits.
+    /// Smallest number of digits.
     digits: usize,
     after: String,
 }
 
-/// The longest key any engine takes.
+/// Length of the longest key that any engine accepts.
 const DIGITS_MAX: usize = 250;
 
 impl KeyFormat {
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn other_formats_are_refused() {
+    fn invalid_key_formats_are_refused() {
         for format in [
             "k", "k%", "k%s", "k%4d", "%d%d", "%0d", "%0-1d", "%0999d", "100%%d",
         ] {

@@ -1,37 +1,40 @@
-//! The shape of a scenario file: its text goes in, blocks of command, input lines and expected output come out.
+//! Blocks of a scenario file: each has a command, its input lines and its expected output.
 //!
-//! What always holds: comments and empty lines belong to no block; a block knows which bytes of the text its expected
-//! output is, so that a rewrite can leave all others as they are.
+//! # Invariants
+//!
+//! - Comments and empty lines belong to no block.
+//! - A block knows the byte range of its expected output, so a rewrite leaves all other bytes
+//!   unchanged.
 
 use std::ops::Range;
 
-/// What is wrong, and in which line (from 1).
+/// Line of an error, from 1, and the defect.
 pub(in crate::script) type LineError = (usize, String);
 
-/// Separates a command from what it must print.
+/// Separator between a command and its expected output.
 const RULE: &str = "----";
 
-/// One command and what it must print.
+/// One command with its expected output.
 #[derive(Debug)]
 pub(in crate::script) struct Block<'a> {
-    /// The command's line, from 1.
+    /// Line number of the command, from 1.
     pub(in crate::script) line: usize,
     pub(in crate::script) command: &'a str,
-    /// Further input, each line with its number.
+    /// Further input lines, with their numbers.
     pub(in crate::script) input: Vec<(usize, &'a str)>,
     pub(in crate::script) expected: Vec<&'a str>,
-    /// Where `expected` stands in the text, line ends included.
+    /// Byte range of `expected` in the text, line ends included.
     pub(in crate::script) expected_at: Range<usize>,
-    /// How the lines around it end.
+    /// Line end of the surrounding lines.
     pub(in crate::script) line_end: &'static str,
 }
 
-/// A line of the text, without its end.
+/// One line of the text, without its end.
 #[derive(Clone, Copy, Debug)]
 struct Line<'a> {
     number: usize,
     text: &'a str,
-    /// Byte offset of what follows its end.
+    /// Byte offset after its end.
     next: usize,
     line_end: &'static str,
 }
@@ -50,7 +53,7 @@ impl Line<'_> {
     }
 }
 
-/// The blocks of a file, in order.
+/// Returns the blocks of a file, in order.
 pub(in crate::script) fn blocks(text: &str) -> Result<Vec<Block<'_>>, LineError> {
     let mut lines = lines(text).peekable();
     let mut blocks = Vec::new();
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_inside_a_line_is_no_comment() {
+    fn hash_inside_a_line_is_no_comment() {
         let text = "set a#1 # b\n----\n#out\n";
         let blocks = blocks(text).unwrap();
         assert_eq!(
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_end_anywhere_after_the_rule() {
+    fn file_may_end_anywhere_after_the_rule() {
         for text in [
             "close\n----",
             "close\n----\n",
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_rule_or_empty_line_is_told_with_its_line() {
+    fn missing_rule_or_empty_line_is_refused_with_its_line() {
         for (text, line) in [
             ("\nclose\n", 2),
             ("close\n\n----\n", 1),

@@ -1,4 +1,4 @@
-//! The commands of a world of nodes and streams: a line's words go in, a command whose arguments have types comes out.
+//! Commands of a world of nodes and streams, parsed from a line's words.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{FailoverEntry, FailoverLog, Key, Seqno, State, VbUuid, Vbid};
@@ -8,7 +8,7 @@ use super::engine_command::{Write, key, writes};
 use super::parse::LineError;
 use crate::wire::{StreamRequest, StreamRequestFlags};
 
-/// `node`.
+/// Options of `node`.
 #[derive(Clone, Debug)]
 pub(in crate::script) struct NodeOptions {
     pub(in crate::script) name: String,
@@ -26,7 +26,7 @@ impl NodeOptions {
     }
 }
 
-/// What a connection negotiates before it asks for a stream.
+/// Options that a connection negotiates before its stream request.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::script) struct Negotiated {
     pub(in crate::script) noop: bool,
@@ -53,7 +53,7 @@ pub(in crate::script) enum StreamCommand {
         vb: Vbid,
         wanted: StreamRequest,
         negotiated: Negotiated,
-        /// What the stream brings is wanted, too.
+        /// `true` to print the stream's messages, too.
         reads: bool,
     },
     Write {
@@ -92,7 +92,7 @@ pub(in crate::script) enum StreamCommand {
         options: ConnectOptions,
     },
     Disconnect(Link),
-    /// What the consumer sends waits, or goes on.
+    /// Holds the consumer's output, or releases it.
     Hold(Link, bool),
     TakeOver(Link, Vbid),
     Step(usize),
@@ -111,29 +111,29 @@ pub(in crate::script) enum StreamCommand {
     },
 }
 
-/// `A -> B`: the producer's node and the consumer's.
+/// `A -> B`: node of the producer, and node of the consumer.
 #[derive(Clone, Debug)]
 pub(in crate::script) struct Link {
     pub(in crate::script) from: String,
     pub(in crate::script) to: String,
 }
 
-/// `connect`: how.
+/// Options of `connect`.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::script) struct ConnectOptions {
     pub(in crate::script) buffer_bytes: u32,
     pub(in crate::script) noop_seconds: u32,
-    /// Streams end with the snapshot that has this seqno.
+    /// Seqno at which streams end, with its snapshot.
     pub(in crate::script) end: Seqno,
 }
 
-/// Flow-control buffer of a connection that says nothing about it.
+/// Default flow-control buffer.
 const BUFFER_BYTES: u32 = 10 << 20;
-/// Seconds between no-operations of such a one.
+/// Default interval of no-operations in seconds.
 const NOOP_SECONDS: u32 = 20;
 
 impl StreamCommand {
-    /// The command called `name`; `None` if there is none.
+    /// Parses the command `name`; `None` for an unknown one.
     pub(in crate::script) fn take(
         command: &str,
         arguments: &mut Arguments<'_>,
@@ -227,7 +227,7 @@ impl StreamCommand {
             }
             "run-until" => match arguments.required("`settled`")? {
                 "settled" => Self::RunUntilSettled,
-                other => return Err(format!("nothing runs until `{other}`")),
+                other => return Err(format!("`run-until` takes `settled`, not `{other}`")),
             },
             "wait" => Self::Wait {
                 seconds: arguments.required_number("SECONDS")?,
@@ -245,7 +245,7 @@ impl StreamCommand {
         }))
     }
 
-    /// `write`, with its input lines.
+    /// Parses `write` with its input lines.
     pub(in crate::script) fn write(
         arguments: &mut Arguments<'_>,
         input: &[(usize, &str)],
@@ -263,7 +263,7 @@ impl StreamCommand {
         Ok(Self::Write { node, vb, writes })
     }
 
-    /// `failover-log`, with its input lines.
+    /// Parses `failover-log` with its input lines.
     pub(in crate::script) fn failover_log(
         arguments: &mut Arguments<'_>,
         input: &[(usize, &str)],
@@ -282,7 +282,7 @@ impl StreamCommand {
     }
 }
 
-/// `UUID SEQNO`.
+/// Parses `UUID SEQNO`.
 fn entry(text: &str) -> Result<FailoverEntry, String> {
     let mut words = Arguments::new(text)?;
     let uuid = VbUuid(number("UUID", words.required("UUID")?)?);
@@ -325,7 +325,7 @@ fn link(arguments: &mut Arguments<'_>) -> Result<Link, String> {
             from,
             to: name(arguments)?,
         }),
-        other => Err(format!("`->` stands between two nodes, not `{other}`")),
+        other => Err(format!("expected `->` between two nodes, not `{other}`")),
     }
 }
 

@@ -1,7 +1,9 @@
-//! One vBucket's checkpoint manager, driven by commands: a command goes in, what it prints comes out.
+//! A world with one vBucket's checkpoint manager. It runs commands and returns their output.
 //!
-//! What always holds: what is refused, the real manager refuses, and nothing has changed then; after every command the
-//! manager's own audit finds nothing, else the audit's findings are printed.
+//! # Invariants
+//!
+//! - Every refusal is the real manager's, and leaves it unchanged.
+//! - After every command the manager audits itself; violations are printed instead of the output.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
@@ -16,7 +18,7 @@ use crate::script::language::{CheckpointCommand, ManagerOptions, Value};
 pub(in crate::script) struct CheckpointWorld {
     manager: CheckpointManager,
     role: Role,
-    /// Between `flush-begin` and its end.
+    /// Flush between `flush-begin` and its end.
     flush: Option<Flush>,
 }
 
@@ -146,7 +148,7 @@ impl CheckpointWorld {
         value: Option<&Value>,
         seqno: Option<Seqno>,
     ) -> Result<Item, &'static str> {
-        // The manager takes seqno 0 for "none"; a script that says `seqno=0` means it.
+        // The manager reads seqno 0 as "none", whereas `seqno=0` in a script is a seqno.
         let seqno = match (self.role, seqno) {
             (Role::Active, None) => None,
             (Role::Replica, Some(Seqno::ZERO)) => return Err("out-of-order"),

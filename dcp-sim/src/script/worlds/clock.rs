@@ -1,8 +1,8 @@
-//! The scenarios' clock: it starts at one fixed time and moves only when read.
+//! Clock of a scenario: it starts at a fixed time and advances only when it is read.
 
 /// 2024-01-01T00:00:00Z.
 const START_NANOS: u64 = 1_704_067_200_000_000_000;
-/// One step of a hybrid logical clock: its lowest 16 bits are a counter.
+/// One step of a hybrid logical clock; its lowest 16 bits are a counter.
 const STEP_NANOS: u64 = 1 << 16;
 
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(in crate::script) struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        // On a whole step, as every time that follows.
+        // A multiple of the step, like all later times.
         Self {
             nanos: START_NANOS.next_multiple_of(STEP_NANOS),
         }
@@ -20,7 +20,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// A time later than all before, in nanoseconds since the epoch, good as a CAS.
+    /// Returns a time later than all before, in nanoseconds since the epoch, valid as a CAS.
     pub(in crate::script) fn tick(&mut self) -> u64 {
         self.nanos += STEP_NANOS;
         self.nanos

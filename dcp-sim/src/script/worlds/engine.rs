@@ -1,7 +1,10 @@
-//! One storage engine on a memory disk, driven by commands: a command goes in, what it prints comes out.
+//! A world with one storage engine on a memory disk. It runs commands and returns their output.
 //!
-//! What always holds: what is refused, the real engine or the disk refuses; between a loss of power and `reopen`
-//! nothing works; the clock and the disk depend on the commands alone.
+//! # Invariants
+//!
+//! - Every refusal is the real engine's or the disk's.
+//! - Between a power loss and `reopen` every command fails.
+//! - Clock and disk depend only on the commands.
 
 mod engine_world;
 mod jobs;

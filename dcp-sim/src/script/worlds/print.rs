@@ -1,19 +1,21 @@
-//! How outputs are worded: items, batches, values, digests.
+//! Format of outputs: items, batches, values and digests.
 //!
-//! What always holds: one thing a line, no line empty, so that an output ends at the first empty line.
+//! # Invariants
+//!
+//! - Each line has one element, and no line is empty, so an output ends at the first empty line.
 
 use std::fmt::Write;
 
 use lowtide_checkpoint::{Batch, Item, Operation};
 use sha2::{Digest, Sha256};
 
-/// Longer values print as their hash.
+/// Size above which a value prints as its hash.
 const VALUE_BYTES_MAX: usize = 64;
 
-/// What a command printed, or the kind of its refusal.
+/// Output of a command, or the kind of its refusal.
 pub(in crate::script) type Output = Result<Vec<String>, &'static str>;
 
-/// `KIND KEY @SEQNO`; a vBucket state has its state in the key's place.
+/// Formats an item as `KIND KEY @SEQNO`; a vBucket state has its state instead of the key.
 pub(in crate::script) fn item(item: &Item) -> String {
     let Item {
         operation,
@@ -27,7 +29,7 @@ pub(in crate::script) fn item(item: &Item) -> String {
     }
 }
 
-/// A batch: its items, the ranges they are from, and whether there is more.
+/// Formats a batch: its items, their snapshot ranges, and whether more items follow.
 pub(in crate::script) fn batch(batch: &Batch) -> Vec<String> {
     let items = batch.items().map(item);
     let ranges = batch.ranges().iter().map(|range| {
@@ -47,7 +49,7 @@ pub(in crate::script) fn yes_or_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
 }
 
-/// A document as a point read has it.
+/// Formats the document of a point read.
 pub(in crate::script) fn document(document: Option<&Item>) -> String {
     match document {
         None => "none".to_owned(),
@@ -56,7 +58,7 @@ pub(in crate::script) fn document(document: Option<&Item>) -> String {
     }
 }
 
-/// A document as a scan has it.
+/// Formats the document of a scan.
 pub(in crate::script) fn row(item: &Item) -> String {
     let what = if item.deleted {
         "deleted".to_owned()
@@ -76,7 +78,7 @@ fn value(item: &Item) -> String {
     std::str::from_utf8(bytes).map_or_else(|_| bytes.escape_ascii().to_string(), str::to_owned)
 }
 
-/// The digest of a whole scan, as far as it has come.
+/// Digest of a scan.
 #[derive(Default)]
 pub(in crate::script) struct ScanDigest {
     items: u64,
@@ -115,7 +117,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            // Writing to a string cannot fail.
+            // Writing to a string never fails.
             let _ = write!(text, "{byte:02x}");
             text
         })
@@ -151,8 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_over_seqno_key_letter_and_hash() {
-        // printf '7 k V %s\n8 k D %s\n' $(printf v | sha256sum) $(printf '' | sha256sum) | sha256sum
+    fn scan_digest_is_over_seqno_key_letter_and_hash() {
+        // printf '7 k V %s\n8 k D %s\n' $(printf v | sha256sum) $(printf '' | sha256sum) |
+        // sha256sum
         let mut digest = ScanDigest::default();
         digest.add(&mutation("v"));
         digest.add(&Item {

@@ -1,7 +1,10 @@
-//! Nodes and the streams between them, driven by commands: a command goes in, what it prints comes out.
+//! A world with nodes and streams between them. It runs commands and returns their output.
 //!
-//! What always holds: the real vBuckets, producers, consumers and engines answer, through bytes as on a wire; whatever
-//! happens, a command caused; connections take turns in the order they were made.
+//! # Invariants
+//!
+//! - The vBuckets, producers, consumers and engines are the real ones, connected by bytes.
+//! - Everything that happens is caused by a command.
+//! - Connections take turns in the order of their creation.
 
 mod connection;
 mod judge;

@@ -1,5 +1,5 @@
-//! What the commands act on: nothing yet, a checkpoint manager, or an engine on its disk, or nodes with
-//! streams between them.
+//! World of a scenario: empty, a checkpoint manager, an engine on its disk, or nodes with streams
+//! between them.
 
 use super::checkpoint_world::CheckpointWorld;
 use super::engine::EngineWorld;
@@ -17,7 +17,7 @@ pub(in crate::script) enum World {
 }
 
 impl World {
-    /// Runs a command. What it needs was started before it, else it would not have been understood.
+    /// Runs a command. The parser has verified that its world was started before.
     pub(in crate::script) fn run(&mut self, command: &Command) -> Output {
         match (command, &mut *self) {
             (Command::Manager(options), _) => {

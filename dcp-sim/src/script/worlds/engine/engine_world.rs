@@ -1,7 +1,4 @@
-//! One storage engine on a memory disk, driven by commands: a command goes in, what it prints comes out.
-//!
-//! What always holds: what is refused, the real engine or the disk refuses; between a loss of power and `reopen`
-//! nothing works; the clock and the disk depend on the commands alone.
+//! State of an engine's world, and its commands.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +14,7 @@ use crate::script::language::{EngineCommand, EngineOptions, Fill, Store, View, W
 use crate::script::worlds::clock::Clock;
 use crate::script::worlds::print::{self, Output, ScanDigest};
 
-/// How much of a scan is read at once: small enough that scenarios cross the seam between two slices.
+/// Limit of one slice of a scan: small enough that scenarios cross the boundary of two slices.
 const SLICE: ScanLimit = ScanLimit {
     items: 100,
     bytes: 1 << 20,
@@ -34,11 +31,11 @@ pub(in crate::script) struct EngineWorld {
     clock: Clock,
 }
 
-/// The engine, or the kind of error everything gives until it is reopened.
+/// The engine, or the kind of error that every command returns until it is reopened.
 type Opened = Result<Store, &'static str>;
 
 impl EngineWorld {
-    /// An empty store with vBucket 0, and whether it could be opened.
+    /// Creates an empty store with vBucket 0, and returns the result of opening it.
     pub(in crate::script::worlds) fn new(
         options: &EngineOptions,
     ) -> (Self, Result<(), &'static str>) {
@@ -186,8 +183,8 @@ impl EngineWorld {
     }
 
     fn crash(&mut self, keep: Keep) {
-        // The power goes before the store and its jobs do, and comes back after them: what they do when dropped must
-        // not reach the disk.
+        // The power is turned off before the store and its jobs are dropped, and on after them:
+        // their drops must not reach the disk.
         self.disk.power_off();
         self.close(POWER_LOST);
         self.disk.crash(keep);
@@ -198,7 +195,8 @@ impl EngineWorld {
             self.crash(Keep::None);
         } else if let Ok(engine) = &self.engine {
             self.jobs.abort();
-            // A store that cannot close in good order is opened as after a crash; what it acknowledged is safe.
+            // A store that fails to close is opened as after a crash; its acknowledged data is
+            // safe.
             let _ = engine.engine().close();
             self.close(CLOSED);
         }
@@ -208,7 +206,7 @@ impl EngineWorld {
         self.open().map(|()| vec!["recovered".to_owned()])
     }
 
-    /// Lets go of the store and of what reads from it, so that its directory is free.
+    /// Drops the store and everything that reads from it, so its directory is free.
     fn close(&mut self, why: &'static str) {
         self.snapshots.clear();
         self.jobs.abort();
@@ -277,7 +275,7 @@ impl EngineWorld {
         Prepared::new(vb, writes, seqno, snapshot.as_ref(), &mut self.clock)
     }
 
-    /// One call of the engine's commit; what each vBucket's high seqno is then.
+    /// Commits in one engine call, and returns the high seqno of each vBucket.
     fn commit_all(
         &self,
         group: &[Prepared],
@@ -308,7 +306,7 @@ impl EngineWorld {
             .collect();
         let results = self.engine()?.commit(&batches);
         if self.disk.is_off() && results.iter().all(Result::is_ok) {
-            // It was committed, and nobody is there to be told.
+            // The commit is done, and its result is lost.
             return Err(POWER_LOST);
         }
         Ok(results

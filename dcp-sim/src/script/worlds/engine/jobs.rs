@@ -1,8 +1,10 @@
-//! The compaction of an engine's world: begun, paused at a point, gone on with; or cut off there by a loss of power, as
-//! a commit can be at points of its own.
+//! Compactions of an engine's world: started, paused at a point, resumed, or interrupted there by a
+//! power loss. A commit can be interrupted at its own points.
 //!
-//! What always holds: one at a time, and it is driven by commands alone, in steps small enough that each stage takes
-//! several.
+//! # Invariants
+//!
+//! - At most one compaction is in progress.
+//! - Only commands advance it, in steps so small that each stage takes several.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +15,7 @@ use lowtide_persistence::{Budget, Job, Progress};
 use super::words::{POWER_LOST, kind};
 use crate::script::worlds::print::Output;
 
-/// How much a step does.
+/// Budget of a step.
 const STEP: Budget = Budget {
     items: 100,
     bytes: 1 << 20,
@@ -27,14 +29,14 @@ pub(super) struct Jobs {
     trap: Arc<Trap>,
 }
 
-/// The point at which the power goes, be it met by a job or inside a commit.
+/// Point of a power loss, in a job or inside a commit.
 #[derive(Debug, Default)]
 struct Trap {
     point: Mutex<Option<&'static str>>,
 }
 
 impl Trap {
-    /// Takes the power if the point is this one.
+    /// Turns the power off if this is the point; returns `true` then.
     fn springs(&self, point: &str, disk: &FaultyDisk) -> bool {
         let mut set = self.point.lock().unwrap_or_else(PoisonError::into_inner);
         let springs = *set == Some(point);
@@ -46,7 +48,7 @@ impl Trap {
     }
 }
 
-/// Tells a trap of the points inside commits.
+/// Observer of the points inside commits, for a trap.
 #[derive(Debug)]
 struct InCommits {
     trap: Arc<Trap>,
@@ -68,7 +70,7 @@ impl Jobs {
             .unwrap_or_else(PoisonError::into_inner) = Some(point);
     }
 
-    /// What is to be told of points inside commits.
+    /// Returns the observer of points inside commits.
     pub(super) fn observer(&self, disk: &FaultyDisk) -> Arc<dyn CommitObserver> {
         Arc::new(InCommits {
             trap: Arc::clone(&self.trap),
@@ -76,7 +78,7 @@ impl Jobs {
         })
     }
 
-    /// Ends a paused job; what was planned stays planned.
+    /// Ends a paused job; its traps remain set.
     pub(super) fn abort(&mut self) {
         self.paused = None;
     }

@@ -1,7 +1,9 @@
-//! A batch about to be committed: the writes of one vBucket go in, whole items and the state to go with them come out.
+//! A prepared batch of one vBucket: its writes as complete items, with the matching state.
 //!
-//! What always holds: seqnos, CAS and revision numbers go on from what the vBucket has; the state is a plain active's,
-//! on one branch of history for all time.
+//! # Invariants
+//!
+//! - Seqnos, CAS and revision numbers continue those of the vBucket.
+//! - The state is a plain active's, always on one branch of history.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +16,7 @@ use super::words::kind;
 use crate::script::language::Write;
 use crate::script::worlds::clock::Clock;
 
-/// The one branch of every vBucket's history.
+/// The only branch of every vBucket's history.
 const UUID: VbUuid = VbUuid(0x5ce4a210);
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -27,7 +29,8 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// The writes as items, the first with that seqno or the next after the snapshot's.
+    /// Converts the writes to items. The first has that seqno, or the next one after the
+    /// snapshot's.
     pub(super) fn new(
         vb: Vbid,
         writes: &[Write],
@@ -86,7 +89,7 @@ fn item(write: &Write, seqno: Seqno, now_nanos: u64) -> Result<Item, &'static st
             Ok(Item::mutation(key, value))
         }
         None => {
-            // A tombstone's expiry is the time of its deletion.
+            // The expiry of a tombstone is the time of its deletion.
             let expiry = u32::try_from(now_nanos / NANOS_PER_SECOND).unwrap_or(u32::MAX);
             Ok(Item {
                 expiry,
@@ -96,7 +99,7 @@ fn item(write: &Write, seqno: Seqno, now_nanos: u64) -> Result<Item, &'static st
     }
 }
 
-/// How many revisions a document has had.
+/// Returns the number of revisions of a document.
 fn revision(now: &dyn Snapshot, key: &Key) -> Result<u64, &'static str> {
     let document = now.get(Namespace::Committed, key).map_err(kind)?;
     Ok(document.map_or(0, |document| document.rev_seqno))

@@ -1,4 +1,4 @@
-//! The words that engines' outcomes are printed as.
+//! Words for the outcomes of engine calls.
 
 use lowtide_persistence::EngineError;
 

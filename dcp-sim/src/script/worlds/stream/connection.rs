@@ -1,7 +1,9 @@
-//! A connection between two nodes: producer on one side, consumer on the other, bytes in between.
+//! A connection between two nodes: a producer, a consumer, and the bytes between them.
 //!
-//! What always holds: one message is delivered at a time, and everything it causes on either side happens before the next,
-//! but for what the consumer sends while it is held back.
+//! # Invariants
+//!
+//! - One message is delivered at a time. Everything that it causes on either side happens before
+//!   the next one, except the consumer's output while it is held.
 
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::{Seqno, State, Vbid};
@@ -13,7 +15,7 @@ use crate::producer::{Producer, ProducerEvent};
 use crate::script::language::ConnectOptions;
 use crate::wire::{Command, Frame, KeyForm, Message, StreamEndReason};
 
-/// Neither side goes on.
+/// The connection is unusable.
 pub(super) const BROKEN: &str = "broken-connection";
 
 #[derive(Debug)]
@@ -22,14 +24,14 @@ pub(super) struct Connection {
     pub(super) to: String,
     producer: Producer,
     consumer: Consumer,
-    /// The last seqno that is wanted.
+    /// Last requested seqno.
     end: Seqno,
-    /// What the consumer sends waits.
+    /// `true` while the consumer's output is held.
     pub(super) is_held: bool,
 }
 
 impl Connection {
-    /// The node `to` follows every vBucket that both have.
+    /// Opens a connection on which the node `to` follows every vBucket of both nodes.
     pub(super) fn open(
         (from, to): (&str, &str),
         (source, follower): (&StreamNode, &StreamNode),
@@ -79,7 +81,7 @@ impl Connection {
             .map_err(|_| BROKEN)
     }
 
-    /// The vBucket is not what it was.
+    /// Ends the streams of a vBucket whose state changed.
     pub(super) fn state_changed(&mut self, source: &StreamNode, vb: Vbid) {
         self.producer
             .end_streams(vb, StreamEndReason::StateChanged, source);
@@ -89,13 +91,13 @@ impl Connection {
         self.producer.close(source);
     }
 
-    /// It is that late.
+    /// Advances the time of both sides.
     pub(super) fn tick(&mut self, now: u64, source: &StreamNode) -> Result<(), &'static str> {
         self.producer.tick(now, source).map_err(|_| BROKEN)?;
         self.consumer.tick(now).map_err(|_| BROKEN)
     }
 
-    /// Delivers one message; returns what it was, and what followed from it. Nothing when there is none.
+    /// Delivers one message. Returns the message and its consequences; empty without a message.
     pub(super) fn deliver(
         &mut self,
         source: &mut StreamNode,
@@ -123,7 +125,7 @@ impl Connection {
         }
     }
 
-    /// Does what the producer wants of its host. Returns whether there was anything.
+    /// Serves the producer's requests to its host. Returns `true` if there were any.
     fn serve(&mut self, source: &mut StreamNode) -> Result<bool, &'static str> {
         let mut has_run = false;
         for event in self.producer.take_events() {

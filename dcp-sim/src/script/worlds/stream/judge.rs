@@ -1,4 +1,5 @@
-//! What a producer answers to one stream request, on a connection of its own that is closed afterwards, and what it sends then.
+//! A producer's response to one stream request, on a connection of its own, with the messages that
+//! follow.
 
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::Vbid;
@@ -36,7 +37,7 @@ pub(super) fn stream_request(
     lines
 }
 
-/// Everything that is sent until there is no more.
+/// Reads all messages until the producer has no more.
 fn read(
     producer: &mut Producer,
     node: &StreamNode,

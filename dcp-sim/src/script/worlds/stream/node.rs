@@ -1,5 +1,5 @@
-//! A node of the scenarios: vBuckets, their documents, their store on a memory disk, and a flusher that runs when a
-//! command says so.
+//! A node of a scenario: vBuckets, their documents, their store on a memory disk, and a flusher
+//! that commands run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::producer::{Collections, Partitions};
 use crate::script::language::Write;
 use crate::script::worlds::print;
 
-/// The branch a vBucket is on until a command says otherwise.
+/// Initial branch of a vBucket.
 pub(super) const FIRST_BRANCH: VbUuid = VbUuid(1);
 
 /// Live documents by key.
@@ -29,7 +29,7 @@ pub(super) struct StreamPartition {
     pub(super) vbucket: VBucket,
     pub(super) purge: Seqno,
     pub(super) documents: Documents,
-    /// `None` where a command pretends that there were items.
+    /// `None` after a command that pretends a history.
     pub(super) collections: Option<Collections>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct StreamNode {
 }
 
 impl StreamNode {
-    /// A node with that many active vBuckets, all empty.
+    /// Creates a node with that number of empty active vBuckets.
     pub(super) fn new(vbuckets: u16) -> Result<Self, &'static str> {
         let (disk, dir) = (MemoryDisk::new(), Path::new("/store"));
         disk.create_dir(dir)
@@ -60,7 +60,7 @@ impl StreamNode {
         Ok(node)
     }
 
-    /// Gives it a vBucket that claims a history it has no items of.
+    /// Creates a vBucket that claims a history without having its items.
     pub(super) fn pretend(
         &mut self,
         vb: Vbid,
@@ -99,7 +99,7 @@ impl StreamNode {
         self.partitions.get_mut(&vb).ok_or("unknown-vbucket")
     }
 
-    /// Clients' writes, in order, at `now`. Returns the high seqno.
+    /// Writes like a client, in order, at `now`. Returns the high seqno.
     pub(super) fn write(
         &mut self,
         vb: Vbid,
@@ -125,7 +125,8 @@ impl StreamNode {
         Ok(partition.vbucket.high_seqno())
     }
 
-    /// What a client sees of a key: on an active what was written, on a replica what its disk has in whole snapshots.
+    /// Reads a key like a client: on an active the last write, on a replica the complete snapshots
+    /// on disk.
     pub(super) fn get(&self, vb: Vbid, key: &Key) -> Result<String, &'static str> {
         let partition = self.partition(vb)?;
         let item = match partition.vbucket.state() {
@@ -149,7 +150,7 @@ impl StreamNode {
         Ok(print::document(item.as_ref()))
     }
 
-    /// Everything becomes durable, and what nobody needs in memory any more is given up.
+    /// Flushes everything, and expels items that no cursor needs.
     pub(super) fn flush(&mut self, now: u64) -> Result<(), &'static str> {
         loop {
             let vbuckets = self.partitions.values().map(|partition| &partition.vbucket);
@@ -171,14 +172,14 @@ impl StreamNode {
         }
     }
 
-    /// Tombstones go, up to that seqno.
+    /// Purges tombstones up to that seqno.
     pub(super) fn purge(&mut self, vb: Vbid, upto: Seqno) -> Result<Seqno, &'static str> {
         let purged = self.engine.purge(vb, upto).map_err(|error| error.kind())?;
         self.partition_mut(vb)?.purge = purged;
         Ok(purged)
     }
 
-    /// Gives up what is after `seqno`, in memory and on disk. Returns where that ends: at or before it.
+    /// Rolls back to `seqno` in memory and on disk. Returns the resulting seqno, at or below it.
     pub(super) fn roll_back(&mut self, vb: Vbid, seqno: Seqno) -> Result<Seqno, &'static str> {
         let rolled_back = self
             .engine
@@ -212,7 +213,7 @@ impl StreamNode {
         Ok(high)
     }
 
-    /// Whether both have the same documents; or the first keys that differ.
+    /// Returns the number of equal documents, or the first keys that differ.
     pub(super) fn compare(
         &self,
         other: &Self,
@@ -240,7 +241,7 @@ impl StreamNode {
 }
 
 impl StreamPartition {
-    /// What an item makes of its document.
+    /// Applies an item to its document.
     pub(super) fn apply(&mut self, item: &Item) {
         if let Some(collections) = &mut self.collections {
             collections.take_note(item);
@@ -282,7 +283,7 @@ impl Partitions for StreamNode {
     }
 }
 
-/// One stable word for a refusal.
+/// Returns the stable word of a refusal.
 pub(super) fn kind(error: &VBucketError) -> &'static str {
     match error {
         VBucketError::WrongState { .. } => "wrong-state",

@@ -1,4 +1,4 @@
-//! What a node's consumer does with what arrives.
+//! Replica side of a node: the effects of messages on its vBuckets.
 
 use lowtide_checkpoint::{
     CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, State, VBucketError, Vbid,
@@ -36,7 +36,7 @@ impl Replicas for StreamNode {
     }
 
     fn advance(&mut self, vb: Vbid, _seqno: Seqno) -> Result<(), VBucketError> {
-        // A replica is sent every item: nothing is hidden from it.
+        // A replica receives every item, so nothing is hidden from it.
         let source =
             CheckpointError::InvalidArgument("a replica's snapshot ends with its last item");
         Err(VBucketError::Checkpoint { vb, source })

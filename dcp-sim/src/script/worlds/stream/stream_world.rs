@@ -1,7 +1,4 @@
-//! Nodes and the streams between them, driven by commands: a command goes in, what it prints comes out.
-//!
-//! What always holds: the real vBuckets, producers, consumers and engines answer, through bytes as on a wire; whatever
-//! happens, a command caused; connections take turns in the order they were made.
+//! State of a world of nodes and streams, and its commands.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +11,7 @@ use crate::script::language::{ConnectOptions, Link, NodeOptions, StreamCommand};
 use crate::script::worlds::clock::Clock;
 use crate::script::worlds::print::Output;
 
-/// Nothing settles that has not by then.
+/// Number of messages after which a world counts as never settling.
 const MESSAGES_MAX: usize = 100_000;
 const NANOS: u64 = 1_000_000_000;
 
@@ -22,14 +19,14 @@ const NANOS: u64 = 1_000_000_000;
 pub(in crate::script) struct StreamWorld {
     nodes: BTreeMap<String, StreamNode>,
     connections: Vec<Connection>,
-    /// The connection whose turn it is.
+    /// Index of the connection whose turn it is.
     turn: usize,
     clock: Clock,
     waited_seconds: u64,
 }
 
 impl StreamWorld {
-    /// A node more.
+    /// Adds a node.
     pub(in crate::script::worlds) fn add(&mut self, options: &NodeOptions) -> Output {
         if self.nodes.contains_key(&options.name) {
             return Err("node-exists");
@@ -57,7 +54,7 @@ impl StreamWorld {
                 purge,
             } => {
                 let node = self.node(node)?;
-                // A vBucket that is not there is made.
+                // A missing vBucket is created.
                 let log = node.partition(*vb).map_or_else(
                     |_| FailoverLog::new(node::FIRST_BRANCH),
                     |partition| partition.vbucket.failover_log(),
@@ -197,17 +194,21 @@ impl StreamWorld {
         Ok(std::iter::once(head).chain(branches).collect())
     }
 
-    /// Delivers so many messages, or until there are none.
+    /// Delivers that number of messages, or all.
     fn deliver(&mut self, messages: usize) -> Output {
         let mut lines = Vec::new();
         let (mut delivered, mut idle) = (0, 0);
         while delivered < messages && idle < self.connections.len() {
             let at = self.turn % self.connections.len();
             self.turn = self.turn.wrapping_add(1);
-            let told = self.deliver_on(at)?;
-            idle = if told.is_empty() { idle + 1 } else { 0 };
-            delivered += usize::from(!told.is_empty());
-            lines.extend(told);
+            let delivered_lines = self.deliver_on(at)?;
+            idle = if delivered_lines.is_empty() {
+                idle + 1
+            } else {
+                0
+            };
+            delivered += usize::from(!delivered_lines.is_empty());
+            lines.extend(delivered_lines);
         }
         Ok(lines)
     }
@@ -217,17 +218,17 @@ impl StreamWorld {
             return Ok(Vec::new());
         };
         let (from, to) = (connection.from.clone(), connection.to.clone());
-        // Both ends are changed at once, so one is out of the map meanwhile.
+        // Both ends are changed, so one is out of the map meanwhile.
         let mut follower = self.nodes.remove(&to).ok_or("unknown-node")?;
         let source = self.nodes.get_mut(&from).ok_or("unknown-node");
-        let told = source.and_then(|source| connection.deliver(source, &mut follower));
+        let delivered_lines = source.and_then(|source| connection.deliver(source, &mut follower));
         self.nodes.insert(to.clone(), follower);
-        if told.is_err() {
+        if delivered_lines.is_err() {
             let mut connection = self.connections.remove(at);
             connection.close(self.node(&from)?);
             return Ok(vec![format!("{from}->{to} closed")]);
         }
-        told
+        delivered_lines
     }
 
     fn wait(&mut self, seconds: u64) -> Output {

@@ -1,9 +1,9 @@
-//! How messages, statuses and flags are worded.
+//! Words for messages, statuses and flags.
 
 use crate::script::worlds::print;
 use crate::wire::{Command, KeyForm, MarkerFlags, Request, Status};
 
-/// What a message says, without who sent it; `None` for what no stream sends.
+/// Formats a message without its sender; `None` for a message that no stream sends.
 pub(super) fn message(request: &Request, keys: KeyForm) -> Option<String> {
     Some(match &request.command {
         Command::SnapshotMarker(marker) => {
@@ -38,7 +38,7 @@ fn flags(flags: MarkerFlags) -> String {
     set.join(",")
 }
 
-/// The protocol's name of a status, in lower case.
+/// Returns the protocol's name of a status, in lower case.
 pub(super) fn status(status: Status) -> String {
     let name = match status {
         Status::NOT_FOUND => "key-enoent",
