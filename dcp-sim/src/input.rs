@@ -1,8 +1,12 @@
-//! Where a simulated cluster's writes come from: a git history, a file of JSON lines, or a generated mix.
+//! Sources of a simulated cluster's writes: a git history, a file of JSON lines, or a generated
+//! workload.
 //!
-//! In goes what the user named; out come batches of sets and deletes, each with a label that says where it is from.
-//! What always holds: the same input (and seed) gives the same batches in the same order, on every machine; a source
-//! never guesses: input it does not understand is an error that names the place.
+//! A source returns batches of sets and deletes, each with a label that names its origin.
+//!
+//! # Invariants
+//!
+//! - An input (with its seed) always gives equal batches in equal order, on every machine.
+//! - A source never guesses: invalid input is an error that names the place.
 
 mod error;
 mod generated;

@@ -1,14 +1,11 @@
-//! Writes made up from a seed: the key choices of the YCSB benchmark.
+//! Generated writes: from a seed and the key distributions of the YCSB benchmark, or after
+//! published measurements ([`preset`]).
 //!
-//! In go a distribution, sizes and a seed; out come batches of one write each. What always holds: the same arguments
-//! give the same bytes on every machine. Randomness is ChaCha8's stream, whose output is specified; sampling is ours, and
-//! no arithmetic is used whose last bit depends on the platform (see [`exact`]).
+//! # Invariants
 //!
-//! YCSB reads, updates and inserts; here only writes count, so every operation is one. YCSB never deletes, but
-//! tombstones are half of what a replication system is about: one in [`DELETE_ONE_IN`] operations deletes its key, if
-//! the key is there.
-//!
-//! Workloads after published measurements are beside it ([`preset`]).
+//! - Equal arguments give equal bytes on every machine. Random numbers are ChaCha8's stream, which
+//!   is specified. Sampling is our own code, without arithmetic with a platform-dependent last bit
+//!   (see [`exact`]).
 
 mod choice;
 mod distribution;

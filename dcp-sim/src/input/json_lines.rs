@@ -1,4 +1,4 @@
-//! Writes from a file: one JSON object a line, one line a batch.
+//! JSON lines as writes: each line is one JSON object and one batch.
 //!
 //! ```json
 //! {"op": "set", "key": "user:1", "value": {"name": "Ada"}}
@@ -6,10 +6,11 @@
 //! {"op": "delete", "key": "user:1"}
 //! ```
 //!
-//! In goes text, out come changes. A string is stored as its bytes, any other value as its JSON text without the space
-//! between tokens; numbers, the order of members and escapes stay as they are written. `key_hex` and `value_hex` give
-//! bytes that are not UTF-8. Blank lines are skipped, and so is a byte order mark at the beginning; whatever else is not
-//! exactly such an object is an error that names its line. What is known to be another kind of file is called by its name.
+//! A string is stored as its bytes. Any other value is stored as its JSON text without the space
+//! between tokens; numbers, the order of members and escapes stay as written. `key_hex` and
+//! `value_hex` give bytes that are not UTF-8. Blank lines are skipped, and so is a byte order mark
+//! at the beginning. Anything else is an error that names its line; files of other known formats
+//! are named.
 
 mod foreign;
 mod line;

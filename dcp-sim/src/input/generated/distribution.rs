@@ -1,23 +1,24 @@
-//! Which keys get the writes.
+//! Distributions of writes over keys.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
-/// How an operation's key is chosen.
+/// Distribution of an operation's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
-    /// Each key as often as any other.
+    /// All keys are equally likely.
     Uniform,
-    /// Few keys take most writes: key number n with a share of 1 / (n + 1)^0.99. The popular keys are the first by
-    /// number; their vBuckets are spread by the keys' hash all the same.
+    /// Few keys take most writes: key number n has a share of 1 / (n + 1)^0.99. The popular keys
+    /// are the first by number; their hash spreads them over the vBuckets.
     Zipfian,
-    /// Keys are inserted in order, evenly over the run; other writes go to the newest ones, with Zipfian shares by age.
+    /// Keys are inserted in order, evenly over the run. Other writes prefer the newest ones, with
+    /// Zipfian shares by age.
     Latest,
 }
 
-/// A number below `below`, each as likely; 0 if `below` is 0.
+/// Returns a uniform number below `below`, or 0 if `below` is 0.
 pub(super) fn range(rng: &mut ChaCha8Rng, below: u64) -> u64 {
-    // The 2^64 outputs rarely divide evenly: those above the last whole multiple are drawn again.
+    // The 2^64 outputs rarely divide evenly: outputs above the last whole multiple are drawn again.
     let excess = u64::MAX % below.max(1) + 1;
     let last = if excess == below {
         u64::MAX

@@ -1,14 +1,8 @@
-//! Writes made up from a seed: the key choices of the YCSB benchmark.
+//! Generated writes with the key distributions of the YCSB benchmark, in batches of one write.
 //!
-//! In go a distribution, sizes and a seed; out come batches of one write each. What always holds: the same arguments
-//! give the same bytes on every machine. Randomness is ChaCha8's stream, whose output is specified; sampling is ours, and
-//! no arithmetic is used whose last bit depends on the platform (see [`exact`]).
-//!
-//! YCSB reads, updates and inserts; here only writes count, so every operation is one. YCSB never deletes, but
-//! tombstones are half of what a replication system is about: one in [`DELETE_ONE_IN`] operations deletes its key, if
-//! the key is there.
-//!
-//! Workloads after published measurements are beside it ([`preset`]).
+//! YCSB reads, updates and inserts; here only writes count, so every operation is a write. YCSB
+//! never deletes, but tombstones are half of a replication system's work. So one in
+//! [`DELETE_ONE_IN`] operations deletes its key, if the key is live.
 
 use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
@@ -20,20 +14,20 @@ use super::zipf;
 use crate::input::error::InputError;
 use crate::input::source::{Change, ChangeBatch, Source};
 
-/// How rare deletes are: 5 %.
+/// Share of deletes: 5 %.
 pub(super) const DELETE_ONE_IN: u64 = 20;
 
-/// What the skewed choices cost in memory, 8 bytes a key, sets the limit.
+/// Largest number of keys, limited by the memory of the skewed distributions: 8 bytes a key.
 pub(super) const KEYS_MAX: u64 = 1 << 26;
 
-/// Larger values exceed what the protocol's servers accept.
+/// Largest value that the protocol's servers accept.
 pub(super) const VALUE_BYTES_MAX: usize = 20 << 20;
 
 impl Distribution {
-    /// Every distribution, for help texts and completions.
+    /// All distributions, for help texts and completions.
     pub const ALL: [Self; 3] = [Self::Uniform, Self::Zipfian, Self::Latest];
 
-    /// Its name on the command line.
+    /// Returns the name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -43,31 +37,32 @@ impl Distribution {
         }
     }
 
-    /// The distribution with that name.
+    /// Returns the distribution with that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
-/// A source that makes its writes up.
+/// Source of generated writes.
 pub struct GeneratedSource {
     ops: u64,
     value_bytes: usize,
     seed: u64,
     rng: ChaCha8Rng,
     choice: KeyChoice,
-    /// Whether each key is there now.
+    /// `true` for each live key.
     live: Vec<bool>,
-    /// How many operations have been made.
+    /// Number of generated operations.
     made: u64,
 }
 
 impl GeneratedSource {
-    /// A source of `ops` operations on `keys` keys, with values of `value_bytes` bytes.
+    /// Creates a source of `ops` operations on `keys` keys, with values of `value_bytes` bytes.
     ///
     /// # Errors
-    /// [`InputError::InvalidArgument`] if there are no keys, more than 2^26, or values of over 20 MiB.
+    /// [`InputError::InvalidArgument`] without keys, with more than 2^26, or with values of over 20
+    /// MiB.
     pub fn new(
         kind: Distribution,
         ops: u64,
@@ -142,9 +137,9 @@ impl Source for GeneratedSource {
     }
 }
 
-/// The generator of a seed.
+/// Returns the random generator of a seed.
 pub(super) fn seeded(seed: u64) -> ChaCha8Rng {
-    // Not `seed_from_u64`, whose expansion is the library's to change.
+    // The expansion of `seed_from_u64` may change with the library.
     let mut bytes = [0; 32];
     for (slot, byte) in bytes.iter_mut().zip(seed.to_be_bytes()) {
         *slot = byte;
@@ -152,7 +147,8 @@ pub(super) fn seeded(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(bytes)
 }
 
-/// The value of an operation: printable, so that dumps show it as text, with 6 random bits a byte.
+/// Returns the value of an operation: printable, so dumps show it as text, with 6 random bits per
+/// byte.
 pub(super) fn value_of(seed: u64, key: u64, op: u64, bytes: usize) -> Bytes {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut state = mix(mix(mix(seed) ^ key) ^ op);
@@ -168,7 +164,7 @@ pub(super) fn value_of(seed: u64, key: u64, op: u64, bytes: usize) -> Bytes {
     Bytes::from(value)
 }
 
-/// The output function of SplitMix64: every input bit reaches every output bit.
+/// Output function of SplitMix64: every input bit affects every output bit.
 pub(super) const fn mix(state: u64) -> u64 {
     let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,10 +1,8 @@
-//! The history of a git repository as writes: every commit a batch, every path it changed a set or a delete.
+//! Source of a repository's history, from the first commit to HEAD along first parents.
 //!
-//! In goes a directory in a repository, out come its commits from the first to HEAD, along first parents: a merge is one
-//! batch with everything it brought. A key is a path's bytes from the repository's root; a value is the file's content,
-//! a link's target, or a submodule's commit id as hex digits. A commit that only changes a mode sets the path to what it
-//! was. What always holds: HEAD is looked up once, so the batches and [`GitSource::tree`] are of the same commit,
-//! whatever happens to the repository meanwhile; neither the environment nor the user's git settings change a byte.
+//! A merge is one batch with all of its changes. A key is a path's bytes from the repository's
+//! root. A value is the file's content, a link's target, or a submodule's commit id in hex digits.
+//! A commit that only changes a mode sets the path to its old content.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +15,7 @@ use super::{output, partial, tree};
 use crate::input::error::InputError;
 use crate::input::source::{ChangeBatch, Source};
 
-/// A source that plays a repository's history.
+/// Source of a repository's history.
 pub struct GitSource {
     dir: PathBuf,
     git: Git,
@@ -32,18 +30,18 @@ struct Head {
 }
 
 pub(super) enum Progress {
-    /// Nothing read yet, and no process started.
+    /// Nothing is read yet, and no process is started.
     Ready,
     Reading(Box<Pipeline>),
     Done,
 }
 
 impl GitSource {
-    /// Opens the repository that `dir` is, or is inside of; bare and shallow ones too.
+    /// Opens the repository at or above `dir`; also a bare or shallow one.
     ///
     /// # Errors
-    /// [`InputError::NotARepository`] with git's words, [`InputError::PartialClone`] if contents are missing,
-    /// [`InputError::GitMissing`], or what git fails with.
+    /// [`InputError::NotARepository`] with git's message, [`InputError::PartialClone`] if contents
+    /// are missing, [`InputError::GitMissing`], or an error of git.
     pub fn open(dir: &Path) -> Result<Self, InputError> {
         let not_a_repository = |words: String| InputError::NotARepository {
             path: dir.to_owned(),
@@ -81,22 +79,23 @@ impl GitSource {
         })
     }
 
-    /// Whether the repository has no commit yet; the source then has no batches.
+    /// Returns `true` for a repository without a commit; the source then has no batches.
     #[must_use]
     pub fn is_empty_repository(&self) -> bool {
         self.head.is_none()
     }
 
-    /// The commit whose history this is; `None` in a repository without one.
+    /// Returns the last commit of the history; `None` in a repository without one.
     #[must_use]
     pub fn commit(&self) -> Option<&ObjectId> {
         self.head.as_ref().map(|head| &head.commit)
     }
 
-    /// The files of that commit as git itself lists them, for [`verify_tree`](super::verify_tree); none where there is no commit.
+    /// Returns the files of that commit in git's own list, for [`verify_tree`](super::verify_tree);
+    /// empty without a commit.
     ///
     /// # Errors
-    /// What git fails with.
+    /// An error of git.
     pub fn tree(&self) -> Result<BTreeMap<Vec<u8>, TreeEntry>, InputError> {
         match &self.head {
             Some(head) => tree::parse(
@@ -149,7 +148,7 @@ impl Source for GitSource {
     }
 }
 
-/// The commit that HEAD is, or `None` if its branch has none yet.
+/// Returns the commit of HEAD, or `None` if its branch has none yet.
 fn resolve_head(git: &Git) -> Result<Option<ObjectId>, InputError> {
     let found = git.run(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])?;
     if found.status.success() {
@@ -158,7 +157,7 @@ fn resolve_head(git: &Git) -> Result<Option<ObjectId>, InputError> {
     if is_unborn(git)? {
         return Ok(None);
     }
-    // The log says what is broken; rev-parse only that something is.
+    // The log's message names the defect; rev-parse only reports that there is one.
     let log = git.run(&["log", "-1", "--format=%H"])?;
     let words = if log.stderr.is_empty() {
         found.stderr
@@ -168,7 +167,7 @@ fn resolve_head(git: &Git) -> Result<Option<ObjectId>, InputError> {
     Err(failed("git rev-parse HEAD", found.status, words))
 }
 
-/// Whether HEAD names a branch that does not exist, as opposed to one that is broken.
+/// Returns `true` if HEAD names a branch that does not exist, as opposed to a broken one.
 fn is_unborn(git: &Git) -> Result<bool, InputError> {
     let branch = git.run(&["symbolic-ref", "--quiet", "HEAD"])?;
     let Ok(name) = String::from_utf8(branch.stdout) else {
@@ -178,7 +177,8 @@ fn is_unborn(git: &Git) -> Result<bool, InputError> {
     if !branch.status.success() || name.is_empty() {
         return Ok(false);
     }
-    // A broken branch did not get this far; one that names a missing commit is listed. So is what is below the name.
+    // A broken branch did not get this far; one that names a missing commit is listed. Names below
+    // the branch's name are listed too.
     let listed = git.run(&["for-each-ref", "--format=%(refname)", "--", name])?;
     let exists = listed
         .stdout

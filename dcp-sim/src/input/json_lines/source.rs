@@ -1,15 +1,4 @@
-//! Writes from a file: one JSON object a line, one line a batch.
-//!
-//! ```json
-//! {"op": "set", "key": "user:1", "value": {"name": "Ada"}}
-//! {"op": "set", "key_hex": "00ff", "value": "text"}
-//! {"op": "delete", "key": "user:1"}
-//! ```
-//!
-//! In goes text, out come changes. A string is stored as its bytes, any other value as its JSON text without the space
-//! between tokens; numbers, the order of members and escapes stay as they are written. `key_hex` and `value_hex` give
-//! bytes that are not UTF-8. Blank lines are skipped, and so is a byte order mark at the beginning; whatever else is not
-//! exactly such an object is an error that names its line. What is known to be another kind of file is called by its name.
+//! Source that reads JSON lines from a file or standard input.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -19,21 +8,21 @@ use super::{foreign, line};
 use crate::input::error::InputError;
 use crate::input::source::{ChangeBatch, Source};
 
-/// Longer than any document the protocol's servers accept, escaped or in hex; keeps a file that is none from filling
-/// the memory.
+/// Largest line: longer than any document that the protocol's servers accept, escaped or in hex. It
+/// keeps a file of another format from filling the memory.
 const LINE_BYTES_MAX: u64 = 128 << 20;
 
-/// What some editors and exports put before UTF-8 text.
+/// Mark that some editors and exports write before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A source that reads JSON lines.
+/// Source of JSON lines.
 pub struct JsonLines {
     name: PathBuf,
     /// `None` at the end, or after an error.
     input: Option<Box<dyn BufRead + Send>>,
-    /// The line last read; the first is 1.
+    /// Number of the last line, from 1.
     line: u64,
-    /// Whether a line that is not blank was read.
+    /// `true` after a line that is not blank.
     is_begun: bool,
 }
 
@@ -41,7 +30,7 @@ impl JsonLines {
     /// Opens a file; `-` is standard input.
     ///
     /// # Errors
-    /// [`InputError::Io`] if it can't be opened.
+    /// [`InputError::Io`] if it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, InputError> {
         if path.as_os_str() == "-" {
             return Ok(Self::new("standard input", BufReader::new(io::stdin())));
@@ -53,7 +42,7 @@ impl JsonLines {
         Ok(Self::new(path, BufReader::new(file)))
     }
 
-    /// Reads from anywhere; errors call it `name`.
+    /// Creates a source of any reader, called `name` in errors.
     pub fn new(name: impl Into<PathBuf>, input: impl BufRead + Send + 'static) -> Self {
         Self {
             name: name.into(),
@@ -118,7 +107,7 @@ impl Source for JsonLines {
     }
 
     fn batches_total(&self) -> Option<u64> {
-        // Counting would mean reading twice, which standard input does not allow.
+        // Counting would need a second read, which standard input does not allow.
         None
     }
 
@@ -141,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_is_a_batch_and_blank_ones_are_none() {
+    fn each_line_is_a_batch_and_blank_lines_are_skipped() {
         let text = "\n{\"op\":\"set\",\"key\":\"a\",\"value\":\"1\"}\r\n \t\r\n{\"op\":\"delete\",\"key\":\"a\"}";
         let mut source = source(text);
         let first = source.next_batch().expect("good").expect("a line");
@@ -165,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_named_and_is_the_end() {
+    fn invalid_line_is_named_and_ends_the_source() {
         let mut source = source(
             "{\"op\":\"delete\",\"key\":\"a\"}\n\nnonsense\n{\"op\":\"delete\",\"key\":\"b\"}\n",
         );
@@ -177,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_order_mark_is_skipped_at_the_beginning_alone() {
+    fn byte_order_mark_is_skipped_only_at_the_beginning() {
         let mut source = source(
             "\u{feff}{\"op\":\"delete\",\"key\":\"a\"}\n\u{feff}{\"op\":\"delete\",\"key\":\"b\"}\n",
         );
@@ -197,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn other_kinds_of_files_are_called_by_their_names() {
+    fn files_of_other_formats_are_named() {
         let line = b"{\"op\":\"delete\",\"key\":\"a\"}\n";
         let utf16: Vec<u8> = [0xff, 0xfe]
             .into_iter()
