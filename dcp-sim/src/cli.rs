@@ -1,10 +1,11 @@
-//! The command line: arguments in, results on standard output, talk on standard error, an exit code out.
+//! The command line: arguments, results on standard output, messages on standard error, and an exit
+//! code.
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | all is well |
+//! | 0 | success |
 //! | 1 | a violation or a difference was found |
-//! | 2 | the command makes no sense, or its input does not |
+//! | 2 | the command or its input is invalid |
 //! | 3 | reading or writing failed |
 //! | 4 | a file is corrupt |
 

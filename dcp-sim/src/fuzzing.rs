@@ -5,11 +5,11 @@
 //!
 //! # Invariants
 //!
-//! - S26. Whatever a client sends, its producer continues or closes the connection. It sends no
+//! - S26. After any input of a client, its producer continues or closes the connection. It sends no
 //!   more than flow control allows. Items are inside the announced snapshot, in rising order, and
 //!   no cursor is left behind.
-//! - S27. Whatever a producer sends, the node that follows it continues or closes the connection.
-//!   Its vBuckets pass their own audit, and nothing is applied outside a snapshot.
+//! - S27. After any input of a producer, the node that follows it continues or closes the
+//!   connection. Its vBuckets pass their own audit, and nothing is applied outside a snapshot.
 
 mod client;
 mod client_messages;

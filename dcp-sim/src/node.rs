@@ -15,7 +15,7 @@
 //! - N3. Memory and disk are rolled back together. From the request of a rollback until the
 //!   engine's answer the vBucket accepts nothing.
 //! - N4. A write is refused for lack of memory only after all possible memory was recovered.
-//! - N6. The same holds for a stream request.
+//! - N6. A stream request is refused for lack of memory under the same condition.
 //! - N7, N8. The engine calls of a vBucket keep their order, and the vBucket is settled when all
 //!   are done (`node/engine/calls.rs`).
 

@@ -68,7 +68,7 @@ fn a_single_file_of_a_log_store_is_told_for_what_it_is() {
         );
         assert_eq!(
             ended.hint(),
-            "a log store is looked at as a whole: name its directory"
+            "a log store is read as a whole: name its directory"
         );
     }
     let ended = DCP_SIM

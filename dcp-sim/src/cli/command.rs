@@ -1,12 +1,4 @@
-//! The command line: arguments in, results on standard output, talk on standard error, an exit code out.
-//!
-//! | code | meaning |
-//! |---|---|
-//! | 0 | all is well |
-//! | 1 | a violation or a difference was found |
-//! | 2 | the command makes no sense, or its input does not |
-//! | 3 | reading or writing failed |
-//! | 4 | a file is corrupt |
+//! The commands, their help, and the main function.
 
 use std::process::ExitCode;
 
@@ -19,16 +11,16 @@ use super::{script, simulate, tools};
 
 const EXAMPLES: &str = "\
 Examples:
-  dcp-sim run --git .                        replicate this repository's history, prove every copy
-  dcp-sim run --git . --data /tmp/cluster    the same on real files
+  dcp-sim run --git .                        replicate this repository's history
+  dcp-sim run --git . --data /tmp/cluster    also on real files
   dcp-sim run --workload zipfian --ops 100000 --json
   dcp-sim run --workload zipfian --profile hostile --seeds 20
                                              crashes, partitions, fail-overs: twenty seeds
   dcp-sim run --profile swarm --seeds 1000
                                              a thousand clusters of drawn shapes
   dcp-sim script tests/scenarios/*.scn       check scenario files
-  dcp-sim inspect /tmp/cluster/node-0        what a store's files hold
-  dcp-sim check /tmp/cluster/node-0          verify every byte of them
+  dcp-sim inspect /tmp/cluster/node-0        contents of a store's files
+  dcp-sim check /tmp/cluster/node-0          verify every byte
 ";
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -37,7 +29,8 @@ Examples:
   dcp-sim completions zsh > ~/.zfunc/_dcp-sim
 ";
 
-/// A replication simulator: vBuckets, flushers, disks and streams of a whole cluster, from one seed.
+/// A replication simulator: vBuckets, flushers, disks and streams of a whole cluster, from one
+/// seed.
 #[derive(Debug, Parser)]
 #[command(name = "dcp-sim", version, before_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
@@ -47,31 +40,31 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Simulate a cluster that takes in a source of writes, and prove that every copy is right.
+    /// Simulate a cluster that writes a source of changes, and prove that every copy is right.
     Run(simulate::RunArguments),
-    /// Run a simulation again, up to an event, and show what is there then.
+    /// Repeat a simulation up to an event, and show its state then.
     Replay(simulate::ReplayArguments),
     /// Run scenario files and compare their outputs.
     Script(script::ScriptArguments),
-    /// Show what a store's files hold and how much of them is live.
+    /// Show the contents of a store's files and their share of live data.
     Inspect(tools::InspectArguments),
     /// Print a store's documents as JSON lines.
     Dump(tools::DumpArguments),
-    /// Verify a store's files and tell what is wrong.
+    /// Verify a store's files and report defects.
     Check(tools::CheckArguments),
-    /// Save what can be read of a damaged file into a new one.
+    /// Save the readable part of a damaged file into a new one.
     Recover(tools::RecoverArguments),
-    /// Make a store's files smaller: without what nobody can reach.
+    /// Compact a store's files: drop data that nothing can reach.
     Compact(tools::CompactArguments),
     /// Print a completion script for a shell.
     #[command(before_help = COMPLETIONS_EXAMPLES)]
     Completions {
-        /// The shell.
+        /// Shell.
         shell: clap_complete::Shell,
     },
 }
 
-/// Parses the process's arguments, does what they say and returns its exit code.
+/// Parses the process's arguments, runs the command, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let mut out = Output::standard();
@@ -80,7 +73,7 @@ pub fn main() -> ExitCode {
         Err(refusal) => refused(&refusal, &mut out),
     };
     let exit = result.unwrap_or_else(|failure| {
-        failure.tell();
+        failure.report();
         failure.exit
     });
     out.end(exit).into()
@@ -105,10 +98,10 @@ impl Command {
     }
 }
 
-/// What is no command: a request for help, which is a result, or a mistake.
+/// Handles arguments without a command: a request for help, which is a result, or a mistake.
 fn refused(refusal: &clap::Error, out: &mut Output) -> Result<Exit, Failure> {
     if refusal.use_stderr() {
-        // There is no other place to say so.
+        // There is no other place to report it.
         let _ = refusal.print();
         return Ok(Exit::Usage);
     }

@@ -1,8 +1,8 @@
-//! Exit codes.
+//! Exit codes of the process.
 
 use std::process::ExitCode;
 
-/// How a command ended.
+/// Exit code of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Ok,
@@ -13,7 +13,8 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// Of a command whose results could not all be written: what it found out counts for more than that.
+    /// Returns the exit code of a command whose results could not all be written: its verdict has
+    /// priority.
     pub(crate) fn or_io(self) -> Self {
         if self == Self::Ok { Self::Io } else { self }
     }

@@ -1,11 +1,11 @@
-//! How a command ends: its exit code, and why it could not do its work.
+//! Failures of a command: an exit code, an error and a hint.
 
 use std::{fmt, io};
 
 use super::exit::Exit;
-use super::output::tell;
+use super::output::message;
 
-/// Why a command could not do its work.
+/// Failure of a command.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -22,11 +22,11 @@ impl Failure {
         }
     }
 
-    /// Reports it on standard error.
-    pub(crate) fn tell(&self) {
-        tell!("error: {}", self.error);
+    /// Reports the failure on standard error.
+    pub(crate) fn report(&self) {
+        message!("error: {}", self.error);
         if let Some(hint) = &self.hint {
-            tell!("hint: {hint}");
+            message!("hint: {hint}");
         }
     }
 
@@ -38,7 +38,7 @@ impl Failure {
     }
 }
 
-/// Outputs never fail: this is what their writers' signatures ask for.
+/// Writers never fail; their signatures require this conversion.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::new(Exit::Io, &format!("writing the output: {error}"))

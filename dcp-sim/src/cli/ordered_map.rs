@@ -1,8 +1,10 @@
-//! Numbered work on several threads, its results one after the other.
+//! Numbered work on several threads, with results in the order of the numbers.
 //!
-//! In go a number of threads, how much there is to do, and what is done for each number; out come the results. What always
-//! holds (W17): they come in the order of their numbers, each as soon as those before it are there, whatever the number of
-//! threads; once a result was refused no more work begins.
+//! # Invariants
+//!
+//! - W17. Results arrive in the order of their numbers, each as soon as possible, regardless of the
+//!   number of threads.
+//! - After a refused result no more work starts.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -10,13 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-/// Does the work of each number below `count` on so many threads, and has `take` take the results.
+/// Performs the work of each number below `count` on that number of threads, and passes the results
+/// to `take`.
 ///
 /// # Errors
-/// The first that `take` gives; what had begun is waited for and forgotten.
+/// The first error of `take`. Work that has started is awaited, and its results are dropped.
 ///
 /// # Panics
-/// If the work does.
+/// If the work panics.
 pub(super) fn in_order<T: Send, E>(
     threads: NonZeroUsize,
     count: u64,
@@ -30,7 +33,7 @@ pub(super) fn in_order<T: Send, E>(
         for _ in 0..threads {
             let (sender, begun, work) = (sender.clone(), &begun, &work);
             scope.spawn(move || {
-                // Nobody takes results any more: nobody needs them.
+                // After a dropped receiver no result is needed.
                 while let Some(number) = next(begun, count)
                     && sender.send((number, work(number))).is_ok()
                 {}
@@ -49,13 +52,13 @@ pub(super) fn in_order<T: Send, E>(
     })
 }
 
-/// Threads that this machine runs at once.
+/// Returns the number of threads that this machine runs at once.
 pub(super) fn cores() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 fn next(begun: &AtomicU64, count: u64) -> Option<u64> {
-    // No thread reads what another has written but for this number.
+    // The threads share only this number.
     begun
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
             (next < count).then_some(next + 1)
@@ -71,9 +74,9 @@ mod tests {
         NonZeroUsize::new(count).expect("more than none")
     }
 
-    /// W17: the first number's work is the last to end.
+    /// Guards W17: the first number's work ends last.
     #[test]
-    fn results_come_in_order_whoever_is_first() {
+    fn results_are_in_order_regardless_of_the_first_to_end() {
         let (gone, last) = mpsc::channel();
         let last = std::sync::Mutex::new(last);
         let work = |number: u64| {
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn more_threads_than_work_do_no_more() {
+    fn extra_threads_do_no_extra_work() {
         for (workers, count) in [(8, 3), (1, 5), (4, 0)] {
             let mut taken = Vec::new();
             let done = in_order(
@@ -118,9 +121,9 @@ mod tests {
         }
     }
 
-    /// Otherwise this would not end.
+    /// Otherwise this test would not end.
     #[test]
-    fn no_more_begins_after_a_refusal() {
+    fn refusal_stops_further_work() {
         for workers in [1, 3] {
             let refuse = |number, _| if number < 2 { Ok(()) } else { Err(number) };
             assert_eq!(

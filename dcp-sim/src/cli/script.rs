@@ -1,4 +1,4 @@
-//! `dcp-sim script`: scenario files.
+//! `dcp-sim script`: runs scenario files.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use super::output::Output;
     before_help = "Examples:\n  dcp-sim script tests/scenarios/dedup.scn\n  dcp-sim script --rewrite my.scn\n"
 )]
 pub(super) struct ScriptArguments {
-    /// Write the outputs seen into the files instead of comparing.
+    /// Write the actual outputs into the files instead of comparing.
     #[arg(long)]
     rewrite: bool,
     /// Scenario files.

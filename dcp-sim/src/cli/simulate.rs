@@ -1,4 +1,4 @@
-//! The commands that run simulations.
+//! Commands that run simulations.
 
 mod arguments;
 mod faults;

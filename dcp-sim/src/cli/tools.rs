@@ -1,4 +1,4 @@
-//! The commands that look at stores and repair them.
+//! Commands that examine, compact and recover stores.
 
 mod check;
 mod compact;

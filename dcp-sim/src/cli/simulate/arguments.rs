@@ -1,4 +1,5 @@
-//! The arguments of `dcp-sim run`: where writes come from, the cluster, what goes wrong, and where results go.
+//! Arguments of `dcp-sim run`: the source of writes, the cluster, its faults, and the destinations
+//! of results.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -22,11 +23,11 @@ Examples:
   dcp-sim run --workload latest --ops 50000 --keys 1000 --value-bytes 512 --seed 7 --json
   dcp-sim run --workload zipfian --profile hostile --seeds 20
   dcp-sim run --workload uniform --faults crash,partition --duration 10s
-  dcp-sim run --profile swarm --seeds 1000    a thousand clusters, each of a shape of its own
+  dcp-sim run --profile swarm --seeds 1000    a thousand clusters of drawn shapes
   dcp-sim run --profile swarm --seeds 1000 --engine logstor --shape crash=200ms,power-loss=off
 ";
 
-/// The default of `--nodes`, `--replicas` and `--vbuckets`.
+/// Defaults of `--nodes`, `--replicas` and `--vbuckets`.
 const NODES: usize = 3;
 const REPLICAS: usize = 2;
 const VBUCKETS: u16 = 16;
@@ -35,39 +36,41 @@ const VBUCKETS: u16 = 16;
 #[command(before_help = EXAMPLES)]
 #[command(group = ArgGroup::new("source").args(["git", "input", "workload"]))]
 pub(in crate::cli) struct RunArguments {
-    /// Take the history of this git repository: each commit is a batch, each path a key.
+    /// Replay the history of this git repository: each commit is a batch, each path a key.
     #[arg(long, value_name = "DIR", help_heading = "Source")]
     pub(in crate::cli) git: Option<PathBuf>,
-    /// Take a file of JSON lines: {"op":"set"|"delete","key":...,"value":...}; `-` is standard input.
+    /// Read a file of JSON lines: {"op":"set"|"delete","key":...,"value":...}; `-` is standard
+    /// input.
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub(in crate::cli) input: Option<PathBuf>,
-    /// Make up writes: by a plain law, or after measurements of production systems (docs/workloads.md).
+    /// Generate writes: with a plain distribution, or after measurements of production systems
+    /// (docs/workloads.md).
     #[arg(long, value_name = "NAME", help_heading = "Source")]
     pub(in crate::cli) workload: Option<Workload>,
-    /// Writes of the workload [default: 100000; 5000 where things go wrong].
+    /// Number of writes of the workload [default: 100000; 5000 with faults].
     #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     pub(in crate::cli) ops: Option<u64>,
-    /// Distinct keys of the workload, unless they follow from it [default: 10000; 500 where things go wrong].
+    /// Number of distinct keys, unless the workload defines it [default: 10000; 500 with faults].
     #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     pub(in crate::cli) keys: Option<u64>,
-    /// Bytes of each value of the workload, unless they follow from it [default: 256].
+    /// Size of each value, unless the workload defines it [default: 256].
     #[arg(long, value_parser = quantity::bytes::<usize>, value_name = "N", conflicts_with_all = ["git", "input"], help_heading = "Source")]
     pub(in crate::cli) value_bytes: Option<usize>,
 
-    /// Nodes of the cluster [default: 3].
+    /// Number of nodes [default: 3].
     #[arg(long, value_parser = quantity::count::<usize>, value_name = "N", help_heading = "Cluster")]
     pub(in crate::cli) nodes: Option<usize>,
-    /// Copies of each vBucket beside the active [default: 2].
+    /// Number of replicas of each vBucket [default: 2].
     #[arg(long, value_parser = quantity::count::<usize>, value_name = "N", help_heading = "Cluster")]
     pub(in crate::cli) replicas: Option<usize>,
-    /// vBuckets the keys are spread over [default: 16].
+    /// Number of vBuckets [default: 16].
     #[arg(long, value_parser = quantity::count::<u16>, value_name = "N", help_heading = "Cluster")]
     pub(in crate::cli) vbuckets: Option<u16>,
-    /// What the nodes store with [default: couchstore].
+    /// Storage engine of the nodes [default: couchstore].
     #[arg(long, value_name = "NAME", help_heading = "Cluster")]
     pub(in crate::cli) engine: Option<Engine>,
-    /// Fix what --profile swarm draws: settings with commas between them, as nodes=3,crash=200ms,power-loss=off.
-    /// docs/simulation.md lists the dimensions.
+    /// Fix dimensions that --profile swarm draws: settings separated by commas, like
+    /// nodes=3,crash=200ms,power-loss=off. docs/simulation.md lists the dimensions.
     #[arg(
         long,
         value_name = "NAME=VALUE,...",
@@ -75,10 +78,10 @@ pub(in crate::cli) struct RunArguments {
         help_heading = "Cluster"
     )]
     pub(in crate::cli) shape: Option<ShapeList>,
-    /// What every chance is drawn from: the same seed gives the same run.
+    /// Seed of all random decisions: equal seeds give equal runs.
     #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", default_value_t = 1, help_heading = "Cluster")]
     pub(in crate::cli) seed: u64,
-    /// Run so many seeds, from --seed on. A source that is read is read once and kept in memory.
+    /// Run N seeds, starting with --seed. A git or file source is read once and kept in memory.
     #[arg(
         long,
         value_name = "N",
@@ -87,7 +90,8 @@ pub(in crate::cli) struct RunArguments {
         help_heading = "Cluster"
     )]
     pub(in crate::cli) seeds: Option<u64>,
-    /// Seeds that run at once; what is printed does not depend on it [default: this machine's cores].
+    /// Number of seeds that run at once; it does not affect the output [default: this machine's
+    /// cores].
     #[arg(long, value_name = "N", requires = "seeds", help_heading = "Cluster")]
     pub(in crate::cli) jobs: Option<NonZeroUsize>,
     /// Keep the nodes' stores in this new or empty directory instead of in memory.
@@ -97,22 +101,22 @@ pub(in crate::cli) struct RunArguments {
     #[command(flatten)]
     pub(in crate::cli) faults: FaultArguments,
 
-    /// Print one JSON object with every figure; what depends on this machine's clock is in its field `times`. With
-    /// --seeds an object a line for each seed, without that field.
+    /// Print one JSON object with every figure; its field `times` has the figures of this machine.
+    /// With --seeds print one object per line and seed, without that field.
     #[arg(long, help_heading = "Output")]
     pub(in crate::cli) json: bool,
-    /// Write what happens to this file as it happens, one JSON object a line.
+    /// Write the events of the run to this file while it runs, one JSON object per line.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(in crate::cli) trace: Option<PathBuf>,
-    /// Write the run as a page for a browser: what happened over virtual time, and the verdicts. With --seeds, the
-    /// verdict and figures of each seed.
+    /// Write the run as an HTML page: its timeline and its verdicts. With --seeds, the verdict and
+    /// figures of each seed.
     #[arg(long, value_name = "FILE.html", help_heading = "Output")]
     pub(in crate::cli) report: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum Engine {
-    /// A file for each vBucket, in Couchbase's own format.
+    /// One file per vBucket, in Couchbase's own format.
     Couchstore,
     /// One log for all vBuckets.
     Logstor,
@@ -129,7 +133,7 @@ impl From<Engine> for EngineKind {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum Workload {
-    /// Each key as often as any other.
+    /// All keys are equally likely.
     Uniform,
     /// Few keys get most of the writes.
     Zipfian,
@@ -137,13 +141,14 @@ pub(in crate::cli) enum Workload {
     Latest,
     /// A general-purpose memcached pool: keys and values of many sizes.
     Etc,
-    /// Metadata of objects: short values, most keys written once, a third of the writes are deletes.
+    /// Metadata of objects: short values, most keys written once, a third of the writes are
+    /// deletes.
     #[value(name = "zippydb")]
     ZippyDb,
 }
 
 impl RunArguments {
-    /// The same run from another seed.
+    /// Returns these arguments with another seed.
     pub(in crate::cli) fn with_seed(&self, seed: u64) -> Self {
         Self {
             seed,
@@ -152,12 +157,12 @@ impl RunArguments {
         }
     }
 
-    /// Seeds that run at once.
+    /// Returns the number of seeds that run at once.
     pub(in crate::cli) fn jobs(&self) -> NonZeroUsize {
         self.jobs.unwrap_or_else(cores)
     }
 
-    /// Writes of the workload.
+    /// Returns the number of writes of the workload.
     pub(in crate::cli) fn ops_or_default(&self) -> u64 {
         self.ops.unwrap_or(if self.faults.is_given() {
             5_000
@@ -178,12 +183,12 @@ impl RunArguments {
         self.vbuckets.unwrap_or(VBUCKETS)
     }
 
-    /// Whether the cluster is drawn.
+    /// Returns `true` if the cluster is drawn.
     pub(in crate::cli) fn is_swarm(&self) -> bool {
         self.faults.profile == Some(ProfileName::Swarm)
     }
 
-    /// What was drawn, of a cluster that is.
+    /// Returns the drawn shape, if the cluster is drawn.
     pub(in crate::cli) fn drawn(&self) -> Result<Option<Shape>, Failure> {
         if self.is_swarm() {
             return Ok(Some(Shape::draw(self.seed, &self.fixed()?)?));
@@ -195,7 +200,7 @@ impl RunArguments {
         Ok(None)
     }
 
-    /// What these arguments fix of a cluster that is drawn.
+    /// Returns the fixed part of a drawn cluster.
     pub(in crate::cli) fn fixed(&self) -> Result<Fixed, Failure> {
         let mut settings = BTreeMap::new();
         let workload = self
@@ -275,7 +280,7 @@ impl RunArguments {
         })
     }
 
-    /// The command that gives this run again.
+    /// Returns the command that repeats this run.
     pub(in crate::cli) fn command(&self) -> String {
         let mut words = vec!["dcp-sim".to_owned(), "run".to_owned()];
         let mut add = |name: &str, value: Option<String>| {

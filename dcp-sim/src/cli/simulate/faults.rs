@@ -1,4 +1,4 @@
-//! The arguments that say what goes wrong in a run, and for how long.
+//! Arguments for the faults of a run: their kinds, intensity and duration.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -9,12 +9,12 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::sim::{FaultConfig, FaultKind, Profile};
 
-/// How long faults strike unless somebody says otherwise.
+/// Default duration of the fault phase.
 const DURATION_MICROS_DEFAULT: u64 = 5_000_000;
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct FaultArguments {
-    /// What goes wrong: kinds with commas between them, `all` or `none`. See docs/simulation.md.
+    /// Kinds of faults, separated by commas, `all` or `none`. See docs/simulation.md.
     #[arg(
         long,
         value_name = "LIST",
@@ -22,7 +22,7 @@ pub(in crate::cli) struct FaultArguments {
         conflicts_with = "data"
     )]
     pub(in crate::cli) faults: Option<FaultList>,
-    /// How much goes wrong [default: stormy, if --faults is given].
+    /// Intensity of faults [default: stormy, if --faults is given].
     #[arg(
         long,
         value_name = "NAME",
@@ -30,7 +30,8 @@ pub(in crate::cli) struct FaultArguments {
         conflicts_with = "data"
     )]
     pub(in crate::cli) profile: Option<ProfileName>,
-    /// Virtual time in which things go wrong, as 500ms, 10s or 2m; then everything must settle [default: 5s].
+    /// Virtual time of the fault phase, like 500ms, 10s or 2m; then everything must settle
+    /// [default: 5s].
     #[arg(
         long,
         value_name = "TIME",
@@ -38,32 +39,33 @@ pub(in crate::cli) struct FaultArguments {
         conflicts_with = "data"
     )]
     pub(in crate::cli) duration: Option<VirtualTime>,
-    /// Foreign DCP clients that follow vBuckets while things go wrong [default: drawn from the seed, 1 to 3].
+    /// Number of foreign DCP clients that follow vBuckets during the faults [default: drawn from
+    /// the seed, 1 to 3].
     #[arg(long, value_name = "N", help_heading = "Faults", value_parser = clients)]
     pub(in crate::cli) clients: Option<usize>,
 }
 
-/// Most foreign clients that make sense.
+/// Largest number of foreign clients.
 const CLIENTS_MAX: usize = 100;
 
 fn clients(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|&count| count <= CLIENTS_MAX);
-    count.ok_or_else(|| format!("a number from 0 to {CLIENTS_MAX}"))
+    count.ok_or_else(|| format!("expected a number from 0 to {CLIENTS_MAX}"))
 }
 
-/// Which faults.
+/// Kinds of faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct FaultList(pub(in crate::cli) BTreeSet<FaultKind>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum ProfileName {
-    /// Nothing goes wrong, but everything is checked as if it did.
+    /// No faults, but all checks of a run with faults.
     Calm,
-    /// Now and then something.
+    /// Occasional faults.
     Stormy,
-    /// All the time, several things at once.
+    /// Constant faults, several at once.
     Hostile,
-    /// Each seed draws its whole cluster: nodes, stores, writes, limits, and which faults there are.
+    /// Each seed draws its whole cluster: nodes, stores, writes, limits and faults.
     Swarm,
 }
 
@@ -72,21 +74,19 @@ pub(in crate::cli) enum ProfileName {
 pub(in crate::cli) struct VirtualTime(pub(in crate::cli) u64);
 
 impl FaultArguments {
-    /// What goes wrong; `None` if nobody asked for a run with faults.
+    /// Returns the configuration of the faults, or `None` for a run without any.
     pub(in crate::cli) fn config(&self) -> Result<Option<FaultConfig>, Failure> {
         if !self.is_given() {
             if self.duration.is_some() {
                 let failure = Failure::new(
                     Exit::Usage,
-                    &"--duration is for runs in which things go wrong",
+                    &"--duration is only valid for runs with faults",
                 );
                 return Err(failure.with_hint("add --faults LIST or --profile NAME".to_owned()));
             }
             if self.clients.is_some() {
-                let failure = Failure::new(
-                    Exit::Usage,
-                    &"--clients is for runs in which things go wrong",
-                );
+                let failure =
+                    Failure::new(Exit::Usage, &"--clients is only valid for runs with faults");
                 return Err(failure.with_hint("add --faults LIST or --profile NAME".to_owned()));
             }
             return Ok(None);
@@ -112,12 +112,12 @@ impl FaultArguments {
         }))
     }
 
-    /// Whether anything was asked for.
+    /// Returns `true` if faults were requested.
     pub(in crate::cli) fn is_given(&self) -> bool {
         self.faults.is_some() || self.profile.is_some()
     }
 
-    /// What may go wrong.
+    /// Returns the kinds of faults.
     pub(in crate::cli) fn kinds(&self) -> BTreeSet<FaultKind> {
         self.config()
             .ok()
@@ -126,12 +126,12 @@ impl FaultArguments {
             .unwrap_or_default()
     }
 
-    /// For how long.
+    /// Returns the duration of the fault phase.
     pub(in crate::cli) fn duration_micros(&self) -> u64 {
         self.duration.map_or(DURATION_MICROS_DEFAULT, |time| time.0)
     }
 
-    /// The same arguments as somebody would type them.
+    /// Returns these arguments as words of a command line.
     pub(in crate::cli) fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         if let Some(FaultList(kinds)) = &self.faults {
@@ -150,7 +150,7 @@ impl FaultArguments {
     }
 }
 
-/// Kinds as `--faults` takes them.
+/// Formats kinds for `--faults`.
 fn list(kinds: &BTreeSet<FaultKind>) -> String {
     match kinds.len() {
         0 => "none".to_owned(),
@@ -175,7 +175,7 @@ impl FromStr for FaultList {
         let kind = |name: &str| {
             let names: Vec<_> = FaultKind::ALL.into_iter().map(FaultKind::name).collect();
             FaultKind::from_name(name)
-                .ok_or_else(|| format!("no such fault; there are {}", names.join(", ")))
+                .ok_or_else(|| format!("unknown fault; the kinds are {}", names.join(", ")))
         };
         text.split(',')
             .map(kind)
@@ -197,16 +197,16 @@ impl FromStr for VirtualTime {
             "ms" => 1_000,
             "s" => 1_000_000,
             "m" => 60_000_000,
-            _ => return Err("a number and ms, s or m".to_owned()),
+            _ => return Err("expected a number with ms, s or m".to_owned()),
         };
         let number: u64 = number
             .parse()
-            .map_err(|_| "a number and ms, s or m".to_owned())?;
+            .map_err(|_| "expected a number with ms, s or m".to_owned())?;
         let time = number
             .checked_mul(micros)
             .filter(|&micros| micros > 0 && micros < 1 << 50);
         time.map(Self)
-            .ok_or_else(|| "more than nothing and less than 30 years".to_owned())
+            .ok_or_else(|| "expected a time above zero and below 30 years".to_owned())
     }
 }
 
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_units() {
+    fn virtual_times_are_parsed_with_units() {
         for (text, micros) in [
             ("500ms", Some(500_000)),
             ("10s", Some(10_000_000)),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_read_as_they_are_written() {
+    fn formatted_fault_list_parses_to_itself() {
         for text in ["all", "none", "crash", "delay,crash"] {
             assert_eq!(
                 text.parse::<FaultList>()

@@ -1,4 +1,5 @@
-//! `dcp-sim replay`: a run again, byte for byte, to its end or to an event, or to the smallest cluster that fails as well.
+//! `dcp-sim replay`: repeats a run byte for byte, to its end or to an event, or shrinks it to the
+//! smallest failing cluster.
 
 use std::io::Write;
 
@@ -24,10 +25,11 @@ Examples:
 pub(in crate::cli) struct ReplayArguments {
     #[command(flatten)]
     run: RunArguments,
-    /// Stop after so many events and show nodes, vBuckets, connections and disks.
-    #[arg(long, value_parser = quantity::count::<u64>, value_name = "EVENT", conflicts_with = "seeds", help_heading = "Replay")]
+    /// Stop after N events and show nodes, vBuckets, connections and disks.
+    #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", conflicts_with = "seeds", help_heading = "Replay")]
     until: Option<u64>,
-    /// Look for the smallest run that still fails: fewer nodes, copies, vBuckets, clients and faults, less time, usual limits.
+    /// Search the smallest run that still fails: fewer nodes, copies, vBuckets, clients and faults,
+    /// less time, usual limits.
     #[arg(long, conflicts_with_all = ["until", "seeds", "git", "input", "json", "trace", "data"], help_heading = "Replay")]
     shrink: bool,
 }

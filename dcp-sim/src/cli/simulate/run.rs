@@ -1,4 +1,4 @@
-//! `dcp-sim run`: from arguments to a world, and from its report to a terminal or to JSON.
+//! `dcp-sim run`: builds a world from the arguments, runs it, and prints its report.
 
 use std::io::Write;
 use std::time::Instant;
@@ -11,13 +11,14 @@ use super::source::{Input, git_proof};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::new_file;
-use crate::cli::output::{Output, SharedOutput, shows_progress, tell};
+use crate::cli::output::{Output, SharedOutput, message, shows_progress};
 use crate::input::{InputError, Peeked};
 use crate::node::NodeConfig;
 use crate::report::{self, Page, ProgressLine, Times, json, summary};
 use crate::sim::{ClusterConfig, Proof, Shape, SimError, Storage, Trace, World};
 
-/// What each node's checkpoint managers may take where things go wrong: little, so that it matters.
+/// Memory of each node's checkpoint managers in a run with faults; small, so that its limits
+/// matter.
 const QUOTA_BYTES: usize = 4 << 20;
 
 pub(in crate::cli) fn run(arguments: &RunArguments, out: &mut Output) -> Result<Exit, Failure> {
@@ -28,9 +29,9 @@ pub(in crate::cli) fn run(arguments: &RunArguments, out: &mut Output) -> Result<
     let shape = arguments.drawn()?;
     let Input { source, tree, note } = arguments.input(shape.as_ref())?;
     if let Some(note) = note {
-        tell!("note: {note}");
+        message!("note: {note}");
     }
-    // Input that is wrong from the start leaves nothing behind.
+    // Input that is invalid from the start leaves nothing behind.
     let source = Box::new(Peeked::new(source)?);
     let storage = arguments
         .data
@@ -64,9 +65,9 @@ pub(in crate::cli) fn run(arguments: &RunArguments, out: &mut Output) -> Result<
         Exit::Violation
     };
     if exit == Exit::Violation && report.faults.is_some() {
-        tell!("replay: {}", arguments.command());
+        message!("replay: {}", arguments.command());
     }
-    // The verdict is out: what fails from here on can't hide it.
+    // The verdict is printed: later failures cannot hide it.
     if let (Some(mut file), Some(timeline)) = (page, &report.timeline) {
         let command = arguments.command();
         let page = Page {
@@ -86,7 +87,7 @@ fn trace_to(output: Option<&SharedOutput>) -> Trace {
 }
 
 impl RunArguments {
-    /// A cluster in memory that is about to run.
+    /// Returns a cluster in memory, ready to run.
     pub(in crate::cli) fn world(&self) -> Result<World, Failure> {
         let shape = self.drawn()?;
         let source = self.input(shape.as_ref())?.source;
@@ -97,7 +98,7 @@ impl RunArguments {
         )?)
     }
 
-    /// The cluster; `shape` is what was drawn, if anything was.
+    /// Returns the cluster; `shape` is the drawn shape, if any.
     pub(in crate::cli) fn cluster(&self, shape: Option<&Shape>) -> Result<ClusterConfig, Failure> {
         if let Some(shape) = shape {
             return Ok(shape.cluster(self.seed));
@@ -132,13 +133,14 @@ impl RunArguments {
             .map(SharedOutput::new))
     }
 
-    /// The file of the report. It is opened before the run, so that one that can't be written to is reported at once.
+    /// Opens the file of the report. It is opened before the run, so an unwritable one is reported
+    /// at once.
     pub(in crate::cli) fn page(&self) -> Result<Option<Output>, Failure> {
         self.report.as_deref().map(new_file::open).transpose()
     }
 }
 
-/// Where something changes in how a node treats its checkpoint memory.
+/// Returns the marks at which a node changes its treatment of checkpoint memory.
 fn memory_marks(cluster: &ClusterConfig) -> Vec<(&'static str, u64)> {
     let Some(quota) = cluster.node.quota else {
         return vec![("quota", cluster.checkpoint_quota_bytes as u64)];
@@ -168,7 +170,7 @@ impl From<SimError> for Failure {
             SimError::Input(error) => error.into(),
             SimError::Config(_) | SimError::TooLarge { .. } => Self::new(Exit::Usage, &error),
             SimError::DataNotEmpty { .. } => Self::new(Exit::Usage, &error).with_hint(
-                "a run starts from nothing: remove what is there, or name another directory"
+                "a run starts with an empty directory: remove the files, or name another directory"
                     .to_owned(),
             ),
             SimError::Engine {

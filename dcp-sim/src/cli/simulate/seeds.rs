@@ -1,6 +1,10 @@
-//! Many seeds in a row: one line each, a summary, and for each that failed the command that replays it.
+//! Runs of many seeds: a line for each, a summary, and for each failure the command that replays
+//! it.
 //!
-//! What always holds (W17): the lines are the same bytes, in the same order, whatever the number of seeds that run at once.
+//! # Invariants
+//!
+//! - W17. The lines are equal bytes in equal order, regardless of the number of seeds that run at
+//!   once.
 
 use std::any::Any;
 use std::io::Write;
@@ -12,19 +16,20 @@ use super::source::{Input, Origin, git_proof};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::ordered_map::in_order;
-use crate::cli::output::{Output, tell};
+use crate::cli::output::{Output, message};
 use crate::report::{SeedResult, SeedsPage, seed_json, seed_text, units};
 use crate::sim::{Proof, Report, Silent, SimError, Storage, World};
 
-/// How one seed ended.
+/// Result of one seed.
 pub(in crate::cli) struct Ended {
-    /// What there is to say of a run that came to its end.
+    /// Report of a run that reached its end.
     pub(in crate::cli) report: Option<Box<Report>>,
-    /// What is broken.
+    /// Description of the violations, if any.
     pub(in crate::cli) why: Option<String>,
 }
 
-/// Runs one seed to its end. Errors of the command or of this machine are no verdict on the seed; a panic is.
+/// Runs one seed to its end. Errors of the command or of this machine are no verdict on the seed; a
+/// panic is one.
 pub(in crate::cli) fn run_seed(
     arguments: &RunArguments,
     origin: &Origin,
@@ -57,13 +62,13 @@ fn ended(run: impl FnOnce() -> Result<Report, SimError>) -> Result<Ended, Failur
     };
     // Nothing of a world outlives its run.
     let report = match catch_unwind(AssertUnwindSafe(run)) {
-        Err(panic) => return broken(format!("panicked: {}", message(panic.as_ref()))),
+        Err(panic) => return broken(format!("panicked: {}", panic_text(panic.as_ref()))),
         Ok(Ok(report)) => report,
         Ok(Err(error)) if is_of_the_seed(&error) => return broken(error.to_string()),
         Ok(Err(error)) => return Err(error.into()),
     };
     let verdicts = report.verdicts.iter().filter(|verdict| !verdict.holds());
-    let told = verdicts.map(|verdict| {
+    let violations = verdicts.map(|verdict| {
         let first = verdict.told.first().map_or("", String::as_str);
         format!(
             "{} ({}): {first}",
@@ -71,7 +76,7 @@ fn ended(run: impl FnOnce() -> Result<Report, SimError>) -> Result<Ended, Failur
             units::count(verdict.violations)
         )
     });
-    let why = told.collect::<Vec<_>>().join("; ");
+    let why = violations.collect::<Vec<_>>().join("; ");
     Ok(Ended {
         why: (!report.is_clean()).then_some(why),
         report: Some(Box::new(report)),
@@ -89,10 +94,10 @@ fn is_of_the_seed(error: &SimError) -> bool {
     )
 }
 
-fn message(panic: &dyn Any) -> &str {
+fn panic_text(panic: &dyn Any) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a word")
+        .unwrap_or("without a message")
 }
 
 pub(in crate::cli) fn run(
@@ -137,12 +142,13 @@ pub(in crate::cli) fn run(
         "{count} seeds, {failed} broken, {} mutations",
         units::count(mutations)
     );
-    // Lines of JSON are all there is on standard output, and what depends on this machine goes where no comparison looks.
+    // With JSON, standard output has only the seeds' lines, and figures of this machine go to
+    // standard error.
     match arguments.json {
-        true => tell!("{summary}"),
+        true => message!("{summary}"),
         false => writeln!(out, "{summary}")?,
     }
-    tell!("{seconds:.1} s");
+    message!("{seconds:.1} s");
     let exit = if broken == 0 {
         Exit::Ok
     } else {
@@ -159,7 +165,7 @@ pub(in crate::cli) fn run(
 }
 
 impl RunArguments {
-    /// The command that gives all of these seeds again.
+    /// Returns the command that repeats all of these seeds.
     fn command_of_seeds(&self) -> String {
         let seeds = self.seeds.map(|seeds| format!(" --seeds {seeds}"));
         self.command() + &seeds.unwrap_or_default()
@@ -171,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_that_panics_is_broken() {
+    fn seed_that_panics_is_broken() {
         for panic in [
             || panic!("no such slot"),
             || panic!("{}", "no such slot".to_owned()),

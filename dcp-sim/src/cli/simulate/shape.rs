@@ -1,4 +1,4 @@
-//! The value of `--shape`: settings of dimensions with commas between them.
+//! Value of `--shape`: settings of dimensions, separated by commas.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::sim::{Dimension, Setting};
 
-/// Settings, one a dimension.
+/// Settings, one per dimension.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::cli) struct ShapeList(pub(in crate::cli) BTreeMap<Dimension, u64>);
 
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_that_is_shown_is_read_back() {
+    fn formatted_shape_list_parses_to_itself() {
         let text = "nodes=3,engine=logstor,duration=2500us,quota-bytes=65536,crash=200000us,power-loss=off";
         let list: ShapeList = text.parse().expect("settings");
         assert_eq!(list.to_string(), text);
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_with_a_mistake_says_which() {
+    fn invalid_shape_list_is_refused_with_its_defect() {
         for (text, said) in [
             ("nodes", "expected NAME=VALUE, not \"nodes\""),
             ("node=3", "no dimension \"node\"; there are nodes, replicas"),

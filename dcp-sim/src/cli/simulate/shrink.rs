@@ -1,7 +1,12 @@
-//! The smallest run that still fails: one thing less at a time, as long as that fails as well.
+//! Search for the smallest run that still fails, one step at a time.
 //!
-//! What always holds: every run that is taken over failed; no single step from the one at the end does. Which invariant
-//! breaks may change on the way: any failure will do, for it is the smaller one that is looked at.
+//! The violated invariant may change on the way: any failure counts, since the smaller one is
+//! examined.
+//!
+//! # Invariants
+//!
+//! - Every accepted run failed.
+//! - No single step from the final run fails.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -13,10 +18,10 @@ use super::shape::ShapeList;
 use super::source::Origin;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, tell};
+use crate::cli::output::{Output, message};
 use crate::sim::{Setting, Shape};
 
-/// Steps tried at most.
+/// Largest number of tried steps.
 const TRIES_MAX: usize = 1_000;
 
 pub(in crate::cli) fn shrink(arguments: &RunArguments, out: &mut Output) -> Result<Exit, Failure> {
@@ -28,7 +33,7 @@ pub(in crate::cli) fn shrink(arguments: &RunArguments, out: &mut Output) -> Resu
     let Smallest { run, why, tries } = smallest(first, why, |candidate| {
         let failed = fails(candidate)?;
         if failed.is_some() {
-            tell!("fails: {}", candidate.command());
+            message!("fails: {}", candidate.command());
         }
         Ok(failed)
     })?;
@@ -41,14 +46,15 @@ pub(in crate::cli) fn shrink(arguments: &RunArguments, out: &mut Output) -> Resu
     Ok(Exit::Violation)
 }
 
-/// Where the search ended.
+/// Result of the search.
 struct Smallest {
     run: RunArguments,
     why: String,
     tries: usize,
 }
 
-/// Goes from one failing run to a smaller one until none is left, or enough were tried.
+/// Searches from one failing run to smaller ones, until no smaller one fails or the limit is
+/// reached.
 fn smallest(
     mut run: RunArguments,
     mut why: String,
@@ -56,8 +62,8 @@ fn smallest(
 ) -> Result<Smallest, Failure> {
     let (mut tries, mut place, mut failed) = (0, 0, 0);
     let mut candidates = smaller(&run)?;
-    // What did not help a moment ago will hardly help now: the search goes on from where it is, and ends when it has come
-    // round without finding anything.
+    // A step that failed to help will hardly help now: the search continues at its place, and ends
+    // after a full round without success.
     while tries < TRIES_MAX && failed < candidates.len() {
         let Some(candidate) = candidates.get(place % candidates.len()) else {
             break;
@@ -82,7 +88,7 @@ fn fails(arguments: &RunArguments) -> Result<Option<String>, Failure> {
     Ok(run_seed(arguments, &Origin::Generated, arguments.seed)?.why)
 }
 
-/// The same run, where what is drawn is fixed by `--shape` alone.
+/// Returns an equal run, with drawn values fixed only by `--shape`.
 fn normal(run: RunArguments) -> Result<RunArguments, Failure> {
     let Some(shape) = run.drawn()? else {
         return Ok(run);
@@ -116,7 +122,7 @@ fn normal(run: RunArguments) -> Result<RunArguments, Failure> {
     })
 }
 
-/// The same run without the settings that say what is drawn anyway.
+/// Returns an equal run without settings that are drawn anyway.
 fn shortened(mut run: RunArguments) -> Result<RunArguments, Failure> {
     let (Some(shape), Some(ShapeList(settings))) = (run.drawn()?, run.shape.clone()) else {
         return Ok(run);
@@ -136,7 +142,7 @@ fn shortened(mut run: RunArguments) -> Result<RunArguments, Failure> {
     Ok(run)
 }
 
-/// Each run that is one step smaller, the largest steps first.
+/// Returns each run that is one step smaller, the largest steps first.
 fn smaller(from: &RunArguments) -> Result<Vec<RunArguments>, Failure> {
     let mut candidates = match from.drawn()? {
         Some(shape) => smaller_shapes(from, &shape),
@@ -146,7 +152,7 @@ fn smaller(from: &RunArguments) -> Result<Vec<RunArguments>, Failure> {
     Ok(candidates)
 }
 
-/// Foreign clients that stay keep their chances, whatever their number; a seed draws three at most.
+/// Foreign clients draw independently of their number; a seed draws three at most.
 fn fewer_clients(from: &RunArguments) -> impl Iterator<Item = RunArguments> {
     let is_fewer = |clients: &usize| from.faults.clients.is_none_or(|count| *clients < count);
     (0..3).filter(is_fewer).map(|clients| {
@@ -169,7 +175,7 @@ fn smaller_shapes(from: &RunArguments, shape: &Shape) -> Vec<RunArguments> {
             ..from.clone()
         }
     };
-    // One that contradicts what is fixed already is none.
+    // A step that contradicts a fixed value is dropped.
     shape
         .smaller()
         .into_iter()
@@ -235,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failure_needs_is_all_that_stays() {
+    fn shrinking_keeps_only_the_cause_of_the_failure() {
         let line = "x --workload uniform --profile hostile --nodes 7 --replicas 2 --vbuckets 64 --seed 9 --engine logstor";
         let needs = |run: &RunArguments| {
             let kinds = run.faults.kinds();
@@ -259,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drawn_shape_shrinks_in_every_dimension() {
+    fn drawn_shape_shrinks_in_every_dimension() {
         let drawn = |run: &RunArguments| run.drawn().ok().flatten().expect("drawn");
         let line = "x --profile swarm --seed 11 --engine logstor --nodes 6 --replicas 2 --faults crash,move,delay";
         let Ok(first) = normal(parsed(line)) else {
@@ -309,7 +315,7 @@ mod tests {
                 "{step:?}"
             );
         }
-        // The command gives the same shape.
+        // The command gives an equal shape.
         let command = run.command();
         let words = command.strip_prefix("dcp-sim run").expect("a command");
         assert_eq!(drawn(&parsed(&format!("x{words}"))), shape, "{command}");

@@ -1,4 +1,4 @@
-//! Where the writes of a run come from: each seed's own, or read once for all of them.
+//! Sources of a run's writes: generated for each seed, or read once for all seeds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,28 +8,28 @@ use bytes::Bytes;
 use super::arguments::{RunArguments, Workload};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::tell;
+use crate::cli::output::message;
 use crate::input::{
     Distribution, GeneratedSource, GitSource, JsonLines, Preset, PresetSource, SharedSource,
     Source, TreeEntry, verify_tree,
 };
 use crate::sim::{Shape, SimError, Verdict};
 
-/// The files a git commit must have in the end.
+/// Expected files of a git commit.
 pub(in crate::cli) type Tree = Arc<BTreeMap<Vec<u8>, TreeEntry>>;
 
-/// A source of writes, and what it must come to.
+/// Source of writes, with its expected result.
 pub(in crate::cli) struct Input {
     pub(in crate::cli) source: Box<dyn Source>,
     pub(in crate::cli) tree: Option<Tree>,
     pub(in crate::cli) note: Option<String>,
 }
 
-/// Where the writes of many seeds come from.
+/// Source of the writes of many seeds.
 pub(in crate::cli) enum Origin {
-    /// Each seed makes up its own.
+    /// Each seed generates its own.
     Generated,
-    /// All play the same ones.
+    /// All seeds play one source.
     Loaded {
         source: SharedSource,
         tree: Option<Tree>,
@@ -37,7 +37,7 @@ pub(in crate::cli) enum Origin {
 }
 
 impl Origin {
-    /// The source of one seed.
+    /// Returns the source of one seed.
     pub(in crate::cli) fn input(
         &self,
         run: &RunArguments,
@@ -55,7 +55,7 @@ impl Origin {
 }
 
 impl RunArguments {
-    /// Reads what can be shared by many seeds.
+    /// Reads a source that many seeds share.
     pub(in crate::cli) fn origin(&self) -> Result<Origin, Failure> {
         if self.git.is_none() && self.input.is_none() {
             return Ok(Origin::Generated);
@@ -66,7 +66,7 @@ impl RunArguments {
             note,
         } = self.input(None)?;
         if let Some(note) = note {
-            tell!("note: {note}");
+            message!("note: {note}");
         }
         Ok(Origin::Loaded {
             source: SharedSource::load(source.as_mut())?,
@@ -74,7 +74,7 @@ impl RunArguments {
         })
     }
 
-    /// The source of this run; `shape` is what was drawn, if anything was.
+    /// Returns the source of this run; `shape` is the drawn shape, if any.
     pub(in crate::cli) fn input(&self, shape: Option<&Shape>) -> Result<Input, Failure> {
         if let Some(dir) = &self.git {
             let source = GitSource::open(dir)?;
@@ -141,7 +141,7 @@ impl RunArguments {
     }
 }
 
-/// Refuses an option that a workload leaves no choice in.
+/// Refuses an option that the workload defines itself.
 fn follows_from(option: &str, is_given: bool, workload: &str) -> Result<(), Failure> {
     if !is_given {
         return Ok(());
@@ -151,7 +151,7 @@ fn follows_from(option: &str, is_given: bool, workload: &str) -> Result<(), Fail
     Err(Failure::new(Exit::Usage, &what))
 }
 
-/// W7: the independent proof for git histories.
+/// Returns the check of W7, the independent proof for git histories.
 pub(in crate::cli) fn git_proof(
     tree: Tree,
 ) -> impl FnMut(&BTreeMap<&[u8], &Bytes>) -> Result<Verdict, SimError> {

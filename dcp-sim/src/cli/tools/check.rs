@@ -1,4 +1,4 @@
-//! `dcp-sim check`: verifies the files of a store and tells what is wrong, with file and offset.
+//! `dcp-sim check`: verifies the files of a store, and reports defects with file and offset.
 
 mod command;
 mod log;

@@ -1,4 +1,4 @@
-//! `dcp-sim compact`: a file, or a store's files, without what nobody can reach; what that came to, told.
+//! `dcp-sim compact`: copies a file or a store without unreachable data, and reports the result.
 
 mod arguments;
 mod command;

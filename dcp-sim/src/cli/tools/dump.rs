@@ -1,7 +1,9 @@
-//! `dcp-sim dump`: the documents of a store as JSON lines, one row at a time.
+//! `dcp-sim dump`: prints the documents of a store as JSON lines, one row at a time.
 //!
-//! T4: each row of a commit comes once, in the order asked for. Keys come without the vendor's prefixes; values as they
-//! were given, so those that a client compressed are still compressed.
+//! # Invariants
+//!
+//! - T4. Each row of a commit is printed once, in the requested order. Keys have no prefixes of the
+//!   vendor. Values are printed unchanged, so values that a client compressed stay compressed.
 
 mod arguments;
 mod command;

@@ -1,4 +1,5 @@
-//! `dcp-sim inspect`: what a store's files hold, how their trees are built, and how much of them is live.
+//! `dcp-sim inspect`: shows the contents of a store's files, the structure of their trees, and
+//! their share of live data.
 
 mod arguments;
 mod command;

@@ -1,4 +1,4 @@
-//! What the tools over log stores share: a directory goes in, what was found in it comes out, with what is wrong.
+//! Functions that the tools for log stores share: reading a directory, and its findings.
 //!
 //! Nothing here writes (T3, T7).
 
@@ -15,12 +15,12 @@ use serde::Serialize;
 use super::store::{Other, text_or_hex};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{shows_progress, tell};
+use crate::cli::output::{message, shows_progress};
 
-/// So many findings are kept for JSON; the rest is counted.
+/// Number of findings that are kept for JSON; further ones are counted.
 const FINDINGS_MAX: usize = 1_000;
 
-/// Whether a path is a log store's directory.
+/// Returns `true` if a path is a log store's directory.
 pub(in crate::cli) fn is_one(path: &Path) -> Result<bool, Failure> {
     if !path.is_dir() {
         return Ok(false);
@@ -28,14 +28,14 @@ pub(in crate::cli) fn is_one(path: &Path) -> Result<bool, Failure> {
     is_log_store(&OsDisk::new(), path).map_err(|error| Failure::new(Exit::Io, &error))
 }
 
-/// Refuses an option that is for other stores.
+/// Refuses an option of other stores.
 pub(in crate::cli) fn refuse(is_given: bool, option: &str, why: &str) -> Result<(), Failure> {
     if !is_given {
         return Ok(());
     }
     Err(Failure::new(
         Exit::Usage,
-        &format!("{option} makes no sense for a log store"),
+        &format!("{option} is not valid for a log store"),
     )
     .with_hint(why.to_owned()))
 }
@@ -77,11 +77,11 @@ impl From<&LogFinding> for JsonFinding {
     }
 }
 
-/// Keeps what is found, and shows how far the reading has come.
+/// Observer that keeps findings and shows progress.
 pub(in crate::cli) struct Watch {
     pub(in crate::cli) bar: ProgressBar,
     pub(in crate::cli) damage: u64,
-    /// Each as a line, with its file.
+    /// Findings as lines, with their files.
     pub(in crate::cli) lines: Vec<String>,
     pub(in crate::cli) kept: Vec<JsonFinding>,
     pub(in crate::cli) left_out: u64,
@@ -137,7 +137,7 @@ pub(in crate::cli) fn read(path: &Path, watch: &mut Watch) -> Result<LogDirector
     Ok(store?)
 }
 
-/// Files that are left out.
+/// Returns the skipped files.
 pub(in crate::cli) fn others(paths: &[PathBuf]) -> Vec<Other> {
     let other = |path: &PathBuf| Other {
         path: path.display().to_string(),
@@ -146,9 +146,9 @@ pub(in crate::cli) fn others(paths: &[PathBuf]) -> Vec<Other> {
     paths.iter().map(other).collect()
 }
 
-/// Tells of files that are left out.
+/// Reports skipped files.
 pub(in crate::cli) fn note(others: &[Other]) {
     for other in others {
-        tell!("note: {} is left out: {}", other.path, other.why);
+        message!("note: {} is left out: {}", other.path, other.why);
     }
 }

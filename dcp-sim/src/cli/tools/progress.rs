@@ -1,13 +1,13 @@
-//! How far a long command is, on a terminal.
+//! Progress bar of a long command on a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::output::shows_progress;
 
-/// A bar is moved once in so many rows.
+/// Number of rows between two updates of the bar.
 pub(super) const PROGRESS_ROWS: u64 = 1_024;
 
-/// Rows on a terminal, nothing elsewhere.
+/// Returns a bar of rows on a terminal, and a hidden one elsewhere.
 pub(super) fn progress_bar() -> ProgressBar {
     let target = if shows_progress() {
         ProgressDrawTarget::stderr()

@@ -1,4 +1,5 @@
-//! `dcp-sim recover`: what can be read of a damaged file, in a new one; what can't, told.
+//! `dcp-sim recover`: copies the readable part of a damaged file into a new one, and reports the
+//! losses.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ pub(in crate::cli) struct RecoverArguments {
     /// A damaged couchstore file.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The new file; there must be none yet.
+    /// The new file; must not exist yet.
     #[arg(long, value_name = "NEW")]
     output: PathBuf,
     #[command(flatten)]
@@ -141,7 +142,7 @@ pub(in crate::cli) fn recover(
         if salvaged.found_by_key > 0 {
             writeln!(
                 out,
-                "of which {} by key, the by-seqno index being damaged",
+                "of which {} by key, since the by-seqno index is damaged",
                 units::count(salvaged.found_by_key)
             )?;
         }
@@ -149,7 +150,7 @@ pub(in crate::cli) fn recover(
             0 => writeln!(out, "nothing was lost")?,
             losses => writeln!(
                 out,
-                "LOST: {}, told above",
+                "LOST: {}, listed above",
                 units::things(losses, "thing", "things")
             )?,
         }
@@ -166,10 +167,10 @@ fn directory(path: &Path) -> Failure {
     let (what, hint) = if is_log_store {
         (
             "a log store",
-            "of a log store `dcp-sim dump` prints what can be read",
+            "`dcp-sim dump` prints the readable part of a log store",
         )
     } else {
-        ("a directory", "one file is recovered at a time: name it")
+        ("a directory", "name one file of it")
     };
     Failure::new(Exit::Usage, &format!("{} is {what}", path.display())).with_hint(hint.to_owned())
 }
@@ -180,7 +181,7 @@ fn failure(error: lowtide_persistence::EngineError) -> Failure {
             if disk.kind == DiskErrorKind::AlreadyExists =>
         {
             Failure::new(Exit::Usage, &error)
-                .with_hint("nothing is overwritten: name a file that is not there".to_owned())
+                .with_hint("nothing is overwritten: name a new file".to_owned())
         }
         lowtide_persistence::EngineError::Corrupt { .. } => Failure::new(Exit::Corrupt, &error),
         _ => error.into(),
@@ -204,7 +205,7 @@ impl RecoverArguments {
     }
 }
 
-/// Prints losses as they are met, or keeps them: each must be told.
+/// Observer that prints losses at once, or keeps them: each must be reported.
 struct Watch<'a> {
     out: &'a mut Output,
     bar: ProgressBar,

@@ -1,4 +1,5 @@
-//! What the tools over stores share: a path goes in, the files it means come out, and what can't be opened is told.
+//! Functions that the tools for stores share: the files of a path, their keys, and the failures of
+//! opening them.
 //!
 //! Nothing here writes (T3).
 
@@ -15,21 +16,22 @@ use zeroize::Zeroizing;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::tell;
+use crate::cli::output::message;
 
-/// Rises when a field of the tools' JSON changes its meaning or goes; new fields may come.
+/// Schema version of the tools' JSON. It rises when a field is removed or changes its meaning; new
+/// fields may appear in between.
 pub(in crate::cli) const SCHEMA: u32 = 1;
 
-/// Where keys come from.
+/// Source of the keys.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct KeyArguments {
-    /// The keys of encrypted files: {"keys": [{"id": "...", "key": "<32 bytes in base64>"}]}.
+    /// Keys of encrypted files: {"keys": [{"id": "...", "key": "<32 bytes in base64>"}]}.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
 }
 
 impl KeyArguments {
-    /// The keys; none if no file was named.
+    /// Reads the keys; an empty keyring without a file.
     pub(in crate::cli) fn read(&self) -> Result<Keyring, Failure> {
         let Some(path) = &self.key_file else {
             return Ok(Keyring::new());
@@ -48,7 +50,7 @@ impl KeyArguments {
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::cli) struct Target {
     pub(in crate::cli) path: String,
-    /// Unless its name does not tell.
+    /// `None` if its name does not contain it.
     pub(in crate::cli) vb: Option<u16>,
     pub(in crate::cli) revision: Option<u64>,
 }
@@ -67,7 +69,7 @@ impl Target {
         Path::new(&self.path)
     }
 
-    /// The file at its newest header.
+    /// Opens the file at its newest header.
     pub(in crate::cli) fn open(&self, keys: &Keyring) -> Result<CouchFile, Failure> {
         Ok(CouchFile::open_with_keys(
             &OsDisk::new(),
@@ -77,14 +79,14 @@ impl Target {
     }
 }
 
-/// A file beside those of the store.
+/// A file next to those of the store.
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::cli) struct Other {
     pub(in crate::cli) path: String,
     pub(in crate::cli) why: &'static str,
 }
 
-/// What a path means: a file, or a store's directory.
+/// Files of a path: one file, or a store's directory.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Targets {
     pub(in crate::cli) is_directory: bool,
@@ -94,7 +96,7 @@ pub(in crate::cli) struct Targets {
 }
 
 impl Targets {
-    /// Looks a path up. `vb` leaves one vBucket of a directory.
+    /// Resolves a path. `vb` selects one vBucket of a directory.
     pub(in crate::cli) fn find(path: &Path, vb: Option<u16>) -> Result<Self, Failure> {
         if !fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
             refuse_log_file(path)?;
@@ -142,15 +144,15 @@ impl Targets {
         })
     }
 
-    /// Tells of files that are left out.
+    /// Reports skipped files.
     pub(in crate::cli) fn note_others(&self) {
         for other in &self.others {
-            tell!("note: {} is left out: {}", other.path, other.why);
+            message!("note: {} is left out: {}", other.path, other.why);
         }
     }
 }
 
-/// Refuses a single file of a log store: only the directory can be understood.
+/// Refuses a single file of a log store: only the whole directory is meaningful.
 pub(in crate::cli) fn refuse_log_file(path: &Path) -> Result<(), Failure> {
     let name = path
         .file_name()
@@ -163,10 +165,10 @@ pub(in crate::cli) fn refuse_log_file(path: &Path) -> Result<(), Failure> {
         Exit::Usage,
         &format!("{} is a file of a log store", path.display()),
     )
-    .with_hint("a log store is looked at as a whole: name its directory".to_owned()))
+    .with_hint("a log store is read as a whole: name its directory".to_owned()))
 }
 
-/// A simulated cluster keeps each node's store in a directory of its own.
+/// Returns a hint for a simulated cluster, which keeps each node's store in a directory of its own.
 fn inner_store(path: &Path) -> Option<String> {
     let node: PathBuf = path.join("node-0");
     node.is_dir().then(|| {
@@ -183,12 +185,12 @@ impl From<EngineError> for Failure {
             EngineError::Corrupt { .. } => (
                 Exit::Corrupt,
                 Some(
-                    "`dcp-sim check` says what is wrong, `dcp-sim recover` saves what can be read",
+                    "`dcp-sim check` reports the damage, `dcp-sim recover` saves the readable part",
                 ),
             ),
             EngineError::InUse { .. } => (
                 Exit::Io,
-                Some("nothing can be told of a store while it is written to: try again"),
+                Some("a store cannot be examined while it is written to: try again"),
             ),
             EngineError::ForeignStore { .. } => (
                 Exit::Usage,
@@ -200,10 +202,9 @@ impl From<EngineError> for Failure {
                     "`dcp-sim compact PATH --output` makes a new file or store with numbers of its own; no store may have the old one open",
                 ),
             ),
-            EngineError::Disk(error) if error.kind == DiskErrorKind::TooManyFiles => (
-                Exit::Io,
-                Some("`ulimit -n` says how many files may be open"),
-            ),
+            EngineError::Disk(error) if error.kind == DiskErrorKind::TooManyFiles => {
+                (Exit::Io, Some("`ulimit -n` shows the limit of open files"))
+            }
             EngineError::KeyMissing { .. } => {
                 (Exit::Usage, Some("--key-file names a file with keys"))
             }
@@ -214,7 +215,7 @@ impl From<EngineError> for Failure {
     }
 }
 
-/// A name that JSON can carry, or the hexadecimal digits of one that it can't.
+/// Returns a name as text if JSON can represent it, and otherwise its hexadecimal digits.
 pub(in crate::cli) fn text_or_hex(bytes: &[u8]) -> (Option<&str>, Option<String>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (Some(text), None),
@@ -222,13 +223,13 @@ pub(in crate::cli) fn text_or_hex(bytes: &[u8]) -> (Option<&str>, Option<String>
     }
 }
 
-/// Two lower-case digits for each byte.
+/// Returns two lower-case digits for each byte.
 pub(in crate::cli) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes
         .iter()
         .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            // Writing to a string can't fail.
+            // Writing to a string never fails.
             let _ = write!(text, "{byte:02x}");
             text
         })

@@ -1,4 +1,4 @@
-//! `dcp-sim check`: verifies the files of a store and tells what is wrong, with file and offset.
+//! The check of couchstore files, and its arguments.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::log;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, tell};
+use crate::cli::output::{Output, message};
 use crate::cli::tools::log_store;
 use crate::cli::tools::progress::{PROGRESS_ROWS, progress_bar};
 use crate::cli::tools::store::{KeyArguments, Other, SCHEMA, Target, Targets, text_or_hex};
@@ -27,7 +27,7 @@ Examples:
   dcp-sim check /opt/couchbase/var/lib/couchbase/data/travel-sample --json
 ";
 
-/// So many findings of a file are kept for JSON; the rest is counted.
+/// Number of a file's findings that are kept for JSON; further ones are counted.
 const FINDINGS_MAX: usize = 1_000;
 
 #[derive(Debug, Args)]
@@ -48,19 +48,19 @@ struct Document<'a> {
     schema: u32,
     command: &'static str,
     sound: bool,
-    /// Files that could not be looked at.
+    /// Number of files that could not be checked.
     not_looked_at: u64,
     files: &'a [Checked],
     others: &'a [Other],
 }
 
-/// One file, looked at.
+/// Result of one file.
 #[derive(Serialize)]
 struct Checked {
     #[serde(flatten)]
     target: Target,
     sound: bool,
-    /// Why it could not be looked at.
+    /// Error of a file that could not be checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     headers: u64,
@@ -122,7 +122,7 @@ pub(in crate::cli) fn check(arguments: &CheckArguments, out: &mut Output) -> Res
     let checked: Vec<Checked> = targets
         .files
         .iter()
-        .map(|target| look_at(target, &keys, arguments.json, out))
+        .map(|target| check_one(target, &keys, arguments.json, out))
         .collect::<Result<_, _>>()?;
     let damaged = checked
         .iter()
@@ -153,7 +153,7 @@ pub(in crate::cli) fn check(arguments: &CheckArguments, out: &mut Output) -> Res
         let unknown = if not_looked_at == 0 {
             String::new()
         } else {
-            format!(", {not_looked_at} NOT LOOKED AT")
+            format!(", {not_looked_at} NOT CHECKED")
         };
         writeln!(out, "{files}, {verdict}{unknown}")?;
     }
@@ -164,8 +164,8 @@ pub(in crate::cli) fn check(arguments: &CheckArguments, out: &mut Output) -> Res
     })
 }
 
-/// Checks a file. One that can't be opened is told, and does not keep the others from being looked at.
-fn look_at(
+/// Checks one file. An error is reported, and the other files are checked anyway.
+fn check_one(
     target: &Target,
     keys: &Keyring,
     json: bool,
@@ -178,7 +178,7 @@ fn look_at(
         Ok(report) => (report, None, Exit::Ok),
         Err(error) => {
             let failure = Failure::from(error);
-            tell!("error: {}", failure.error);
+            message!("error: {}", failure.error);
             (CheckReport::default(), Some(failure.error), failure.exit)
         }
     };
@@ -217,7 +217,7 @@ fn look_at(
     })
 }
 
-/// Prints findings as they come, or keeps them.
+/// Observer that prints findings at once, or keeps them.
 struct Watch<'a> {
     target: &'a Target,
     json: bool,

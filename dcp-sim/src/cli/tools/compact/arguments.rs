@@ -1,4 +1,4 @@
-//! The arguments of `dcp-sim compact`.
+//! Arguments of `dcp-sim compact`.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,8 @@ With --output the file, or log store, is only read. With --in-place every vBucke
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(in crate::cli) struct CompactArguments {
-    /// A couchstore file, or a log store's directory; with --in-place the directory of either engine's store.
+    /// A couchstore file, or a log store's directory; with --in-place the directory of either
+    /// engine's store.
     #[arg(value_name = "PATH")]
     pub(super) path: PathBuf,
     #[command(flatten)]
@@ -36,7 +37,7 @@ pub(in crate::cli) struct CompactArguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Destination {
-    /// The new file, or log store's directory; there must be none yet.
+    /// The new file, or log store's directory; must not exist yet.
     #[arg(long, value_name = "NEW")]
     pub(super) output: Option<PathBuf>,
     /// Replace the files of a store's directory by smaller ones.
@@ -44,13 +45,13 @@ pub(super) struct Destination {
     pub(super) in_place: bool,
 }
 
-/// Which tombstones go; without either option all stay.
+/// Tombstones to purge; without an option all stay.
 #[derive(Debug, Args)]
 pub(super) struct Purge {
     /// Purge tombstones of deletions before this time, in seconds since 1970.
     #[arg(long, value_name = "SECONDS")]
     pub(super) purge_before: Option<u32>,
-    /// Purge tombstones up to this seqno; with --purge-before those to which both apply.
+    /// Purge tombstones up to this seqno; with --purge-before only those that match both.
     #[arg(long, value_parser = quantity::count::<u64>, value_name = "SEQNO")]
     pub(super) purge_upto: Option<u64>,
 }

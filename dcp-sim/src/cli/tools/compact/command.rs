@@ -1,4 +1,4 @@
-//! `dcp-sim compact`: a file, or a store's files, without what nobody can reach; what that came to, told.
+//! The command: it selects the kind of compaction, and prints its results.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -50,7 +50,7 @@ pub(in crate::cli) fn compact(
             writeln!(out, "{line}")?;
         }
     }
-    // Damage is the news that must not be missed.
+    // Damage has priority over other failures.
     let exits = || {
         files
             .iter()
@@ -93,7 +93,7 @@ fn directory(path: &Path) -> Failure {
 fn failure(error: EngineError) -> Failure {
     let hint = match &error {
         EngineError::Disk(disk) if disk.kind == DiskErrorKind::AlreadyExists => {
-            "nothing is overwritten: name a file that is not there"
+            "nothing is overwritten: name a new file"
         }
         _ => return error.into(),
     };

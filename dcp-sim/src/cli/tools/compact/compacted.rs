@@ -1,4 +1,4 @@
-//! What became of one file or store.
+//! Result of the compaction of one file or store.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::cli::failure::Failure;
 use crate::cli::tools::store::Target;
 use crate::report::units;
 
-/// One file, and what became of it.
+/// One file with its result.
 #[derive(Serialize)]
 pub(super) struct Compacted {
     #[serde(flatten)]
     target: Target,
-    /// Where its content is now; none if it could not be compacted.
+    /// Path of the new content; `None` after a failure.
     output: Option<String>,
-    /// Why it could not be.
+    /// Error of the compaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     bytes_before: u64,

@@ -1,7 +1,9 @@
-//! Compacting a store where it is: a directory goes in, each vBucket's newest file is replaced by a smaller one.
+//! Compaction of a store in place: each vBucket's newest file is replaced by a smaller one.
 //!
-//! Always: the store is taken for as long as it lasts, so that no other of ours has it open; a vBucket that can't be
-//! compacted keeps its file and keeps no other from being compacted.
+//! # Invariants
+//!
+//! - The store is locked meanwhile, so no other process of ours has it open.
+//! - A vBucket that cannot be compacted keeps its file, and the others are compacted anyway.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,17 +22,17 @@ use super::arguments::Purge;
 use super::compacted::Compacted;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::tell;
+use crate::cli::output::message;
 use crate::cli::tools::progress::progress_bar;
 use crate::cli::tools::store::{Target, Targets};
 
-/// Progress is shown once in so many items.
+/// Budget between two updates of the progress.
 const STEP: Budget = Budget {
     items: 4_096,
     bytes: u64::MAX,
 };
 
-/// Files keep their version, so that whoever could read them still can.
+/// Files keep their version, so all previous readers can still read them.
 const CONFIG: CouchstoreConfig = CouchstoreConfig {
     // Nothing is read twice.
     cache_bytes: 0,
@@ -44,17 +46,17 @@ pub(in crate::cli) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacte
     let metadata = fs::metadata(path)
         .map_err(|error| Failure::new(Exit::Io, &format!("{}: {error}", path.display())))?;
     if !metadata.is_dir() {
-        let error = format!("{} is no directory", path.display());
+        let error = format!("{} is not a directory", path.display());
         return Err(Failure::new(Exit::Usage, &error).with_hint(
             "--in-place takes a store's directory; for one file use --output".to_owned(),
         ));
     }
-    // What is no store is not made one by opening it.
+    // Opening would turn a directory without a store into one.
     let targets = Targets::find(path, None)?;
     let (store, recovered) =
         Couchstore::open(Arc::new(OsDisk::new()), path, CONFIG).map_err(in_use)?;
     for (file, what) in &recovered.repairs {
-        tell!("note: {}: {what}", file.display());
+        message!("note: {}: {what}", file.display());
     }
     let bar = progress_bar();
     let mut results = Vec::new();
@@ -66,7 +68,7 @@ pub(in crate::cli) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacte
         let is_over = matches!(result, Err(EngineError::Poisoned { .. }));
         results.push((target, vb, result));
         if is_over {
-            // Every other vBucket would say the same.
+            // All further vBuckets would fail, too.
             break;
         }
     }
@@ -75,7 +77,7 @@ pub(in crate::cli) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacte
     let now = newest(path)?;
     let files = results
         .into_iter()
-        .map(|(target, vb, result)| told(&target, now.get(&vb), result))
+        .map(|(target, vb, result)| compacted(&target, now.get(&vb), result))
         .collect();
     closed?;
     Ok(files)
@@ -100,7 +102,7 @@ pub(super) fn one(
     }
 }
 
-fn told(
+fn compacted(
     target: &Target,
     now: Option<&PathBuf>,
     result: Result<CompactionReport, EngineError>,
@@ -109,14 +111,14 @@ fn told(
         (Ok(report), now) => {
             Compacted::done(target, now.map_or(target.path(), PathBuf::as_path), &report)
         }
-        (Err(error), _) => tell(target, error),
+        (Err(error), _) => report_failure(target, error),
     }
 }
 
-/// Tells why a vBucket could not be compacted.
-pub(super) fn tell(target: &Target, error: EngineError) -> Compacted {
+/// Reports the failure of a vBucket.
+pub(super) fn report_failure(target: &Target, error: EngineError) -> Compacted {
     let failure = Failure::from(error);
-    failure.tell();
+    failure.report();
     Compacted::failed(target, failure)
 }
 

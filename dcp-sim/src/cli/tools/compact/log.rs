@@ -1,4 +1,4 @@
-//! `dcp-sim compact` of a log store: where it is, or into a new one.
+//! `dcp-sim compact` of a log store: in place, or into a new one.
 
 mod in_place;
 mod output;
@@ -10,8 +10,8 @@ use crate::cli::tools::log_store;
 
 pub(in crate::cli) fn compact(arguments: &CompactArguments) -> Result<Vec<Compacted>, Failure> {
     let (path, purge) = (&arguments.path, &arguments.purge);
-    let given_up = "tombstones of a log store are purged up to a seqno: --purge-upto";
-    log_store::refuse(purge.purge_before.is_some(), "--purge-before", given_up)?;
+    let hint = "tombstones of a log store are purged up to a seqno: --purge-upto";
+    log_store::refuse(purge.purge_before.is_some(), "--purge-before", hint)?;
     match &arguments.destination.output {
         Some(output) => output::compact(path, output, purge).map(|compacted| vec![compacted]),
         None => in_place::compact(path, purge),

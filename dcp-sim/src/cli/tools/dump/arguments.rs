@@ -1,4 +1,4 @@
-//! The arguments of `dcp-sim dump`.
+//! Arguments of `dcp-sim dump`.
 
 use std::path::PathBuf;
 
@@ -16,8 +16,8 @@ const EXAMPLES: &str = "\
 Examples:
   dcp-sim dump 7.couch.1
   dcp-sim dump /tmp/cluster/node-0 --vb 3 --by key
-  dcp-sim dump 7.couch.1 --headers-back 1        as it was one commit before
-  dcp-sim dump 7.couch.1 --local                 the vBucket's state, and what else is kept beside
+  dcp-sim dump 7.couch.1 --headers-back 1        the state one commit before
+  dcp-sim dump 7.couch.1 --local                 the vBucket's state and other local documents
 ";
 
 #[derive(Debug, Args)]
@@ -26,16 +26,16 @@ pub(in crate::cli) struct DumpArguments {
     /// A couchstore file, or the directory of either engine's store.
     #[arg(value_name = "PATH")]
     pub(super) path: PathBuf,
-    /// The order of the documents.
+    /// Order of the documents.
     #[arg(long, value_name = "ORDER", default_value = "seqno")]
     pub(super) by: Order,
     /// Print the local documents instead.
     #[arg(long, conflicts_with = "by")]
     pub(super) local: bool,
-    /// Print what was there so many commits before the newest.
+    /// Print the state N commits before the newest.
     #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", default_value_t = 0)]
     pub(super) headers_back: u64,
-    /// Print one vBucket of a directory; else all of them, each line with its vBucket.
+    /// Print one vBucket of a directory; without it all, each line with its vBucket.
     #[arg(long, value_name = "N")]
     pub(super) vb: Option<u16>,
     #[command(flatten)]
@@ -44,9 +44,9 @@ pub(in crate::cli) struct DumpArguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Order {
-    /// As they were written.
+    /// In the order of the writes.
     Seqno,
-    /// By key as it is stored, which begins with its name space and collection.
+    /// In the order of the stored keys, which begin with name space and collection.
     Key,
 }
 

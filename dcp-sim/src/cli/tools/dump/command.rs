@@ -1,7 +1,4 @@
-//! `dcp-sim dump`: the documents of a store as JSON lines, one row at a time.
-//!
-//! T4: each row of a commit comes once, in the order asked for. Keys come without the vendor's prefixes; values as they
-//! were given, so those that a client compressed are still compressed.
+//! The command: it prints a store's files in turn.
 
 use std::io::Write;
 

@@ -1,9 +1,9 @@
-//! One line of a dump.
+//! Lines of a dump, as JSON.
 
 use lowtide_checkpoint::{DurabilityLevel, Item, Operation};
 use serde::Serialize;
 
-/// A document as a line.
+/// Line of a document.
 #[derive(Serialize)]
 pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,19 +29,19 @@ pub(super) struct Line<'a> {
     pub(super) value: Value<'a>,
 }
 
-/// What only some revisions have: how a deletion came about, and what a durable write waits for.
+/// Fields of some revisions only: the source of a deletion, and the state of a durable write.
 #[derive(Default, Serialize)]
 pub(super) struct Durable {
-    /// Of a tombstone.
+    /// Source of a tombstone's deletion.
     #[serde(skip_serializing_if = "Option::is_none")]
     delete_source: Option<&'static str>,
-    /// Of a prepare, if it has one.
+    /// Level of a prepare, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     durability_level: Option<&'static str>,
-    /// Of a prepare: whether its commit deletes.
+    /// `true` for a prepare whose commit deletes.
     #[serde(skip_serializing_if = "Option::is_none")]
     prepare_is_delete: Option<bool>,
-    /// Of an abort, and of a commit where it is stored.
+    /// Prepare of an abort, and of a commit that stores it.
     #[serde(skip_serializing_if = "Option::is_none")]
     prepare_seqno: Option<u64>,
 }
@@ -80,7 +80,7 @@ impl Durable {
     }
 }
 
-/// As clients write it.
+/// Returns the level's name in the vendor's clients.
 const fn level(level: DurabilityLevel) -> &'static str {
     match level {
         DurabilityLevel::Majority => "majority",
@@ -89,7 +89,7 @@ const fn level(level: DurabilityLevel) -> &'static str {
     }
 }
 
-/// A local document as a line.
+/// Line of a local document.
 #[derive(Serialize)]
 pub(super) struct LocalLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,7 +102,7 @@ pub(super) struct LocalLine<'a> {
     pub(super) value: Value<'a>,
 }
 
-/// What is in place of a value: text, bytes that are none, or nothing.
+/// Value of a line: text, bytes that are not UTF-8, or nothing.
 #[derive(Serialize)]
 pub(super) enum Value<'a> {
     #[serde(rename = "value")]

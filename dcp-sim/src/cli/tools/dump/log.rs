@@ -1,4 +1,4 @@
-//! `dcp-sim dump` of a log store's directory: its vBuckets one after the other.
+//! `dcp-sim dump` of a log store's directory: it prints its vBuckets in turn.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use super::arguments::{DumpArguments, Order};
 use super::printer::{Printer, Stop, Wrapped};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, tell};
+use crate::cli::output::{Output, message};
 use crate::cli::tools::log_store::{self, Watch};
 
 pub(in crate::cli) fn dump(arguments: &DumpArguments, out: &mut Output) -> Result<Exit, Failure> {
@@ -26,10 +26,10 @@ pub(in crate::cli) fn dump(arguments: &DumpArguments, out: &mut Output) -> Resul
     let mut watch = Watch::new();
     let store = log_store::read(&arguments.path, &mut watch)?;
     for line in &watch.lines {
-        tell!("error: {line}");
+        message!("error: {line}");
     }
     if watch.damage > 0 {
-        tell!("hint: of what is damaged, older revisions may be shown, and deleted documents");
+        message!("hint: in damaged parts, older revisions and deleted documents may be shown");
     }
     let vbs: Vec<Vbid> = store
         .vbuckets()
@@ -81,17 +81,18 @@ fn print(
 ) -> Result<(), Stop> {
     items.try_for_each(|item| match item {
         Ok(item) => printer.row(is_deleted(&item), &item),
-        // The others can be read all the same.
+        // The other items are still readable.
         Err(error @ EngineError::Corrupt { .. }) => {
             printer.unreadable += 1;
-            tell!("error: left out: {error}");
+            message!("error: left out: {error}");
             Ok(())
         }
         Err(error) => Err(Wrapped(error).into()),
     })
 }
 
-/// As in a file of a single vBucket: an abort is a deleted prepare, a prepare of a deletion is none yet.
+/// Returns `true` for a deleted row in the sense of a file of a single vBucket: an abort is a
+/// deleted prepare, a prepare of a deletion is not deleted yet.
 fn is_deleted(item: &Item) -> bool {
     match item.operation {
         Operation::Prepare => false,

@@ -1,4 +1,4 @@
-//! Documents in, lines out, until nothing takes them.
+//! Printer of documents as lines, until the output accepts no more.
 
 use std::io::{self, Write};
 
@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::line::{Durable, Line, LocalLine, Value};
 use crate::cli::failure::Failure;
-use crate::cli::output::tell;
+use crate::cli::output::message;
 use crate::cli::tools::store::text_or_hex;
 
-/// Why a dump ends before its end.
+/// Reason of an early end.
 pub(super) enum Stop {
-    /// Nothing arrives any more.
+    /// The output accepts nothing any more.
     Lost,
     Failed(Failure),
 }
@@ -47,20 +47,20 @@ impl Printer<'_> {
         rows.try_for_each(|row| {
             let info = match row {
                 Ok(info) => info,
-                // Behind a row that can't be read the next one is; behind a node that can't be, nothing is.
+                // An unreadable row is skipped; below an unreadable node nothing is readable.
                 Err(error @ EngineError::Corrupt { .. }) => {
                     self.unreadable += 1;
-                    tell!("error: left out: {error}");
+                    message!("error: left out: {error}");
                     return Ok(());
                 }
                 Err(error) => return Err(Wrapped(error).into()),
             };
             match file.item(&info) {
                 Ok(item) => self.row(info.deleted, &item),
-                // The others can be read all the same.
+                // The other rows are still readable.
                 Err(error @ EngineError::Corrupt { .. }) => {
                     self.unreadable += 1;
-                    tell!("error: seqno {} is left out: {error}", info.seqno);
+                    message!("error: seqno {} is left out: {error}", info.seqno);
                     Ok(())
                 }
                 Err(error) => Err(Wrapped(error).into()),
@@ -86,7 +86,7 @@ impl Printer<'_> {
             flags: item.flags,
             expiry: item.expiry,
             datatype: item.datatype.0,
-            // As the store has it: an abort is a deleted prepare.
+            // In the store's sense: an abort is a deleted prepare.
             deleted,
             durable: Durable::new(item),
             value: Value::new(item.value.as_deref()),

@@ -1,4 +1,4 @@
-//! The arguments of `dcp-sim inspect`.
+//! Arguments of `dcp-sim inspect`.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::cli::tools::store::KeyArguments;
 const EXAMPLES: &str = "\
 Examples:
   dcp-sim inspect 7.couch.1
-  dcp-sim inspect /tmp/cluster/node-0            a line for each vBucket
+  dcp-sim inspect /tmp/cluster/node-0            one line per vBucket
   dcp-sim inspect 7.couch.1 --headers 100 --json
 ";
 
@@ -20,10 +20,10 @@ pub(in crate::cli) struct InspectArguments {
     /// A couchstore file, or the directory of either engine's store.
     #[arg(value_name = "PATH")]
     pub(super) path: PathBuf,
-    /// List at most so many headers, newest first.
+    /// List at most N headers, newest first.
     #[arg(long, value_parser = quantity::count::<usize>, value_name = "N", default_value_t = 10)]
     pub(super) headers: usize,
-    /// List at most so many segments of a log store, those with the least that lives first.
+    /// List at most N segments of a log store, those with the least live data first.
     #[arg(long, value_parser = quantity::count::<usize>, value_name = "N", default_value_t = 10)]
     pub(super) segments: usize,
     #[command(flatten)]

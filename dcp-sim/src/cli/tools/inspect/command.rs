@@ -1,4 +1,4 @@
-//! `dcp-sim inspect`: what a store's files hold, how their trees are built, and how much of them is live.
+//! The inspection of couchstore files, and its output.
 
 use std::io::{self, Write};
 
@@ -11,12 +11,12 @@ use super::figures::{HeaderFigures, Inspected, StateFigures, Uses};
 use super::{log, render, table};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, tell};
+use crate::cli::output::{Output, message};
 use crate::cli::tools::log_store;
 use crate::cli::tools::store::{Other, SCHEMA, Target, Targets};
 use crate::report::units;
 
-/// What a map has room for: 16 lines of 64 marks.
+/// Number of cells in a map: 16 lines of 64 marks.
 const CELLS_MAX: u64 = 1_024;
 
 #[derive(Serialize)]
@@ -39,11 +39,11 @@ pub(in crate::cli) fn inspect(
     let mut files = Vec::new();
     let mut failed: Option<Failure> = None;
     for target in &targets.files {
-        match look_at(target, &keys, arguments.headers) {
+        match inspect_one(target, &keys, arguments.headers) {
             Ok(file) => files.push(file),
-            // The others can be looked at all the same.
+            // The other files are still readable.
             Err(failure) if targets.is_directory => {
-                tell!("error: {}", failure.error);
+                message!("error: {}", failure.error);
                 failed = failed.or(Some(failure));
             }
             Err(failure) => return Err(failure),
@@ -74,7 +74,7 @@ pub(in crate::cli) fn inspect(
     })
 }
 
-fn look_at(target: &Target, keys: &Keyring, headers_max: usize) -> Result<Inspected, Failure> {
+fn inspect_one(target: &Target, keys: &Keyring, headers_max: usize) -> Result<Inspected, Failure> {
     let file = target.open(keys)?;
     let layout = file.layout(CELLS_MAX)?;
     let mut damage = Vec::new();
@@ -116,7 +116,7 @@ fn look_at(target: &Target, keys: &Keyring, headers_max: usize) -> Result<Inspec
     })
 }
 
-/// Headers from the newest back, as many as are wanted, and how many more there are.
+/// Returns the newest headers up to a number, and the number of older ones.
 fn headers(
     file: CouchFile,
     most: usize,
@@ -125,7 +125,7 @@ fn headers(
     let (mut headers, mut left_out) = (Vec::new(), 0);
     let mut next = Some(file);
     while let Some(file) = next {
-        // The newest is always told: it is what the file is.
+        // The newest is always listed, since it defines the file.
         if headers.len() < most.max(1) {
             headers.push(file.header().into());
         } else {
@@ -136,7 +136,7 @@ fn headers(
     Ok((headers, left_out))
 }
 
-/// Notes damage and goes on.
+/// Records damage and continues.
 fn unless_corrupt<T>(
     result: Result<T, EngineError>,
     damage: &mut Vec<String>,

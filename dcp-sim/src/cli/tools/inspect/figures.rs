@@ -1,4 +1,4 @@
-//! What was found in one couchstore file, as it is shown and as JSON.
+//! Figures of one couchstore file, also as JSON.
 
 use lowtide_checkpoint::{SnapshotType, VBucketState};
 use lowtide_persistence::couchstore::{HeaderInfo, Layout, TreeLayout};
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::tools::store::Target;
 
-/// What there is to know of a file.
+/// Figures of a file.
 #[derive(Serialize)]
 pub(super) struct Inspected {
     #[serde(flatten)]
@@ -14,7 +14,7 @@ pub(super) struct Inspected {
     pub(super) file_bytes: u64,
     pub(super) live_bytes: u64,
     pub(super) dead_bytes: u64,
-    /// What is dead, as a part of the file.
+    /// Share of dead bytes in the file.
     pub(super) fragmentation: f64,
     pub(super) uses: Uses,
     pub(super) bodies: u64,
@@ -24,13 +24,13 @@ pub(super) struct Inspected {
     pub(super) state: Option<StateFigures>,
     pub(super) headers: Vec<HeaderFigures>,
     pub(super) headers_left_out: u64,
-    /// What can't be read.
+    /// Unreadable parts.
     pub(super) damage: Vec<String>,
     #[serde(skip)]
     pub(super) layout: Layout,
 }
 
-/// Live bytes by what they are.
+/// Live bytes by use.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct Uses {
     pub(super) bodies: u64,
@@ -119,7 +119,7 @@ pub(super) struct HeaderFigures {
     pub(super) documents: u64,
     pub(super) tombstones: u64,
     pub(super) live_bytes: u64,
-    /// Nanoseconds since 1970; 0 where the version has none.
+    /// Nanoseconds since 1970; 0 for a version without it.
     pub(super) timestamp: u64,
     pub(super) previous: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! `dcp-sim inspect` of a log store's directory: segments, vBuckets, and what opening it would do.
+//! `dcp-sim inspect` of a log store's directory: segments, vBuckets, and the effects of opening it.
 
 use std::io::{self, Write};
 

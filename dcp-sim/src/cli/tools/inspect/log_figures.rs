@@ -1,4 +1,4 @@
-//! What was found in a log store, as it is shown and as JSON.
+//! Figures of a log store, also as JSON.
 
 use lowtide_persistence::logstor::{ImageLayout, SegmentLayout, VBucketLayout};
 use serde::Serialize;
@@ -26,9 +26,9 @@ pub(super) struct LogDocument {
     pub(super) segments: Vec<SegmentFigures>,
     /// Newest first.
     pub(super) images: Vec<ImageFigures>,
-    /// What opening the store would repair; nothing is known if it would fail.
+    /// Repairs by opening the store; unknown if opening would fail.
     pub(super) repairs: Vec<String>,
-    /// Why opening it would fail.
+    /// Error of opening the store.
     pub(super) refusal: Option<String>,
     #[serde(skip)]
     pub(super) lines: Vec<String>,
@@ -47,7 +47,7 @@ pub(super) struct VBucketFigures {
     pub(super) hidden_tombstones: u64,
     pub(super) live_bytes: u64,
     pub(super) stale_records: u64,
-    /// Each with the highest seqno that counts, if that is bounded.
+    /// Each with its highest valid seqno, if that is bounded.
     pub(super) epochs: Vec<(u32, Option<u64>)>,
     /// Each with its highest seqno.
     collections: Vec<(u32, u64)>,

@@ -1,6 +1,7 @@
-//! A log store as a picture for a terminal: what its bytes are, how full its segments are, and a map with a mark for each.
+//! Picture of a log store for a terminal: its bytes by use, the fill of its segments, and a map
+//! with a mark for each.
 //!
-//! Everything is told by letters and lengths; colour only repeats it.
+//! Letters and lengths carry all information; colours repeat it.
 
 use std::fmt::Write;
 
@@ -14,7 +15,7 @@ use crate::report::units;
 const MAP_MARKS: usize = 64;
 const BAR_MARKS: u64 = 30;
 
-/// A letter, a colour, and what it stands for.
+/// Letter, colour and meaning.
 const MARKS: [(char, &str, &str); 4] = [
     ('C', "\x1b[32m", "commits of one vBucket"),
     ('X', "\x1b[33m", "of several"),
@@ -25,9 +26,9 @@ const DEAD: (char, &str) = ('-', "\x1b[31m");
 const FREE: (char, &str) = ('.', "\x1b[2m");
 const DAMAGED: (char, &str) = ('!', "\x1b[1;31m");
 
-// Writing to a string can't fail, here and below.
+// Writing to a string never fails, here and below.
 
-/// Several paragraphs; so many segments are listed.
+/// Returns several paragraphs, with at most `segments_max` segments.
 pub(super) fn of_store(store: &LogDocument, layout: &LogLayout, segments_max: usize) -> String {
     let mut text = String::new();
     line(&mut text, "store", &format!("{BOLD}{}{PLAIN}", store.path));
@@ -108,7 +109,7 @@ fn bars(text: &mut String, store: &LogDocument) {
     }
 }
 
-/// How many segments in use have how much that lives.
+/// Writes a histogram of the segments in use by their share of live data.
 fn shares(text: &mut String, segments: &[SegmentLayout]) {
     let used: Vec<_> = segments
         .iter()
@@ -118,7 +119,7 @@ fn shares(text: &mut String, segments: &[SegmentLayout]) {
     line(
         text,
         "segments",
-        &format!("{} in use, by what lives in them", units::count(count)),
+        &format!("{} in use, by share of live data", units::count(count)),
     );
     for (from, to) in [(0, 0), (1, 24), (25, 49), (50, 74), (75, 100)] {
         let is_in = |segment: &&&SegmentLayout| (from..=to).contains(&live_percent(segment));
@@ -138,7 +139,7 @@ fn shares(text: &mut String, segments: &[SegmentLayout]) {
     }
 }
 
-/// What is there at all is at least one percent.
+/// Returns the share of live data; at least one percent if there is any.
 fn live_percent(segment: &SegmentLayout) -> u64 {
     (segment.live_bytes * 100)
         .div_ceil(u64::from(segment.used_bytes).max(1))
@@ -149,7 +150,7 @@ fn map(text: &mut String, layout: &LogLayout) {
     let bytes = units::bytes(layout.segment_bytes.into());
     let _ = writeln!(
         text,
-        "map          a mark is a segment of {bytes}, small if less than half lives"
+        "map          a mark is a segment of {bytes}, lower case if less than half is live"
     );
     let legend = MARKS.map(|(letter, colour, name)| format!("{colour}{letter}{PLAIN} {name}"));
     let _ = writeln!(
@@ -245,7 +246,7 @@ fn vbuckets(vbuckets: &[VBucketFigures]) -> String {
     table::text(&table)
 }
 
-/// Those with the least that lives first.
+/// Lists the segments with the least live data first.
 fn segments(segments: &[SegmentLayout], most: usize) -> String {
     let mut used: Vec<_> = segments
         .iter()

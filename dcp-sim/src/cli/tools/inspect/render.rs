@@ -1,6 +1,7 @@
-//! A file as a picture for a terminal: figures, bars of what its bytes are, a map of where they are.
+//! Picture of a file for a terminal: its figures, bars of its bytes by use, and a map of their
+//! places.
 //!
-//! Everything is told by letters and lengths; colour only repeats it.
+//! Letters and lengths carry all information; colours repeat it.
 
 use std::fmt::Write;
 
@@ -13,7 +14,7 @@ use crate::report::units;
 const BAR_MARKS: u64 = 30;
 const MAP_MARKS: usize = 64;
 
-/// A letter and a colour for each use.
+/// Letter and colour of each use.
 const MARKS: [(Use, char, &str); 5] = [
     (Use::Body, 'B', "\x1b[32m"),
     (Use::ById, 'I', "\x1b[36m"),
@@ -25,12 +26,12 @@ const DEAD: (char, &str) = ('.', "\x1b[2m");
 pub(super) const PLAIN: &str = "\x1b[0m";
 pub(super) const BOLD: &str = "\x1b[1m";
 
-// Writing to a string can't fail, here and below.
+// Writing to a string never fails, here and below.
 pub(super) fn line(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name:<12} {value}");
 }
 
-/// Several paragraphs.
+/// Returns several paragraphs.
 pub(super) fn of_file(file: &Inspected) -> String {
     let mut text = String::new();
     line(
@@ -118,7 +119,7 @@ fn bars(text: &mut String, file: &Inspected) {
 }
 
 pub(super) fn bar(text: &mut String, name: &str, colour: &str, part: u64, whole: u64) {
-    // What is there at all has at least one mark.
+    // A part that is not empty has at least one mark.
     let marks = (part * BAR_MARKS).div_ceil(whole.max(1)).min(BAR_MARKS) as usize;
     let (full, rest) = ("█".repeat(marks), "░".repeat(BAR_MARKS as usize - marks));
     let (bytes, share) = (units::bytes(part), units::percent(part, whole));
@@ -146,7 +147,7 @@ fn map(text: &mut String, file: &Inspected) {
     let legend = MARKS.map(|(of, letter, colour)| format!("{colour}{letter}{PLAIN} {}", of.name()));
     let _ = writeln!(
         text,
-        "map          a mark is {}, small if less than half is live",
+        "map          a mark is {}, lower case if less than half is live",
         units::bytes(first.bytes)
     );
     let _ = writeln!(text, "  {}, {} dead", legend.join(", "), DEAD.0);
@@ -166,7 +167,7 @@ fn map(text: &mut String, file: &Inspected) {
     }
 }
 
-/// What most of a cell's live bytes are.
+/// Returns the use of most of a cell's live bytes.
 fn mark(cell: &Cell) -> (char, &'static str) {
     let largest = MARKS
         .into_iter()

@@ -1,4 +1,4 @@
-//! What is told in tables: a store's files, a file's trees and headers.
+//! Tables: a store's files, a file's trees and headers.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ const BAR_MARKS: u64 = 12;
 
 pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    // Lines between rows would double what a store of a thousand vBuckets takes.
+    // Lines between rows would double the output for a store of a thousand vBuckets.
     let style = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
     table
         .load_style(style)
@@ -23,7 +23,7 @@ pub(super) fn table(header: &[&str]) -> Table {
     table
 }
 
-/// The table as text, without spaces at the ends of its lines.
+/// Returns the table as text, without spaces at the ends of its lines.
 pub(super) fn text(table: &Table) -> String {
     table
         .lines()
@@ -31,7 +31,7 @@ pub(super) fn text(table: &Table) -> String {
         .collect()
 }
 
-/// A line for each file, and their sum.
+/// Formats a line for each file, and their sum.
 pub(super) fn of_store(files: &[Inspected]) -> String {
     let mut table = table(&[
         "vBucket",
@@ -76,7 +76,7 @@ pub(super) fn of_store(files: &[Inspected]) -> String {
         ]);
     }
     let mut text = text(&table);
-    // Writing to a string can't fail.
+    // Writing to a string never fails.
     let _ = writeln!(
         text,
         "{}, {}, {}, of which {} live",
@@ -93,7 +93,7 @@ fn bar(part: u64, whole: u64) -> String {
     "█".repeat(marks) + &"░".repeat(BAR_MARKS as usize - marks)
 }
 
-/// A line for each tree.
+/// Formats a line for each tree.
 pub(super) fn of_trees(trees: &[(&str, TreeFigures)]) -> String {
     let mut table = table(&[
         "tree", "depth", "interior", "leaves", "rows", "on disk", "unpacked", "fill",
@@ -113,7 +113,7 @@ pub(super) fn of_trees(trees: &[(&str, TreeFigures)]) -> String {
     text(&table)
 }
 
-/// A line for each header, newest first.
+/// Formats a line for each header, newest first.
 pub(super) fn of_headers(headers: &[HeaderFigures]) -> String {
     let mut table = table(&[
         "header at",
@@ -142,7 +142,7 @@ pub(super) fn of_headers(headers: &[HeaderFigures]) -> String {
     text(&table)
 }
 
-/// When, if the version tells.
+/// Formats the time of a commit, if the version has it.
 pub(super) fn committed(timestamp: u64) -> String {
     if timestamp == 0 {
         "time unknown".to_owned()

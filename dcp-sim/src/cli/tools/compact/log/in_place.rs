@@ -1,6 +1,8 @@
-//! `dcp-sim compact --in-place` of a log store: each vBucket's garbage, one after the other.
+//! `dcp-sim compact --in-place` of a log store: it collects the garbage of each vBucket in turn.
 //!
-//! Always: the store is taken for as long as it lasts. Its files keep their lengths: what becomes free is for later commits.
+//! # Invariants
+//!
+//! - The store is locked meanwhile. Its files keep their lengths: freed space is for later commits.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,10 +12,10 @@ use lowtide_persistence::logstor::{Logstor, LogstorConfig};
 use lowtide_persistence::{Engine, EngineError};
 
 use crate::cli::failure::Failure;
-use crate::cli::output::tell;
+use crate::cli::output::message;
 use crate::cli::tools::compact::arguments::Purge;
 use crate::cli::tools::compact::compacted::Compacted;
-use crate::cli::tools::compact::in_place::{in_use, one, tell};
+use crate::cli::tools::compact::in_place::{in_use, one, report_failure};
 use crate::cli::tools::progress::progress_bar;
 use crate::cli::tools::store::Target;
 
@@ -21,7 +23,7 @@ pub(in crate::cli) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacte
     let (store, recovered) =
         Logstor::open(Arc::new(OsDisk::new()), path, LogstorConfig::DEFAULT).map_err(in_use)?;
     for (file, what) in &recovered.repairs {
-        tell!("note: {}: {what}", file.display());
+        message!("note: {}: {what}", file.display());
     }
     let bar = progress_bar();
     let mut files = Vec::new();
@@ -33,9 +35,9 @@ pub(in crate::cli) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacte
         };
         let result = one(&store, vb, purge.request(), &bar);
         let is_over = matches!(result, Err(EngineError::Poisoned { .. }));
-        files.push(told(&target, path, result));
+        files.push(compacted(&target, path, result));
         if is_over {
-            // Every other vBucket would say the same.
+            // All further vBuckets would fail, too.
             break;
         }
     }
@@ -44,13 +46,13 @@ pub(in crate::cli) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacte
     Ok(files)
 }
 
-fn told(
+fn compacted(
     target: &Target,
     path: &Path,
     result: Result<lowtide_persistence::CompactionReport, EngineError>,
 ) -> Compacted {
     match result {
         Ok(report) => Compacted::done(target, path, &report),
-        Err(error) => tell(target, error),
+        Err(error) => report_failure(target, error),
     }
 }

@@ -1,8 +1,12 @@
-//! `dcp-sim compact --output` of a log store: the whole store goes into a new directory, without what nobody can reach.
+//! `dcp-sim compact --output` of a log store: it copies the store into a new directory, without
+//! unreachable data.
 //!
-//! Always: the old store is only read, and no lock of it taken. The new one has its name when it is whole and durable; until
-//! then it is beside it, as `NAME.unfinished`, which is removed if anything fails. A store that is damaged is refused:
-//! what is missing in it would be missing without a trace.
+//! # Invariants
+//!
+//! - The old store is only read, without its lock.
+//! - The new store gets its name when it is complete and durable. Until then it is
+//!   `NAME.unfinished` next to it, which is removed after a failure.
+//! - A damaged store is refused: the copy would lose the damaged parts without a trace.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -39,7 +43,7 @@ pub(in crate::cli) fn compact(
     finished(&store, &unfinished, output, purge.purge_upto.map(Seqno))
         .map(|report| Compacted::done(&target, output, &report))
         .inspect_err(|_| {
-            // What is left is told when it is in the way.
+            // A directory that remains is reported when it is in the way.
             let _ = fs::remove_dir_all(&unfinished);
         })
 }
@@ -64,32 +68,25 @@ fn finished(
     Ok(report)
 }
 
-/// Where the new store is made, if it can be made at all.
+/// Returns the path at which the new store is built, if the output is possible.
 fn places(path: &Path, output: &Path) -> Result<PathBuf, Failure> {
     let taken = |taken: &Path, hint: &str| {
-        Err(Failure::new(
-            Exit::Usage,
-            &format!("{} is there already", taken.display()),
+        Err(
+            Failure::new(Exit::Usage, &format!("{} exists already", taken.display()))
+                .with_hint(hint.to_owned()),
         )
-        .with_hint(hint.to_owned()))
     };
     let Some(name) = output.file_name() else {
-        return taken(
-            output,
-            "nothing is overwritten: name a directory that is not there",
-        );
+        return taken(output, "nothing is overwritten: name a new directory");
     };
     if fs::symlink_metadata(output).is_ok() {
-        return taken(
-            output,
-            "nothing is overwritten: name a directory that is not there",
-        );
+        return taken(output, "nothing is overwritten: name a new directory");
     }
     let resolved = |path: &Path| fs::canonicalize(path).map_err(|error| failed(path, &error));
     if resolved(&parent(output))?.starts_with(resolved(path)?) {
-        let error = format!("{} would be inside of {}", output.display(), path.display());
+        let error = format!("{} would be inside {}", output.display(), path.display());
         return Err(Failure::new(Exit::Usage, &error)
-            .with_hint("the old store is left as it is: name a directory elsewhere".to_owned()));
+            .with_hint("the old store is not changed: name a directory elsewhere".to_owned()));
     }
     let mut unfinished = OsString::from(name);
     unfinished.push(".unfinished");
@@ -97,7 +94,7 @@ fn places(path: &Path, output: &Path) -> Result<PathBuf, Failure> {
     if fs::symlink_metadata(&unfinished).is_ok() {
         return taken(
             &unfinished,
-            "a compaction was killed there, or is under way: remove it if it is not",
+            "a compaction was killed there, or is running: remove it in the first case",
         );
     }
     Ok(unfinished)
@@ -114,7 +111,7 @@ fn failed(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Exit::Io, &format!("{}: {error}", path.display()))
 }
 
-/// What is damaged and can't be done without.
+/// Essential parts that are damaged.
 struct Damage {
     bar: ProgressBar,
     count: u64,
@@ -123,7 +120,7 @@ struct Damage {
 
 impl LogObserver for Damage {
     fn found(&mut self, finding: LogFinding) {
-        // Without its images a store is as good.
+        // The images of a store are not essential.
         if finding.severity() == LogSeverity::Damage && finding.kind != LogFindingKind::Image {
             self.count += 1;
             self.first
@@ -154,8 +151,12 @@ fn sound(path: &Path) -> Result<LogDirectory, Failure> {
             } else {
                 String::new()
             };
-            Err(Failure::new(Exit::Corrupt, &format!("{first}{more}"))
-                .with_hint("check tells what is damaged, dump prints what can be read".to_owned()))
+            Err(
+                Failure::new(Exit::Corrupt, &format!("{first}{more}")).with_hint(
+                    "`dcp-sim check` reports the damage, `dcp-sim dump` prints the readable part"
+                        .to_owned(),
+                ),
+            )
         }
     }
 }
