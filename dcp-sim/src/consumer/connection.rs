@@ -117,7 +117,7 @@ impl Consumer {
     }
 
     /// Reports that every prepare of the vBucket up to `seqno` is durable on this node. The
-    /// producer is told once for each seqno, if it granted durable writes.
+    /// producer is informed once for each seqno, if it granted durable writes.
     ///
     /// # Errors
     /// If the acknowledgement cannot be encoded.

@@ -230,7 +230,8 @@ fn counted_bytes_are_acknowledged_at_half_the_buffer() {
     let (mut received, mut acknowledged) = (44, 0);
     for seqno in 1..=9 {
         rig.item(seqno, b"12345").expect("sound");
-        // Header and extras of a mutation are 55 bytes, its key with the collection's prefix 2, its value 5.
+        // Header and extras of a mutation are 55 bytes, its key with the collection's prefix 2, its
+        // value 5.
         received += 62;
         for message in sent(&mut rig.consumer) {
             match message {

@@ -26,7 +26,7 @@ impl<'a> Input<'a> {
             .unwrap_or_default()
     }
 
-    /// Takes as many bytes as the next byte says, or all that are left.
+    /// Takes the number of bytes in the next byte, or all remaining ones.
     pub(super) fn piece(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte()).min(self.0.len());
         let (piece, rest) = self.0.split_at(length);

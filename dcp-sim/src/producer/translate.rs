@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | prepare, abort | unchanged | nothing |
 //! | commit from memory | unchanged | its mutation or deletion |
-//! | commit from disk | its mutation or deletion, since the prepare may be gone | the same |
+//! | commit from disk | its mutation or deletion, since the prepare may be gone | its mutation or deletion |
 //! | vBucket state | nothing | nothing |
 //!
 //! So a client without durable writes sees committed values, at their commits (S17).

@@ -74,8 +74,8 @@ impl Producer {
     }
 
     /// Creates the producer of a connection that did not negotiate Collections. Its client sees the
-    /// default collection only, with keys without prefix and markers of the first form. It is told
-    /// nothing about other items.
+    /// default collection only, with keys without prefix and markers of the first form. It
+    /// does not learn of other items.
     #[must_use]
     pub fn without_collections(name: &str) -> Self {
         let mut producer = Self::new(name);

@@ -74,7 +74,7 @@ pub(in crate::producer) struct Opening<'a> {
     pub(in crate::producer) end: Seqno,
     pub(in crate::producer) client_purge: Seqno,
     pub(in crate::producer) seen_purge: Seqno,
-    /// `true` if the client is told about items that it does not see.
+    /// `true` if the client learns of items that it does not see.
     pub(in crate::producer) knows_collections: bool,
     pub(in crate::producer) cursor_name: String,
     pub(in crate::producer) is_droppable: bool,

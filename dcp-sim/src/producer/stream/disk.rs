@@ -12,7 +12,7 @@
 //!
 //! A client inside a snapshot that reaches further than the disk gets the rest from memory in the
 //! same snapshot. Memory is read before the snapshot is announced, so its end is known (S20). The
-//! same holds for a client that is not told about invisible items, when the disk has a part of a
+//! same holds for a client that does not learn of invisible items, when the disk has a part of a
 //! snapshot. That client waits until memory has all the rest, since only then is its last visible
 //! item known (S33).
 
@@ -234,7 +234,7 @@ impl ActiveStream {
     }
 
     /// Returns `true` if the snapshot that the client needs is incomplete on disk and in memory. A
-    /// client that is not told about invisible items waits for the rest. A stream of the disk alone
+    /// client that does not learn of invisible items waits for the rest. A stream of the disk alone
     /// does not wait; it ends.
     fn lacks_rest(&mut self, scan: &BackfillScan, vbucket: &VBucket) -> bool {
         let needs_memory = self.reach.is_some_and(|reach| scan.high() < reach);

@@ -5,7 +5,7 @@
 //! - S20. A client inside a snapshot lacks items that were replaced in it, so it is complete only
 //!   at that snapshot's end. The first snapshot it is sent reaches at least that far, to the end of
 //!   a checkpoint.
-//! - S33. A client that is not told about invisible items is sent complete snapshots only. All
+//! - S33. A client that does not learn of invisible items is sent complete snapshots only. All
 //!   checkpoints of one are read before it is announced, so its last visible item is known.
 
 use lowtide_checkpoint::{
@@ -61,7 +61,7 @@ impl ActiveStream {
     }
 
     /// Returns `true` if this node is receiving a snapshot, or has yet to receive the end of the
-    /// client's snapshot. A client that is not told about invisible items waits for the rest. It
+    /// client's snapshot. A client that does not learn of invisible items waits for the rest. It
     /// could not know that its last visible item ends the snapshot (S33).
     pub(super) fn awaits_rest(&self, vbucket: &VBucket) -> bool {
         let point = vbucket.resume_point();
@@ -85,7 +85,7 @@ impl ActiveStream {
     }
 
     /// Reads batches until one contains the checkpoint of `reach`, or there are no more. For a
-    /// client that is not told about invisible items, the last snapshot must be complete, too.
+    /// client that does not learn of invisible items, the last snapshot must be complete, too.
     /// Returns no batches if the cursor is lost: the stream's source changed, and it gathers again
     /// later.
     pub(super) fn gather(
@@ -137,7 +137,7 @@ impl ActiveStream {
     }
 
     /// Returns the seqno at which the client completes the snapshot that ends with `range`. For a
-    /// client that is not told about invisible items it is the last visible one of `items`, the
+    /// client that does not learn of invisible items it is the last visible one of `items`, the
     /// remaining items. Returns `None` if none is visible (S25).
     fn end_for_client<'a>(
         &self,
@@ -157,7 +157,7 @@ impl ActiveStream {
 
     /// Registers a new cursor after memory recovery dropped the old one; the disk has the items
     /// that memory dropped. Ends the stream if the vBucket has less than was sent: it was rolled
-    /// back, and the client must be told.
+    /// back, and the client must learn of it.
     pub(super) fn stand_again(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
         match self.register(vbucket, self.read) {
             Ok(registration) => {

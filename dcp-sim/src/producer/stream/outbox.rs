@@ -54,10 +54,10 @@ pub(super) struct Outbox {
     is_cut: bool,
     /// Snapshot in memory of the last marker; `None` for one from disk.
     snapshot_id: Option<u64>,
-    /// Last seqno that the client was told about.
+    /// Last seqno that the client was informed of.
     told: Seqno,
     filter: Filter,
-    /// The client is told about items that it does not see.
+    /// The client learns of items that it does not see.
     knows_collections: bool,
     /// Markers ask for an answer.
     asks_answers: bool,

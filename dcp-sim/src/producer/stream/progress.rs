@@ -21,7 +21,7 @@ pub(super) struct Hidden {
 }
 
 impl Hidden {
-    /// Counts an item. Returns `true` if the client should be told the progress of the scan.
+    /// Counts an item. Returns `true` if the client must receive the progress of the scan.
     pub(super) fn note(&mut self, item: &Item, is_shown: bool, limits: &ProducerLimits) -> bool {
         if is_shown {
             *self = Self::default();

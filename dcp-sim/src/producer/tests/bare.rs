@@ -87,7 +87,7 @@ fn bare_connection_gets_bare_keys_and_the_first_form_of_deletions_and_markers() 
     assert_eq!((item.key, item.expiry), (Key::new(b"b"), 0));
 }
 
-/// Guards S25: a client that is not told about hidden items completes each snapshot with its last
+/// Guards S25: a client that does not learn of hidden items completes each snapshot with its last
 /// visible item.
 #[test]
 fn bare_snapshot_ends_with_the_last_visible_item() {

@@ -85,8 +85,8 @@ fn stream_does_not_end_inside_a_cut_snapshot() {
     );
 }
 
-/// Guards S28 for a filter that hides the rest of the cut snapshot, and for a client that is not
-/// told about hidden items.
+/// Guards S28 for a filter that hides the rest of the cut snapshot, and for a client that does not
+/// learn of hidden items.
 #[test]
 fn cut_snapshot_with_a_hidden_rest_ends_with_the_next_message() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
@@ -162,8 +162,8 @@ fn half_flushed_and_promoted() -> Rig {
     rig
 }
 
-/// Guards S14 for a client of the disk alone: it stays inside the snapshot and is not told that it
-/// is complete.
+/// Guards S14 for a client of the disk alone: it stays inside the snapshot and does not learn that
+/// it is complete.
 #[test]
 fn partial_snapshot_on_a_promoted_copys_disk_is_incomplete_for_a_disk_only_stream() {
     let mut rig = half_flushed_and_promoted();

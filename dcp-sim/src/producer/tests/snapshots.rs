@@ -44,8 +44,8 @@ impl Rig {
     }
 }
 
-/// Guards against a bug that the property test found. A client inside a snapshot was told that it
-/// was complete at the disk's end. It lacked an item that was replaced in its snapshot.
+/// Guards against a bug that the property test found. A client inside a snapshot was informed that
+/// it was complete at the disk's end. It lacked an item that was replaced in its snapshot.
 #[test]
 fn client_inside_a_snapshot_is_complete_only_at_its_end() {
     let mut rig = rig();
@@ -191,7 +191,7 @@ pub(super) fn behind_its_client(mut rig: Rig, is_on_disk: bool) -> Rig {
 }
 
 /// Guards S20 against hostile seed 826: a replica had not reached the end of its client's snapshot,
-/// and told the client that it was complete.
+/// and informed the client that it was complete.
 #[test]
 fn replica_behind_the_clients_snapshot_announces_it_to_its_end() {
     for (start, is_on_disk) in [(1, false), (2, false), (1, true)] {

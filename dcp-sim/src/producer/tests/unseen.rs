@@ -1,4 +1,4 @@
-//! Clients that are not told about hidden items, and snapshots that a node has in part (S33).
+//! Clients that do not learn of hidden items, and snapshots that a node has in part (S33).
 
 use super::backfill::{live, open};
 use super::bare::bare_rig_of;
@@ -95,7 +95,7 @@ fn bare_client_waits_after_a_restart_with_a_partial_snapshot() {
 }
 
 /// Guards S33 against seed 1100 of clusters with moves. Memory's first item after the disk's part
-/// was a change of state, and the client was told that half a snapshot was complete.
+/// was a change of state, and the client was informed that half a snapshot was complete.
 #[test]
 fn change_of_state_does_not_complete_a_partial_snapshot_for_a_bare_client() {
     let mut rig = bare_rig_of(State::Replica);

@@ -37,7 +37,8 @@ pub struct Prepare {
     pub cas: Cas,
     /// 32 bits of the client.
     pub flags: u32,
-    /// Expiry of the document, or time of its deletion, in seconds since the epoch; 0 for never or unknown.
+    /// Expiry of the document, or time of its deletion, in seconds since the epoch; 0 for never or
+    /// unknown.
     pub expiry: u32,
     /// Seconds for which the document is locked.
     pub lock_time: u32,

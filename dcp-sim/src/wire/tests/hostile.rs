@@ -47,7 +47,8 @@ proptest! {
         look_at(bytes.into());
     }
 
-    /// Same as `decoder_given_arbitrary_bytes_never_panics`, with a header that passes the checks of the frame.
+    /// Same as `decoder_given_arbitrary_bytes_never_panics`, with a header that passes the checks of
+    /// the frame.
     #[test]
     fn decoder_given_arbitrary_bodies_never_panics(
         magic in prop_oneof![Just(0x80), Just(0x81), Just(0x08), Just(0x18)],
