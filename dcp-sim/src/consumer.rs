@@ -1,11 +1,19 @@
-//! The receiving side of a connection: a producer's streams in, snapshots applied to replica vBuckets. No I/O, no
+//! The receiving side of a connection: applies a producer's streams to replica vBuckets. No I/O, no
 //! clock.
 //!
-//! The host hands over the bytes that arrive ([`Consumer::receive`]), asks for streams ([`Consumer::request_stream`],
-//! [`Consumer::take_over`]), says what became durable ([`Consumer::prepared`]) and how late it is ([`Consumer::tick`]), and
-//! takes bytes to send ([`Consumer::take_output`]). What always holds (`docs/invariants.md`, S5 to S7, S15): an item is applied
-//! only to the stream it was requested for, inside the snapshot last announced; what is not is answered with its status and
-//! changes nothing; every byte that counts is acknowledged, at the latest when half the buffer is used up.
+//! The host passes in the received bytes ([`Consumer::receive`]), requests streams
+//! ([`Consumer::request_stream`], [`Consumer::take_over`]), reports durable prepares
+//! ([`Consumer::prepared`]) and the time ([`Consumer::tick`]), and takes the bytes to send
+//! ([`Consumer::take_output`]).
+//!
+//! # Invariants
+//!
+//! S5 to S7 and S15 of `docs/invariants.md`:
+//!
+//! - An item is applied only to the stream it was requested for, inside the snapshot last
+//!   announced.
+//! - Any other message is answered with its status and changes nothing.
+//! - Every counted byte is acknowledged, at the latest when half the buffer is used up.
 
 mod ack;
 mod connection;

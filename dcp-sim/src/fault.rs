@@ -1,34 +1,34 @@
-//! Faults that tests switch on, one at a time, to see that the simulator notices.
+//! Fault switches of the tests: deliberate bugs, one at a time, that the simulator must detect.
 //!
-//! With the feature `faults` only: without it [`is`] is `false` and nothing of this is compiled in.
-//! Each is a bug that replication systems have had.
+//! Only the feature `faults` compiles them in; without it [`is`] is always `false`. Each one is a
+//! bug that real replication systems have had.
 
-/// What can be made wrong.
+/// Deliberate bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// What was read from disk wakes nobody to send it.
+    /// Items read from disk do not wake the sender.
     WakeUpIsLost,
-    /// A rollback is one of memory alone.
+    /// A rollback affects memory only.
     RollbackForgetsTheDisk,
-    /// The cursor that goes on after a scan of the disk stands one seqno too far.
+    /// The cursor that follows a disk scan starts one seqno too far.
     HandOverSkipsOne,
-    /// A snapshot is announced without its last seqno.
+    /// A marker ends one seqno before its snapshot.
     MarkerEndsEarly,
-    /// What was purged is not held against a client that may have missed it.
+    /// A stream request ignores purged tombstones that the client may have missed.
     PurgeIsForgotten,
-    /// Readers of a replica are shown what is in its memory.
+    /// Reads on a replica return documents in memory that are not on disk yet.
     ReplicasShowMemory,
-    /// An active that died goes on as if nothing of its history could be lost.
+    /// A crashed active continues its branch although it may have lost history.
     CrashedActiveKeepsItsBranch,
-    /// A replica that goes on with another branch keeps the streams that were opened on the old one.
+    /// A replica that moves to another branch keeps the streams of its old branch.
     BranchChangesUnderStreams,
-    /// A stream whose cursor was dropped, and that memory can go on with, waits for the next write.
+    /// A stream whose cursor was dropped waits for the next write although memory has more for it.
     DroppedCursorWakesNobody,
-    /// A snapshot that was cut short goes on with a marker that starts after the last item sent.
+    /// A snapshot that was cut short continues with a marker that starts after the last item sent.
     CutSnapshotStartsAnew,
-    /// An engine call that failed is tried again after whatever else was asked for.
+    /// A failed engine call is retried after all other calls.
     FailedCallGoesLast,
-    /// What a store that was opened anew has of a vBucket that is going back is taken for what memory has.
+    /// The seqnos in a reopened store replace those in memory while a vBucket is rolled back.
     ReopenedIsTakenAtItsWord,
 }
 
@@ -37,13 +37,13 @@ std::thread_local! {
     static ON: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
 }
 
-/// Switches a fault on for this thread, which runs a whole simulation; `None` switches off what was on.
+/// Switches a fault on for this thread, which runs a whole simulation. `None` switches it off.
 #[cfg(feature = "faults")]
 pub fn switch(fault: Option<Fault>) {
     ON.set(fault);
 }
 
-/// Whether it is switched on.
+/// Returns `true` if the fault is on.
 #[cfg(feature = "faults")]
 pub(crate) fn is(fault: Fault) -> bool {
     ON.get() == Some(fault)

@@ -1,14 +1,20 @@
-//! What the fuzz targets and the tests of hostile peers run: any bytes go in, and nothing comes out.
+//! Entry points of the fuzz targets and of the tests with hostile peers.
 //!
-//! The bytes say what a peer sends, whole messages and nonsense, and what happens on this side meanwhile. A breach of what always
-//! holds is a panic here:
+//! The input bytes choose the messages of a peer, valid and invalid, and the events on this side. A
+//! violated invariant panics.
 //!
-//! - S26. Whatever a client sends, its producer goes on or ends the connection; it sends no more than flow control lets pass,
-//!   items only inside the snapshot it announced, rising, and leaves no cursor behind.
-//! - S27. Whatever a producer sends, the node that follows it goes on or ends the connection; its vBuckets pass their own
-//!   audit, and nothing is applied outside a snapshot.
+//! # Invariants
+//!
+//! - S26. After any input of a client, its producer continues or closes the connection. It sends no
+//!   more than flow control allows. Items are inside the announced snapshot, in rising order, and
+//!   no cursor is left behind.
+//! - S27. After any input of a producer, the node that follows it continues or closes the
+//!   connection. Its vBuckets pass their own audit, and nothing is applied outside a snapshot.
 
+mod client;
+mod client_messages;
 mod consumer;
+mod home;
 mod input;
 mod producer;
 

@@ -1,27 +1,28 @@
-//! How long nothing has come. The host tells the time now and then; bytes come in between.
+//! Idle timeout: declares a connection dead after 360 s without bytes.
 //!
-//! What always holds: the time counts from the first tick after the last byte, so that a host that was asleep itself takes
-//! nobody for dead.
+//! The host passes the time in now and then, and resets the timer when bytes arrive. The interval
+//! starts at the first tick after the last byte, so a host that was suspended declares no peer
+//! dead.
 
-/// A connection without a byte for so long is dead.
+/// A connection without bytes for this long is dead.
 const IDLE_NANOS_MAX: u64 = 360_000_000_000;
 
-/// Since when nothing has come.
+/// Time since which no bytes arrived.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct IdleTimer {
     since: Option<u64>,
 }
 
 impl IdleTimer {
-    /// Something came.
+    /// Restarts the interval: bytes arrived.
     pub(crate) fn reset(&mut self) {
         self.since = None;
     }
 
-    /// Takes the time.
+    /// Checks the interval at `now`.
     ///
     /// # Errors
-    /// How long it has been, if that is too long.
+    /// Length of the interval, if the connection is dead.
     pub(crate) fn tick(&mut self, now: u64) -> Result<(), u64> {
         let since = *self.since.get_or_insert(now);
         let nanos = now.saturating_sub(since);
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_long_silence_is_too_long() {
+    fn idle_timer_expires_only_after_the_full_interval() {
         let mut timer = IdleTimer::default();
         assert_eq!(timer.tick(5), Ok(()));
         assert_eq!(timer.tick(4 + IDLE_NANOS_MAX), Ok(()));

@@ -1,4 +1,5 @@
-//! Lowtide's replication simulator: a whole cluster of vBuckets, flushers, disks and streams, from one seed.
+//! Lowtide's replication simulator: a whole cluster of vBuckets, flushers, disks and streams, from
+//! one seed.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -7,7 +8,7 @@
         clippy::expect_used,
         clippy::indexing_slicing,
         clippy::panic,
-        // They panic where nothing can be written: results go to `cli::output`.
+        // They panic if nothing can be written: results go to `cli::output`.
         clippy::print_stdout,
         clippy::print_stderr
     )

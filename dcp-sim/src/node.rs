@@ -1,25 +1,30 @@
-//! One node: its vBuckets, their flusher, and both ends of its connections. No I/O, no clock.
+//! One node as a state machine: its vBuckets, their flusher, and both ends of its connections. No
+//! I/O, no clock.
 //!
-//! Events go in with the time they happen at, actions come out for the host to carry out: bytes to send, batches to
-//! commit, engine calls. An engine call is one action, its result a later event, so that the host decides how long a disk
-//! takes and what happens meanwhile. What always holds, beside what the parts say: a node acts only inside
-//! [`Node::step`]; whoever must be woken is woken once per change from idle to busy (S8).
+//! The host passes in events with their time ([`Node::step`]) and executes the returned actions:
+//! bytes to send, batches to commit, engine calls. An engine call is an action, and its result is a
+//! later event. So the host decides how long a disk takes and what happens in between.
 //!
-//! - N1. One engine operation is in progress at most: a flush or a call.
-//! - N2. An engine that fails ends nothing: what it did not do is tried again, after a pause, and on a store that was
-//!   reopened if it is poisoned.
-//! - N3. Memory and disk go back together: from the moment a rollback is asked for until the engine has done it, the
-//!   vBucket takes nothing.
-//! - N4. A write is refused for lack of memory only when nothing more could be recovered.
-//! - N6. So is a stream.
-//! - N7, N8. A vBucket's engine calls come in their order, and it is settled when all are done (`node/calls.rs`).
+//! # Invariants
+//!
+//! - A node acts only inside [`Node::step`] and the methods that return actions.
+//! - S8. A sender or flusher is woken once per change from idle to busy.
+//! - N1. At most one engine operation is in progress: a flush or a call.
+//! - N2. An engine failure ends nothing. The operation is retried after a pause, and after
+//!   reopening the store if that is poisoned.
+//! - N3. Memory and disk are rolled back together. From the request of a rollback until the
+//!   engine's answer the vBucket accepts nothing.
+//! - N4. A write is refused for lack of memory only after all possible memory was recovered.
+//! - N6. A stream request is refused for lack of memory under the same condition.
+//! - N7, N8. The engine calls of a vBucket keep their order, and the vBucket is settled when all
+//!   are done (`node/engine/calls.rs`).
 
 mod config;
+mod dispatch;
 mod engine;
 mod error;
 mod event;
 mod state;
-mod step;
 mod steps;
 mod streamed;
 mod vbuckets;

@@ -1,11 +1,24 @@
-//! The sending side of a connection: a consumer's requests in, streams of snapshots out. No I/O, no clock.
+//! The sending side of a connection: answers a consumer's requests and streams snapshots. No I/O,
+//! no clock.
 //!
-//! The host hands over the bytes that arrive ([`Producer::receive`]), says which vBuckets have something new
-//! ([`Producer::notify`]) or changed ([`Producer::end_streams`]), takes bytes to send ([`Producer::poll`]) and steps to run
-//! on the engine ([`Producer::take_backfills`]), whose outcomes it brings back ([`Producer::backfilled`]). What always
-//! holds (`docs/invariants.md`, S1 to S4 and S9 to S14): a stream's first message is a marker; its snapshots follow one
-//! another without overlap; inside each the seqnos rise and stay within the marker's range; whether items come from disk
-//! or from memory, none is missing and none comes twice; no more than one message passes the consumer's buffer.
+//! The host does the following:
+//!
+//! - passes in the received bytes ([`Producer::receive`]) and the time ([`Producer::tick`]);
+//! - reports vBuckets with new items ([`Producer::notify`]) or a changed state
+//!   ([`Producer::end_streams`]);
+//! - takes the bytes to send ([`Producer::poll`]);
+//! - runs backfill steps on the engine ([`Producer::take_backfills`]) and returns their outcomes
+//!   ([`Producer::backfilled`]).
+//!
+//! # Invariants
+//!
+//! S1 to S4 and S9 to S14 of `docs/invariants.md`:
+//!
+//! - The first message of a stream is a marker, and its snapshots follow one another without
+//!   overlap.
+//! - Inside a snapshot the seqnos rise and stay within the marker's range.
+//! - No item is missing and none comes twice, from disk or from memory.
+//! - At most one message exceeds the consumer's buffer.
 
 mod backfill;
 mod collections;

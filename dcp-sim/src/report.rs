@@ -1,6 +1,6 @@
-//! How a run is shown: progress while it goes on, a summary, one JSON object or a page at its end.
+//! Presentation of a run: its progress, and at its end a summary, a JSON object or an HTML page.
 //!
-//! In go a report and the times of this machine; out comes text. Only here do figures meet the wall clock.
+//! Only here do a report's figures meet the wall clock.
 
 mod html;
 mod json;

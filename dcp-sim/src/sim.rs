@@ -1,8 +1,13 @@
 //! The simulator: a cluster of nodes in virtual time, from one seed, judged by an oracle.
 //!
-//! In go a configuration and a source of writes; out comes a [`Report`] with a verdict for every invariant. It is the
-//! host of the nodes' state machines: it owns time, chance, the network, the disks and the engine calls. What always
-//! holds (W8): the same configuration and source give the same events in the same order, hence the same report.
+//! [`World`] takes a configuration and a source of writes, and returns a [`Report`] with a verdict
+//! for every invariant. It is the host of the nodes' state machines: it owns time, randomness, the
+//! network, the disks and the engine calls.
+//!
+//! # Invariants
+//!
+//! - W8. The same configuration and source give the same events in the same order, hence the same
+//!   report.
 
 mod config;
 mod error;

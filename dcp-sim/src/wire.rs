@@ -1,24 +1,30 @@
-//! The Database Change Protocol's frames and messages: bytes in, checked values out, and back.
+//! Frames and messages of the Database Change Protocol: decoding of bytes into checked values, and
+//! encoding back.
 //!
 //! ```text
 //! bytes --Frame::decode--> Frame --Message::decode--> Request | Response --Request::to_item--> Item
 //! bytes <--encode--------- Frame <--to_frame--------- Request | Response <--Request::from_item- Item
 //! ```
 //!
-//! A [`Frame`] is what every command of the port looks like: header, framing extras, extras, key, value. A
-//! [`Message`] is a frame of the change protocol whose every field was checked. Everything is big-endian.
+//! A [`Frame`] is the envelope of every command on the port: header, framing extras, extras, key,
+//! value. A [`Message`] is a frame of the change protocol with every field checked. All numbers are
+//! big-endian.
 //!
-//! What always holds:
-//! - no input panics or makes the decoder hold more than it announced; an oversized body is refused by its header;
-//! - decoding is strict: a length, flag, code or trailing byte that the layout lacks is a [`WireError`] that names
-//!   the command and the part, and says what to answer or that the connection must go;
-//! - keys and values are slices of the input, never copies;
-//! - a message whose fields hold what their documentation allows decodes from its own bytes to itself. Encoding
-//!   checks nothing but lengths: who wants to send nonsense, to see what a peer makes of it, can.
+//! Document keys carry their collection as an unsigned LEB128 prefix on a connection that
+//! negotiated Collections. [`KeyForm::Bare`] serves the others. This wing knows numbers and bytes
+//! only. Producers and consumers decide which vBucket exists, what a client may request and when a
+//! snapshot is whole.
 //!
-//! Keys of documents carry their collection as an unsigned LEB128 prefix, as on every connection that negotiated
-//! Collections; [`KeyForm::Bare`] serves those that did not. This module knows numbers and bytes: which vBucket
-//! exists, what a client may ask and when a snapshot is whole is for producers and consumers.
+//! # Invariants
+//!
+//! - No input panics. The decoder never buffers more than a header announced, and a header that
+//!   announces an oversized body is refused.
+//! - Decoding is strict. A length, flag, code or trailing byte outside the layout is a
+//!   [`WireError`] that names the command and the part. The error also says which status to answer,
+//!   or that the connection must close.
+//! - Keys and values are slices of the input, never copies.
+//! - A message whose fields hold documented values decodes from its own bytes to itself. Encoding
+//!   checks lengths only, so a test can send invalid messages on purpose.
 
 mod body;
 mod error;

@@ -115,7 +115,7 @@ fn directory_with_a_damaged_file_is_checked_file_by_file() {
     assert!(
         ended
             .stdout
-            .ends_with("3 files, none damaged, 1 NOT LOOKED AT\n"),
+            .ends_with("3 files, none damaged, 1 NOT CHECKED\n"),
         "{ended:#?}"
     );
     for note in [
@@ -166,7 +166,7 @@ fn files_that_cannot_be_opened_are_counted_and_fail_the_check() {
     let ended = DCP_SIM.run(&["check", argument(home.path())]).with_code(3);
     assert_eq!(
         ended.stdout.lines().last(),
-        Some("3 files, none damaged, 2 NOT LOOKED AT"),
+        Some("3 files, none damaged, 2 NOT CHECKED"),
         "{ended:#?}"
     );
     let document = DCP_SIM

@@ -68,7 +68,7 @@ fn single_file_of_a_log_store_is_recognized() {
         );
         assert_eq!(
             ended.hint(),
-            "a log store is looked at as a whole: name its directory"
+            "a log store is read as a whole: name its directory"
         );
     }
     let ended = DCP_SIM

@@ -1,19 +1,22 @@
-//! Files that a run writes to: what was named is known to be writable before the run, and touched only by its results.
+//! Files that a run writes to. They are opened before the run, and changed only by its results.
 //!
-//! What always holds: an older file keeps its content until the first byte of the new one is written; a command that ends
-//! before that leaves no file that was not there.
+//! # Invariants
+//!
+//! - An older file keeps its content until the first byte of the new one is written.
+//! - A command that ends before that leaves no new file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::exit::Exit;
+use super::failure::Failure;
 use super::output::Output;
-use super::{Exit, Failure};
 
 /// Opens a file for results.
 ///
 /// # Errors
-/// [`Exit::Io`] with its path, if it can't be written to.
+/// [`Exit::Io`] with its path, if it cannot be written.
 pub(super) fn open(path: &Path) -> Result<Output, Failure> {
     let named = |error: io::Error| {
         Failure::new(
@@ -24,7 +27,8 @@ pub(super) fn open(path: &Path) -> Result<Output, Failure> {
     let mut options = OpenOptions::new();
     let (file, is_new) = match options.write(true).create_new(true).open(path) {
         Ok(file) => (file, true),
-        // What can't be made may be there already, such as a device in a directory that takes no files.
+        // A file that cannot be created may exist already, such as a device in a directory that
+        // accepts no files.
         Err(created) => match options.create_new(false).open(path) {
             Ok(file) => (file, false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(named(created)),
@@ -43,7 +47,7 @@ pub(super) fn open(path: &Path) -> Result<Output, Failure> {
 struct NewFile {
     file: File,
     path: PathBuf,
-    /// Whether there was none.
+    /// `true` if the file did not exist before.
     is_new: bool,
     is_begun: bool,
 }
@@ -74,7 +78,7 @@ impl Write for NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if self.is_new && !self.is_begun {
-            // At worst an empty file stays.
+            // At worst an empty file remains.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -85,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unused_file_leaves_everything_as_it_was() {
+    fn unused_file_changes_nothing() {
         let home = tempfile::tempdir().expect("a directory");
         let (old, new) = (home.path().join("old"), home.path().join("new"));
         fs::write(&old, "an older page").expect("written");
@@ -97,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn used_file_has_what_was_written_alone() {
+    fn used_file_has_only_the_new_content() {
         let home = tempfile::tempdir().expect("a directory");
         let (old, empty) = (home.path().join("old"), home.path().join("empty"));
         fs::write(&old, "an older page").expect("written");

@@ -1,34 +1,36 @@
-//! Where results go: standard output, or a file that was named. A place that takes no more is no reason to stop.
+//! Destinations of results: standard output, or a named file.
 //!
-//! In go bytes and, at the end, the exit code of the command; out comes the exit code of the process. What always holds
-//! (T10): writing never fails, so that a verdict is reached and kept whatever becomes of its text. A pipe whose reader has
-//! gone is closed in silence. Any other error is reported once, by the name of the place, and turns a success into
-//! [`Exit::Io`]; it never hides a verdict that is worse. Messages on standard error ([`tell`]) are lost in silence.
+//! # Invariants
+//!
+//! - T10. Writing never fails, so a command reaches its verdict regardless of its output.
+//! - A pipe without a reader is closed in silence. Any other error is reported once with the
+//!   destination's name, and turns a success into [`Exit::Io`]; it never hides a worse verdict.
+//! - Messages on standard error ([`message!`]) are lost in silence.
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Exit;
+use super::exit::Exit;
 
-/// A line on standard error; nothing if that can't be written.
-macro_rules! tell {
-    ($($words:tt)*) => { $crate::cli::output::message(format_args!($($words)*)) };
+/// Writes a line to standard error, if that is possible.
+macro_rules! message {
+    ($($words:tt)*) => { $crate::cli::output::write_message(format_args!($($words)*)) };
 }
-pub(super) use tell;
+pub(super) use message;
 
-/// Writes one line to standard error. Use [`tell`].
-pub(super) fn message(words: fmt::Arguments<'_>) {
-    // There is no other place to say so.
+/// Writes one line to standard error. Callers use [`message!`].
+pub(super) fn write_message(words: fmt::Arguments<'_>) {
+    // There is no other place to report it.
     let _ = writeln!(io::stderr(), "{words}");
 }
 
-/// Whether somebody sees progress as it is made.
+/// Returns `true` if progress is visible while it is made.
 pub(super) fn shows_progress() -> bool {
     io::stderr().is_terminal()
 }
 
-/// A place for results.
+/// Destination of results.
 pub(super) struct Output {
     name: String,
     out: Box<dyn Write + Send>,
@@ -37,7 +39,7 @@ pub(super) struct Output {
 
 enum State {
     Open,
-    /// Its reader has gone.
+    /// Without a reader.
     Closed,
     Failed(io::Error),
     /// Failed, and reported.
@@ -45,12 +47,12 @@ enum State {
 }
 
 impl Output {
-    /// The process's standard output.
+    /// Returns the process's standard output.
     pub(super) fn standard() -> Self {
         Self::new("standard output", io::stdout())
     }
 
-    /// Any place, by the name that errors call it.
+    /// Creates a destination with a name for errors.
     pub(super) fn new(name: impl Into<String>, out: impl Write + Send + 'static) -> Self {
         Self {
             name: name.into(),
@@ -59,12 +61,13 @@ impl Output {
         }
     }
 
-    /// Whether what is written arrives, as far as is known.
+    /// Returns `true` if written bytes arrive, as far as is known.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
     }
 
-    /// Writes text with colours: they stay where they are wanted, on a terminal, unless `NO_COLOR` says otherwise.
+    /// Writes text with colours. They are kept only on a terminal, and not if `NO_COLOR` forbids
+    /// them.
     pub(super) fn styled(&mut self, text: &str) -> io::Result<()> {
         match anstream::AutoStream::choice(&io::stdout()) {
             anstream::ColorChoice::Never => write!(self, "{}", anstream::adapter::strip_str(text)),
@@ -72,12 +75,13 @@ impl Output {
         }
     }
 
-    /// A writer of rows, which fails once nothing arrives any more: there is no verdict that the rest of them would change.
+    /// Returns a writer of rows, which fails once nothing arrives any more: the remaining rows
+    /// would change no verdict.
     pub(super) fn rows(&mut self) -> BufWriter<Rows<'_>> {
         BufWriter::new(Rows(self))
     }
 
-    /// Ends the output of a command. Returns the exit code of the two.
+    /// Ends the output of a command. Returns the combined exit code.
     pub(super) fn end(&mut self, exit: Exit) -> Exit {
         let _ = self.flush();
         let State::Failed(error) = &self.state else {
@@ -87,9 +91,9 @@ impl Output {
                 exit
             };
         };
-        tell!("error: {}: {error}", self.name);
+        message!("error: {}: {error}", self.name);
         if exit == Exit::Ok {
-            tell!("hint: nothing else went wrong: the exit code would have been 0");
+            message!("hint: everything else succeeded: the exit code would have been 0");
         }
         self.state = State::Reported;
         exit.or_io()
@@ -110,7 +114,7 @@ impl Output {
     }
 }
 
-/// Never fails.
+/// Writing never fails.
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.attempt(|out| out.write_all(bytes));
@@ -123,13 +127,13 @@ impl Write for Output {
     }
 }
 
-/// See [`Output::rows`].
+/// Writer of [`Output::rows`].
 pub(super) struct Rows<'a>(&'a mut Output);
 
 impl Write for Rows<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.0.write(bytes)?;
-        // Which of the two it is, the output knows and reports.
+        // The output knows the error and reports it.
         if self.0.is_open() {
             Ok(written)
         } else {
@@ -142,7 +146,7 @@ impl Write for Rows<'_> {
     }
 }
 
-/// An output that has a second owner while a run writes to it.
+/// Output with a second owner while a run writes to it.
 #[derive(Clone)]
 pub(super) struct SharedOutput(Arc<Mutex<Output>>);
 
@@ -151,7 +155,7 @@ impl SharedOutput {
         Self(Arc::new(Mutex::new(output)))
     }
 
-    /// See [`Output::end`].
+    /// Same as [`Output::end`].
     pub(super) fn end(&self, exit: Exit) -> Exit {
         self.with(|output| output.end(exit))
     }
@@ -175,7 +179,7 @@ impl Write for SharedOutput {
 mod tests {
     use super::*;
 
-    /// Takes a few bytes, then fails.
+    /// Writer that accepts a few bytes, then fails.
     struct Failing(usize, io::ErrorKind);
 
     impl Write for Failing {

@@ -1,11 +1,12 @@
-//! Numbers as people type them: `250000`, `250_000`, `250k`, `0.25M`, `2.5e5`; sizes with a unit: `64KiB`, `10MB`.
+//! Parser of numbers as people type them: `250000`, `250_000`, `250k`, `0.25M`, `2.5e5`; sizes with
+//! a unit: `64KiB`, `10MB`.
 //!
-//! In goes the text of an argument, out comes a whole number, exactly what was typed; or what is wrong with it.
+//! The result is the exact integer, or an error.
 
-/// How many of something. A value parser for clap.
+/// Parses a number of things. It is a value parser for clap.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// A description of the defect.
 pub(super) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let (number, unit) = parts(text);
     let scale = match unit {
@@ -23,10 +24,10 @@ pub(super) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     fitted(number, scale)
 }
 
-/// At least one of something.
+/// Parses a number of things that is at least one.
 ///
 /// # Errors
-/// As [`count`].
+/// Same as [`count`].
 pub(super) fn positive(text: &str) -> Result<u64, String> {
     count(text).and_then(|count| {
         if count == 0 {
@@ -37,10 +38,10 @@ pub(super) fn positive(text: &str) -> Result<u64, String> {
     })
 }
 
-/// A size in bytes.
+/// Parses a size in bytes.
 ///
 /// # Errors
-/// As [`count`].
+/// Same as [`count`].
 pub(super) fn bytes<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let (number, unit) = parts(text);
     let scale = match unit {
@@ -67,7 +68,7 @@ pub(super) fn bytes<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     fitted(number, scale)
 }
 
-/// A number and what stands behind it.
+/// Splits a text into a number and its unit.
 fn parts(text: &str) -> (&str, &str) {
     let is_exponent = |at: usize, c: char| {
         let rest = text.get(at + 1..).unwrap_or_default();
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_what_was_typed() {
+    fn counts_are_parsed_exactly() {
         for (text, number) in [
             ("0", 0),
             ("1e6", 1_000_000),
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_count_is_refused() {
+    fn invalid_counts_are_refused() {
         for text in [
             "",
             "-1",
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_have_units() {
+    fn sizes_are_parsed_with_units() {
         for (text, number) in [
             ("512", 512),
             ("512B", 512),

@@ -1,18 +1,19 @@
-//! `dcp-sim script`: scenario files.
+//! `dcp-sim script`: runs scenario files.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::exit::Exit;
+use super::failure::Failure;
 use super::output::Output;
-use super::{Exit, Failure};
 
 #[derive(Debug, Args)]
 #[command(
     before_help = "Examples:\n  dcp-sim script tests/scenarios/dedup.scn\n  dcp-sim script --rewrite my.scn\n"
 )]
 pub(super) struct ScriptArguments {
-    /// Write the outputs seen into the files instead of comparing.
+    /// Write the actual outputs into the files instead of comparing.
     #[arg(long)]
     rewrite: bool,
     /// Scenario files.

@@ -1,8 +1,10 @@
-//! When received bytes are given back to the producer's buffer: once they are half of it.
+//! Acknowledgement of received bytes, once they amount to half the producer's buffer.
 //!
-//! What always holds: what was received and not acknowledged is less than half the buffer.
+//! # Invariants
+//!
+//! - Fewer than half the buffer's bytes are received and not acknowledged (S6).
 
-/// A consumer's account of what it has not acknowledged.
+/// Account of the bytes that are not acknowledged yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Acknowledgements {
     threshold_bytes: u32,
@@ -17,7 +19,8 @@ impl Acknowledgements {
         }
     }
 
-    /// Takes note of bytes received and applied; returns how many to acknowledge now, if it is time.
+    /// Adds bytes that were received and applied. Returns the number to acknowledge now, if that is
+    /// due.
     pub(super) fn received(&mut self, bytes: u32) -> Option<u32> {
         self.pending_bytes = self.pending_bytes.saturating_add(bytes);
         (self.pending_bytes >= self.threshold_bytes)
@@ -30,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_buffer_is_acknowledged_at_once() {
+    fn bytes_are_acknowledged_at_half_the_buffer() {
         let mut acknowledgements = Acknowledgements::new(100);
         assert_eq!(acknowledgements.received(49), None);
         assert_eq!(acknowledgements.received(1), Some(50));

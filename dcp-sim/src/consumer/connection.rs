@@ -1,11 +1,4 @@
-//! The receiving side of a connection: a producer's streams in, snapshots applied to replica vBuckets. No I/O, no
-//! clock.
-//!
-//! The host hands over the bytes that arrive ([`Consumer::receive`]), asks for streams ([`Consumer::request_stream`],
-//! [`Consumer::take_over`]), says what became durable ([`Consumer::prepared`]) and how late it is ([`Consumer::tick`]), and
-//! takes bytes to send ([`Consumer::take_output`]). What always holds (`docs/invariants.md`, S5 to S7, S15): an item is applied
-//! only to the stream it was requested for, inside the snapshot last announced; what is not is answered with its status and
-//! changes nothing; every byte that counts is acknowledged, at the latest when half the buffer is used up.
+//! [`Consumer`]: entry points of the host, and the input and output of one connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,25 +14,25 @@ use crate::wire::{
     Command, Frame, Head, Message, Request, Response, StreamRequest, StreamRequestFlags, WireError,
 };
 
-/// Seconds between no-operations, as Couchbase's replicas ask for.
+/// Seconds between no-operations, as Couchbase's replicas request.
 const NOOP_SECONDS: u32 = 20;
 
-/// One vBucket's stream, as its consumer knows it.
+/// State of one vBucket's stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PassiveStream {
     pub(super) opaque: u32,
     pub(super) is_open: bool,
-    /// End of the last snapshot, if its marker is to be answered once it is whole.
+    /// End of the last snapshot, if its marker is answered once the snapshot is complete.
     pub(super) unanswered: Option<Seqno>,
-    /// The last prepare the producer was told to be durable here.
+    /// Last durable prepare that was acknowledged to the producer.
     prepared: Seqno,
 }
 
-/// The consumer of one connection.
+/// Consumer of one connection.
 #[derive(Debug)]
 pub struct Consumer {
     pub(super) streams: BTreeMap<Vbid, PassiveStream>,
-    /// Requests in whose place others were made before they were answered.
+    /// Opaques of requests that a later request replaced before they were answered.
     pub(super) replaced_requests: BTreeSet<u32>,
     next_opaque: u32,
     pub(super) granted: Granted,
@@ -50,19 +43,19 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// The consumer of a connection that was just made: it opens it under `name` with a flow-control buffer of
-    /// `buffer_bytes`.
+    /// Creates the consumer of a new connection. It opens the connection under `name`, with a
+    /// flow-control buffer of `buffer_bytes`.
     ///
     /// # Errors
-    /// If the name can't be sent.
+    /// If the name cannot be encoded.
     pub fn new(name: &str, buffer_bytes: u32) -> Result<Self, ConsumerError> {
         Self::with_noop_interval(name, buffer_bytes, NOOP_SECONDS)
     }
 
-    /// The same, with so many seconds between the producer's no-operations.
+    /// Same as [`Consumer::new`], with `noop_seconds` between the producer's no-operations.
     ///
     /// # Errors
-    /// If the name can't be sent.
+    /// If the name cannot be encoded.
     pub fn with_noop_interval(
         name: &str,
         buffer_bytes: u32,
@@ -82,18 +75,18 @@ impl Consumer {
         Ok(consumer)
     }
 
-    /// Asks for everything of a vBucket from where it stands, without end.
+    /// Requests the stream of a vBucket from its current position, without end.
     ///
     /// # Errors
-    /// If the request can't be sent.
+    /// If the request cannot be encoded.
     pub fn request_stream(&mut self, vb: Vbid, from: ResumePoint) -> Result<(), ConsumerError> {
         self.request(vb, from, Seqno::MAX, StreamRequestFlags::NONE)
     }
 
-    /// The same, up to the snapshot that has the seqno `end`.
+    /// Same as [`Consumer::request_stream`], up to the snapshot that contains the seqno `end`.
     ///
     /// # Errors
-    /// If the request can't be sent.
+    /// If the request cannot be encoded.
     pub fn request_stream_to(
         &mut self,
         vb: Vbid,
@@ -103,18 +96,19 @@ impl Consumer {
         self.request(vb, from, end, StreamRequestFlags::NONE)
     }
 
-    /// The same, and to be handed the vBucket over in the end.
+    /// Same as [`Consumer::request_stream`], and takes the vBucket over at the end.
     ///
     /// # Errors
-    /// If the request can't be sent.
+    /// If the request cannot be encoded.
     pub fn take_over(&mut self, vb: Vbid, from: ResumePoint) -> Result<(), ConsumerError> {
         self.request(vb, from, Seqno::MAX, StreamRequestFlags::TAKEOVER)
     }
 
-    /// Asks for the end of a vBucket's stream, if there is one. What is under way until the answer is still applied.
+    /// Requests the end of a vBucket's stream, if it has one. Messages that arrive before the
+    /// answer are still applied.
     ///
     /// # Errors
-    /// If the request can't be sent.
+    /// If the request cannot be encoded.
     pub fn close_stream(&mut self, vb: Vbid) -> Result<(), ConsumerError> {
         if self.streams.contains_key(&vb) {
             self.ask(vb, Command::CloseStream)?;
@@ -122,11 +116,11 @@ impl Consumer {
         Ok(())
     }
 
-    /// Every prepare of the vBucket up to there is as durable here as it must be. The producer is told, once for each seqno,
-    /// if it wants to know.
+    /// Reports that every prepare of the vBucket up to `seqno` is durable on this node. The
+    /// producer is informed once for each seqno, if it granted durable writes.
     ///
     /// # Errors
-    /// If it can't be sent.
+    /// If the acknowledgement cannot be encoded.
     pub fn prepared(&mut self, vb: Vbid, seqno: Seqno) -> Result<(), ConsumerError> {
         let Some(stream) = self.streams.get_mut(&vb).filter(|stream| stream.is_open) else {
             return Ok(());
@@ -138,20 +132,21 @@ impl Consumer {
         Ok(())
     }
 
-    /// Says how late it is, in nanoseconds; the host does so now and then.
+    /// Passes in the time, in nanoseconds. The host calls it now and then.
     ///
     /// # Errors
-    /// [`ConsumerError::Silent`] when nothing came for so long that the connection must be dead.
+    /// [`ConsumerError::Silent`] when the connection was idle for too long.
     pub fn tick(&mut self, now: u64) -> Result<(), ConsumerError> {
         self.idle
             .tick(now)
             .map_err(|nanos| ConsumerError::Silent { nanos })
     }
 
-    /// Takes bytes from the producer and applies what they bring. Answers wait for [`Consumer::take_output`].
+    /// Receives bytes from the producer and applies the messages in them. Answers wait for
+    /// [`Consumer::take_output`].
     ///
     /// # Errors
-    /// When the connection must be closed. What came before the offending message is applied.
+    /// When the connection must be closed. The messages before the invalid one are applied.
     pub fn receive(
         &mut self,
         mut bytes: Bytes,
@@ -166,7 +161,8 @@ impl Consumer {
                 (Ok(Message::Response(response)), _) => {
                     events.extend(self.response(&response, replicas)?)
                 }
-                // A command of another time, or one that only Couchbase's own nodes know: it is refused, the next is sound.
+                // A command of another version, or one between Couchbase nodes: it is refused, and
+                // the next frame is sound.
                 (Err(error), Head::Request(_)) => {
                     let status = error.status().ok_or(error)?;
                     self.respond(&Response::status(frame.opcode, frame.opaque, status))?;
@@ -178,8 +174,8 @@ impl Consumer {
         Ok(events)
     }
 
-    /// The next frame of what has arrived. Frames that came whole share its bytes; only the rest is copied, to wait for what
-    /// is to come.
+    /// Returns the next frame. Frames that arrived whole share the bytes of `arrived`; only an
+    /// incomplete rest is copied.
     fn next_frame(&mut self, arrived: &mut Bytes) -> Result<Option<Frame>, WireError> {
         if self.input.is_empty()
             && let Some(frame) = Frame::decode_bytes(arrived)?

@@ -1,49 +1,49 @@
-//! Why a consumer's connection must be closed.
+//! Errors that close a consumer's connection.
 
 use lowtide_checkpoint::{FailoverLogError, Vbid};
 
 use crate::wire::{Opcode, Status, WireError};
 
-/// Why a connection must be closed. What breaks a snapshot or belongs to no stream does not: it is answered, and left to the
-/// producer.
+/// Error that closes the connection. A message that breaks a snapshot or belongs to no stream is
+/// not an error: it is answered, and the producer decides.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConsumerError {
-    /// Bytes that are no frames.
-    #[error("the producer's bytes make no sense: {0}")]
+    /// The bytes are not valid frames.
+    #[error("invalid bytes from the producer: {0}")]
     Wire(#[from] WireError),
-    /// An answer to a stream request that nobody made.
-    #[error("an answer to the stream request {opaque:#x}, which was not made")]
+    /// A response to a stream request that is not pending.
+    #[error("unexpected response: no pending stream request with opaque {opaque:#x}")]
     NoSuchRequest {
-        /// The opaque it carries.
+        /// Opaque of the response.
         opaque: u32,
     },
-    /// A message that only consumers send.
-    #[error("{opcode} is not what a producer sends")]
+    /// A request that only consumers send.
+    #[error("unexpected {opcode} from a producer")]
     Unexpected {
         /// The command.
         opcode: Opcode,
     },
-    /// The producer refused something no stream can go without.
+    /// The producer refused a request that every stream needs.
     #[error("{opcode} was refused: {status}")]
     Refused {
-        /// What was asked.
+        /// The refused command.
         opcode: Opcode,
         /// The answer.
         status: Status,
     },
-    /// A branch list that is none.
+    /// The failover log is invalid.
     #[error("vBucket {vb}: {source}")]
     FailoverLog {
         /// The vBucket.
         vb: Vbid,
-        /// What is wrong with it.
+        /// The defect.
         source: FailoverLogError,
     },
-    /// Not a byte for so long that nobody can be there.
-    #[error("nothing came for {nanos} ns")]
+    /// No byte arrived for longer than a connection may be idle.
+    #[error("no bytes received for {nanos} ns")]
     Silent {
-        /// How long.
+        /// Length of the interval in nanoseconds.
         nanos: u64,
     },
 }

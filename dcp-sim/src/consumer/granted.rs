@@ -1,11 +1,11 @@
-//! What the producer has granted.
+//! Options that the producer granted.
 
 use crate::wire::Response;
 
-/// What the producer has granted.
+/// Options that the producer granted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Granted {
-    /// Opaques of the two options that change what is sent.
+    /// Opaques of the two options that change the producer's messages.
     pub(super) sync_writes_asked: u32,
     pub(super) v7_statuses_asked: u32,
     pub(super) sync_writes: bool,
@@ -23,7 +23,7 @@ impl Granted {
         self.v7_statuses_asked
     }
 
-    /// Takes the answer to an option.
+    /// Records the answer to an option.
     pub(super) fn take(&mut self, response: &Response) {
         let is_granted = response.reply.status().is_success();
         self.sync_writes |= is_granted && response.opaque == self.sync_writes_asked;

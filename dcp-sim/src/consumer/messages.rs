@@ -1,4 +1,4 @@
-//! Messages of a stream: applied to the replica that the stream is for, or answered.
+//! Messages of a stream: applied to the stream's replica, or refused with a status.
 
 use lowtide_checkpoint::Vbid;
 
@@ -8,7 +8,7 @@ use super::replicas::{ConsumerEvent, Replicas, status_of};
 use crate::wire::{Command, KeyForm, MarkerFlags, Opcode, Request, Response, Status};
 
 impl Consumer {
-    /// A request of the producer: part of a stream, or about the connection.
+    /// Handles a request of the producer: a message of a stream, or about the connection.
     pub(super) fn take(
         &mut self,
         request: &Request,
@@ -50,7 +50,7 @@ impl Consumer {
         if let Err(status) = applied {
             self.respond(&Response::to(request, status))?;
             return match status {
-                // What follows would leave a hole.
+                // Later messages would leave a gap.
                 Status::NOT_MY_VBUCKET | Status::TOO_BIG | Status::UNKNOWN_COLLECTION => {
                     self.close_lost_stream(vb, status).map(Some)
                 }
@@ -60,8 +60,8 @@ impl Consumer {
         self.applied(request)
     }
 
-    /// The vBucket takes nothing now, or can't store what it was sent: what it is sent is lost to it, also when it follows again later, and a stream that went
-    /// on would leave a hole.
+    /// Closes the stream: the vBucket cannot take or store its messages. They are lost, so
+    /// continuing the stream later would leave a gap.
     pub(super) fn close_lost_stream(
         &mut self,
         vb: Vbid,
@@ -72,7 +72,7 @@ impl Consumer {
         Ok(ConsumerEvent::StreamRefused { vb, status })
     }
 
-    /// What follows from a message that was applied.
+    /// Completes a message that was applied: answers, events and the end of the stream.
     fn applied(&mut self, request: &Request) -> Result<Option<ConsumerEvent>, ConsumerError> {
         let vb = request.vb;
         match &request.command {
@@ -106,7 +106,7 @@ impl Consumer {
         }
     }
 
-    /// The stream that a message says it belongs to, or what is wrong with that.
+    /// Checks that the message belongs to an open stream. Returns the status to answer otherwise.
     fn require_stream(&self, request: &Request) -> Result<(), Status> {
         let no_stream = if self.granted.v7_statuses {
             Status::STREAM_NOT_FOUND

@@ -1,7 +1,8 @@
-//! What a consumer asks of its connection before anything else, in the order in which Couchbase's does.
+//! Options that a consumer requests before any stream, in the order of Couchbase's consumers.
 //!
-//! What always holds: options a producer does not know are options that can be done without; what was granted is known by
-//! the answer.
+//! # Invariants
+//!
+//! - An option that the producer does not know is optional. The answer says whether it was granted.
 
 use bytes::Bytes;
 use lowtide_checkpoint::Vbid;

@@ -1,4 +1,5 @@
-//! Where a consumer applies what arrives, and what it tells its host.
+//! Interface between a consumer and its host: where messages are applied, and the events that the
+//! host handles.
 
 use lowtide_checkpoint::{
     CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, State, VBucketError, Vbid,
@@ -6,83 +7,84 @@ use lowtide_checkpoint::{
 
 use crate::wire::{Status, StreamEndReason};
 
-/// Where what arrives is applied. What is refused changes nothing, and the producer is told why.
+/// Target of a consumer's messages. A refused message changes nothing, and its status is sent to
+/// the producer.
 pub trait Replicas {
-    /// A stream was opened: these are its vBucket's branches now.
+    /// Replaces the vBucket's failover log after its stream was opened.
     ///
     /// # Errors
     /// If the node has no such vBucket.
     fn adopt_failover_log(&mut self, vb: Vbid, log: FailoverLog) -> Result<(), VBucketError>;
 
-    /// A snapshot begins, or goes on.
+    /// Begins or extends a snapshot.
     ///
     /// # Errors
     /// If the vBucket refuses it.
     fn apply_marker(&mut self, vb: Vbid, marker: SnapshotMarker) -> Result<(), VBucketError>;
 
-    /// An item of the snapshot. A commit names its prepare and has no value: that is the prepare's.
+    /// Applies an item of the snapshot. A commit names its prepare and has no value of its own.
     ///
     /// # Errors
     /// If the vBucket refuses it.
     fn apply_item(&mut self, vb: Vbid, item: Item) -> Result<(), VBucketError>;
 
-    /// The snapshot has come to that seqno, though its last items are not for this consumer.
+    /// Advances the snapshot to `seqno`, though its last items are not for this consumer.
     ///
     /// # Errors
     /// If the vBucket refuses it.
     fn advance(&mut self, vb: Vbid, seqno: Seqno) -> Result<(), VBucketError>;
 
-    /// A takeover's step: the vBucket gets that state, on the branch it is on.
+    /// Sets the vBucket's state on its current branch: a step of a takeover.
     ///
     /// # Errors
     /// If the vBucket refuses it.
     fn set_state(&mut self, vb: Vbid, state: State) -> Result<(), VBucketError>;
 }
 
-/// What a host must act upon.
+/// Event that the host must handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConsumerEvent {
-    /// A stream is open.
+    /// A stream was opened.
     StreamOpened(Vbid),
-    /// The vBucket must give up everything after that seqno, and then ask again.
+    /// The vBucket must be rolled back to the seqno before the next stream request.
     Rollback {
         /// The vBucket.
         vb: Vbid,
-        /// The last seqno it may keep.
+        /// Last seqno to keep.
         seqno: Seqno,
     },
     /// A stream was refused.
     StreamRefused {
         /// The vBucket.
         vb: Vbid,
-        /// Why.
+        /// The reason.
         status: Status,
     },
-    /// A takeover's step was taken: the vBucket is this now.
+    /// A step of a takeover was taken: the vBucket has this state now.
     StateSet {
         /// The vBucket.
         vb: Vbid,
         /// Its state.
         state: State,
     },
-    /// A message was refused, and the producer told so.
+    /// A message was refused and answered.
     Refused {
         /// The vBucket.
         vb: Vbid,
-        /// What it was told.
+        /// Status that was sent.
         status: Status,
     },
-    /// A stream is over.
+    /// A stream ended.
     StreamEnded {
         /// The vBucket.
         vb: Vbid,
-        /// Why.
+        /// The reason.
         reason: StreamEndReason,
     },
 }
 
-/// What the producer is told when a vBucket refuses something.
+/// Returns the status to send when a vBucket refuses a message.
 pub(super) fn status_of(error: &VBucketError) -> Status {
     match error {
         VBucketError::WrongState { .. } => Status::NOT_MY_VBUCKET,

@@ -1,4 +1,4 @@
-//! Responses of the producer: to stream requests, to the opening, to options.
+//! Responses of the producer: to stream requests, to the open request and to options.
 
 use lowtide_checkpoint::{FailoverLog, Vbid};
 
@@ -41,7 +41,7 @@ impl Consumer {
                 let log = FailoverLog::from_entries(entries.clone());
                 let log = log.map_err(|source| ConsumerError::FailoverLog { vb, source })?;
                 if let Err(error) = replicas.adopt_failover_log(vb, log) {
-                    // There is nothing to apply it to any more.
+                    // The vBucket to apply the stream to is gone.
                     return self.close_lost_stream(vb, status_of(&error)).map(Some);
                 }
                 if let Some(stream) = self.streams.get_mut(&vb) {

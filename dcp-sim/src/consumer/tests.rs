@@ -15,7 +15,7 @@ use rig::{Rig, VB, answers, from_zero, grant_v7, opened, requested, sent};
 mod rig;
 
 #[test]
-fn it_opens_the_connection_and_negotiates_before_anything_else() {
+fn new_consumer_opens_and_negotiates_before_any_stream() {
     let mut consumer = Consumer::new("replica", 1_000).expect("a short name");
     let opcodes: Vec<_> = sent(&mut consumer)
         .into_iter()
@@ -33,7 +33,7 @@ fn it_opens_the_connection_and_negotiates_before_anything_else() {
 }
 
 #[test]
-fn a_stream_brings_its_log_its_markers_and_its_items() {
+fn open_stream_applies_log_markers_and_items() {
     let mut rig = opened(1_000_000);
     rig.marker(0, 2);
     rig.item(1, b"one").expect("sound");
@@ -59,7 +59,7 @@ fn a_stream_brings_its_log_its_markers_and_its_items() {
 
 /// Guards S5 and S15.
 #[test]
-fn what_belongs_to_no_stream_is_answered_and_left() {
+fn message_of_no_stream_is_answered_and_not_applied() {
     for (v7, no_stream, another) in [
         (false, Status::NOT_FOUND, Status::EXISTS),
         (true, Status::STREAM_NOT_FOUND, Status::OPAQUE_MISMATCH),
@@ -90,9 +90,9 @@ fn what_belongs_to_no_stream_is_answered_and_left() {
     }
 }
 
-/// Guards S15: what breaks the snapshot is answered, and the stream goes on.
+/// Guards S15: a message that breaks the snapshot is answered, and the stream continues.
 #[test]
-fn what_the_replica_refuses_is_answered_and_the_stream_goes_on() {
+fn item_the_replica_refuses_is_answered_and_the_stream_continues() {
     let mut rig = opened(1_000);
     rig.marker(0, 2);
     let status = Status::RANGE;
@@ -108,10 +108,10 @@ fn what_the_replica_refuses_is_answered_and_the_stream_goes_on() {
     );
 }
 
-/// Found by seed 2367 of the simulator: a vBucket that was dead for a while took what came of a stream afterwards, without what
-/// had come meanwhile.
+/// Guards against seed 2367: a vBucket that was dead for a while resumed its stream without the
+/// items of that time.
 #[test]
-fn a_stream_of_which_something_was_lost_does_not_go_on() {
+fn stream_with_a_lost_item_is_closed() {
     let mut rig = opened(1_000);
     rig.marker(0, 2);
     let status = Status::NOT_MY_VBUCKET;
@@ -127,9 +127,9 @@ fn a_stream_of_which_something_was_lost_does_not_go_on() {
     assert_eq!(rig.applied.0, ["5 log 0xabc", "5 marker 0-2"]);
 }
 
-/// Guards S15 against commands of other times: each is answered, and the next frame is sound.
+/// Guards S15 against commands of other versions: each is answered, and the next frame is sound.
 #[test]
-fn commands_nobody_knows_are_refused() {
+fn unknown_command_is_refused_and_the_next_frame_is_read() {
     let mut rig = opened(1_000);
     let out_of_order = Frame {
         head: Head::Request(VB),
@@ -155,9 +155,10 @@ fn commands_nobody_knows_are_refused() {
     );
 }
 
-/// Guards the consumer's part in a takeover: a marker is answered when its snapshot is whole, a state when it is set.
+/// Guards the consumer's part in a takeover: a marker is answered when its snapshot is complete, a
+/// state when it is set.
 #[test]
-fn a_takeover_is_answered_step_by_step() {
+fn takeover_steps_are_answered_in_order() {
     let mut rig = opened(1_000);
     let snapshot = SnapshotMarker::new(SnapshotType::Memory, Seqno(0), Seqno(3));
     let mut marker = Marker::from_snapshot(&snapshot);
@@ -185,9 +186,9 @@ fn a_takeover_is_answered_step_by_step() {
     );
 }
 
-/// Guards S17: what is durable is told once, and only to who asked.
+/// Guards S17: a durable prepare is acknowledged once, and only if the producer granted it.
 #[test]
-fn durable_prepares_are_acknowledged_once() {
+fn durable_prepare_is_acknowledged_once() {
     let mut rig = opened(1_000);
     let acknowledged = |rig: &mut Rig, seqno| {
         rig.consumer.prepared(VB, Seqno(seqno)).expect("sendable");
@@ -208,7 +209,7 @@ fn durable_prepares_are_acknowledged_once() {
 }
 
 #[test]
-fn a_dead_connection_is_noticed() {
+fn idle_connection_is_reported_after_six_minutes() {
     let mut rig = opened(1_000);
     let minute = 60_000_000_000;
     rig.consumer.tick(minute).expect("it counts from here");
@@ -223,13 +224,14 @@ fn a_dead_connection_is_noticed() {
 }
 
 #[test]
-fn half_the_buffer_is_acknowledged_with_every_byte_that_counts() {
+fn counted_bytes_are_acknowledged_at_half_the_buffer() {
     let mut rig = opened(200);
     rig.marker(0, 9);
     let (mut received, mut acknowledged) = (44, 0);
     for seqno in 1..=9 {
         rig.item(seqno, b"12345").expect("sound");
-        // Header and extras of a mutation are 55 bytes, its key with the collection's prefix 2, its value 5.
+        // Header and extras of a mutation are 55 bytes, its key with the collection's prefix 2, its
+        // value 5.
         received += 62;
         for message in sent(&mut rig.consumer) {
             match message {
@@ -249,7 +251,7 @@ fn half_the_buffer_is_acknowledged_with_every_byte_that_counts() {
 }
 
 #[test]
-fn a_noop_is_answered() {
+fn noop_is_answered() {
     let mut rig = opened(1_000);
     rig.take(Request::new(Vbid(0), 10_000_001, Command::Noop))
         .expect("sound");
@@ -258,7 +260,7 @@ fn a_noop_is_answered() {
 }
 
 #[test]
-fn a_rollback_and_a_refusal_are_told_and_the_stream_can_be_asked_for_again() {
+fn stream_after_rollback_or_refusal_can_be_requested_again() {
     let mut rig = requested(1_000);
     assert_eq!(
         rig.reply(Reply::Rollback(Seqno(7))).expect("sound"),
@@ -292,9 +294,9 @@ fn a_rollback_and_a_refusal_are_told_and_the_stream_can_be_asked_for_again() {
     );
 }
 
-/// Found by a takeover that was asked for before the replica's stream was answered.
+/// Guards against a takeover that was requested before the replica's stream was answered.
 #[test]
-fn the_answer_to_a_request_that_was_given_up_is_nothing() {
+fn answer_to_a_replaced_request_is_ignored_once() {
     let mut rig = requested(1_000);
     rig.consumer.close_stream(VB).expect("sendable");
     rig.consumer.take_over(VB, from_zero()).expect("sendable");
@@ -311,7 +313,7 @@ fn the_answer_to_a_request_that_was_given_up_is_nothing() {
 }
 
 #[test]
-fn an_ended_stream_takes_nothing_more() {
+fn ended_stream_applies_no_item() {
     let mut rig = opened(1_000);
     let ended = rig
         .command(Command::StreamEnd(StreamEndReason::StateChanged))
@@ -331,7 +333,7 @@ fn an_ended_stream_takes_nothing_more() {
 }
 
 #[test]
-fn an_open_that_is_refused_is_the_end_an_option_is_not() {
+fn refused_open_closes_the_connection_and_a_refused_option_does_not() {
     let mut rig = requested(1_000);
     rig.take(Response::status(Opcode::DCP_CONTROL, 3, Status::INVALID))
         .expect("options are optional");
@@ -340,7 +342,7 @@ fn an_open_that_is_refused_is_the_end_an_option_is_not() {
 }
 
 #[test]
-fn bytes_may_come_in_any_pieces() {
+fn messages_are_applied_for_any_split_of_the_bytes() {
     let mut rig = opened(1_000_000);
     let mut bytes = Vec::new();
     let snapshot = SnapshotMarker::new(SnapshotType::Memory, Seqno(0), Seqno(1));

@@ -1,4 +1,5 @@
-//! S27: any producer against a node that follows it with two vBuckets, one of which is flushed and rolled back as it wants.
+//! S27: any producer against a node that follows it with two vBuckets. The engine runs whenever the
+//! node asks for it.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -21,16 +22,16 @@ use crate::wire::{
 };
 
 const VBS: [Vbid; 2] = [Vbid(0), Vbid(1)];
-/// Nobody has so much to do because of one message.
+/// More actions than this after one message are an endless loop.
 const ACTIONS_MAX: usize = 10_000;
 
 struct Follower {
     node: Node,
     engine: Couchstore,
     due: VecDeque<Action>,
-    /// The stream requests that were sent on this connection: vBucket and opaque, the last of each vBucket last.
+    /// Stream requests of this connection: vBucket and opaque, the latest of each vBucket last.
     requests: Vec<(Vbid, u32)>,
-    /// Of each vBucket the range of the snapshot it is in.
+    /// Range of the current snapshot of each vBucket.
     snapshots: [Option<(Seqno, Seqno)>; 2],
 }
 
@@ -61,7 +62,7 @@ impl Follower {
         Some(follower)
     }
 
-    /// A new connection. What is between two states can't be asked for yet.
+    /// Opens a new connection. Only settled vBuckets can be requested.
     fn connect(&mut self) {
         let gone = self
             .node
@@ -88,7 +89,7 @@ impl Follower {
         }
     }
 
-    /// Nothing is applied outside a snapshot.
+    /// Checks that nothing is applied outside a snapshot.
     fn look(&mut self) {
         for observation in self.node.take_observations() {
             match observation {
@@ -99,7 +100,7 @@ impl Follower {
                 }
                 Observation::Item { vb, seqno, .. } => {
                     let snapshot = self.snapshots.get(usize::from(vb.0)).copied().flatten();
-                    // A snapshot that it had in part when it was loaded or rolled back goes on without a marker.
+                    // A snapshot that was loaded or rolled back in part continues without a marker.
                     let inside = snapshot.is_none_or(|(start, end)| start <= seqno && seqno <= end);
                     assert!(inside, "vBucket {vb}: {seqno} is outside {snapshot:?}");
                 }
@@ -116,7 +117,7 @@ impl Follower {
         }
     }
 
-    /// Does what the node wants done.
+    /// Executes the node's actions.
     fn run(&mut self) {
         for round in 0.. {
             assert!(round < ACTIONS_MAX, "there is always more");
@@ -155,7 +156,7 @@ impl Follower {
     }
 }
 
-/// Whatever a producer sends.
+/// Runs a node against the producer that `data` describes.
 pub fn consumer(data: &[u8]) {
     let Some(mut follower) = Follower::new() else {
         return;
@@ -181,7 +182,7 @@ pub fn consumer(data: &[u8]) {
     }
 }
 
-/// A message a producer might send, mostly of a stream that was asked for.
+/// Encodes a message that a producer might send, usually of a requested stream.
 fn encode(input: &mut Input<'_>, follower: &Follower, bytes: &mut Vec<u8>) -> Option<()> {
     let vb = input.one_of(&[0, 0, 0, 1, 2]);
     let asked = follower.requests.iter().rfind(|(asked, _)| asked.0 == vb);

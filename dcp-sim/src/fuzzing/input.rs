@@ -1,4 +1,4 @@
-//! Bytes as a source of choices: they go in, small numbers come out, zeros once there are none left.
+//! Bytes as a source of choices. Returns zeros after the last byte.
 
 use lowtide_checkpoint::Seqno;
 
@@ -18,7 +18,7 @@ impl<'a> Input<'a> {
         byte
     }
 
-    /// One of these.
+    /// Picks one of `choices`.
     pub(super) fn one_of<T: Copy + Default>(&mut self, choices: &[T]) -> T {
         let at = usize::from(self.byte()).checked_rem(choices.len());
         at.and_then(|at| choices.get(at))
@@ -26,7 +26,7 @@ impl<'a> Input<'a> {
             .unwrap_or_default()
     }
 
-    /// So many bytes as the next one says, or what is left.
+    /// Takes the number of bytes in the next byte, or all remaining ones.
     pub(super) fn piece(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte()).min(self.0.len());
         let (piece, rest) = self.0.split_at(length);
@@ -34,7 +34,7 @@ impl<'a> Input<'a> {
         piece
     }
 
-    /// Mostly a small one, near where a test's seqnos are.
+    /// Returns a seqno, usually a small one near those of a test.
     pub(super) fn seqno(&mut self) -> Seqno {
         match self.byte() {
             255 => Seqno::MAX,

@@ -1,151 +1,21 @@
-//! S26: any client against a producer over one vBucket that lives on meanwhile: it is written to, flushed, purged, rolled
-//! back, closed and told to change its role.
-
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
+//! S26: any client against a producer. Its vBucket is written to, flushed, purged, rolled back,
+//! closed and set to other states.
 
 use bytes::{Bytes, BytesMut};
-use lowtide_checkpoint::{
-    CheckpointConfig, FailoverLog, Item, Key, ReadLimit, Seqno, State, VBucket, VBucketState,
-    VbUuid, Vbid,
-};
-use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
-use lowtide_persistence::disk::{Disk, MemoryDisk};
-use lowtide_persistence::{BackfillStep, Engine, Flusher};
+use lowtide_checkpoint::{Item, Key, Seqno, State, VbUuid};
+use lowtide_persistence::{BackfillStep, Engine};
 
+use super::client::Client;
+use super::client_messages::encode;
+use super::home::{Home, VB};
 use super::input::Input;
-use crate::producer::{Collections, Partitions, Producer};
-use crate::wire::{
-    Command, Control, Event, Frame, Message, Opcode, Open, OpenFlags, Request, Response, Status,
-    StreamEndReason, StreamId, StreamRequest, StreamRequestFlags, SystemEvent, flow_control_bytes,
-};
+use crate::producer::Producer;
+use crate::wire::{Event, Frame, Message, StreamEndReason, SystemEvent, flow_control_bytes};
 
-const VB: Vbid = Vbid(0);
-const UUID: VbUuid = VbUuid(7);
-/// Whoever is asked so often what it has to send goes round in circles.
+/// More polls than this are an endless loop.
 const POLLS_MAX: usize = 10_000;
 
-struct Home {
-    vbucket: VBucket,
-    engine: Couchstore,
-    flusher: Flusher,
-    collections: Collections,
-}
-
-impl Partitions for Home {
-    fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
-        (vb == VB).then_some(&self.vbucket)
-    }
-
-    fn purge_seqno(&self, vb: Vbid) -> Seqno {
-        self.engine.info(vb).map_or(Seqno::ZERO, |info| info.purge)
-    }
-
-    fn persisted_seqno(&self, vb: Vbid) -> Seqno {
-        self.flusher.persisted_seqno(vb).unwrap_or_default()
-    }
-
-    fn collections(&self, _vb: Vbid) -> Option<&Collections> {
-        Some(&self.collections)
-    }
-}
-
-impl Home {
-    fn new() -> Option<Self> {
-        let (disk, directory) = (MemoryDisk::new(), Path::new("/store"));
-        disk.create_dir(directory).ok()?;
-        let (engine, _) =
-            Couchstore::open(Arc::new(disk), directory, CouchstoreConfig::default()).ok()?;
-        engine.create(VB).ok()?;
-        let state = VBucketState::new(State::Active, FailoverLog::new(UUID));
-        let config = CheckpointConfig {
-            persistence: true,
-            ..CheckpointConfig::default()
-        };
-        let vbucket = VBucket::new(VB, &state, config);
-        let mut flusher = Flusher::new(ReadLimit::NONE);
-        flusher.attach(VB, state, Seqno::ZERO);
-        Some(Self {
-            vbucket,
-            engine,
-            flusher,
-            collections: Collections::default(),
-        })
-    }
-
-    fn write(&mut self, item: Item) {
-        // Refused when it is not active any more.
-        if let Ok(written) = self.vbucket.write(item.clone(), 1) {
-            self.collections.take_note(&Item {
-                seqno: written.queued.seqno,
-                ..item
-            });
-        }
-    }
-
-    fn flush(&mut self) {
-        if let Ok(group) = self.flusher.begin([&self.vbucket]) {
-            let committed = group.commit(&self.engine, 1);
-            self.flusher.finish(committed);
-        }
-        self.vbucket.manager().expel();
-    }
-}
-
-/// What a client may rely on, looked at as the bytes come.
-#[derive(Default)]
-struct Client {
-    streams: BTreeMap<(Vbid, Option<StreamId>), Snapshot>,
-}
-
-/// The one a stream is in.
-struct Snapshot {
-    start: Seqno,
-    end: Seqno,
-    last: Option<Seqno>,
-}
-
-impl Client {
-    fn take(&mut self, request: &Request) {
-        let stream = (request.vb, request.stream_id);
-        match &request.command {
-            Command::SnapshotMarker(marker) => {
-                assert!(marker.start <= marker.end, "{marker:?}");
-                self.streams.insert(
-                    stream,
-                    Snapshot {
-                        start: marker.start,
-                        end: marker.end,
-                        last: None,
-                    },
-                );
-            }
-            Command::StreamEnd(_) => {
-                self.streams.remove(&stream);
-            }
-            command => {
-                let Some(seqno) = command.seqno() else { return };
-                let range = self.streams.get_mut(&stream);
-                assert!(range.is_some(), "{command:?} came without a marker");
-                let Some(Snapshot { start, end, last }) = range else {
-                    return;
-                };
-                assert!(
-                    (*start..=*end).contains(&seqno),
-                    "{command:?} is outside {start}-{end}"
-                );
-                assert!(
-                    last.is_none_or(|last| last < seqno),
-                    "{command:?} came after {last:?}"
-                );
-                *last = Some(seqno);
-            }
-        }
-    }
-}
-
-/// Whatever a client sends, and whatever happens to the vBucket meanwhile.
+/// Runs the producer against the client that `data` describes.
 pub fn producer(data: &[u8]) {
     let Some(mut home) = Home::new() else { return };
     let mut input = Input(data);
@@ -176,7 +46,7 @@ pub fn producer(data: &[u8]) {
     assert_eq!(home.vbucket.manager().check(), Vec::<String>::new());
 }
 
-/// The next thing that happens. Returns whether the connection stays.
+/// Executes the next event. Returns `true` if the connection continues.
 fn act(
     input: &mut Input<'_>,
     producer: &mut Producer,
@@ -253,7 +123,7 @@ fn act(
     true
 }
 
-/// Takes what there is to send, in pieces, and runs what the producer wants of the engine, some of it later.
+/// Takes the output in pieces, and runs the backfill steps, some of them later.
 fn poll(
     input: &mut Input<'_>,
     producer: &mut Producer,
@@ -332,96 +202,3 @@ fn check_sent(
     );
     true
 }
-
-/// A message a client might send.
-fn encode(input: &mut Input<'_>, bytes: &mut Vec<u8>) -> Option<()> {
-    let vb = Vbid(u16::from(input.byte() == 255));
-    let command = match input.byte() % 12 {
-        0 | 1 => {
-            let flags = OpenFlags(u32::from(input.byte()) << input.one_of(&[0_u32, 2]) | 1);
-            Command::Open(Open {
-                flags,
-                name: Bytes::copy_from_slice(input.piece()),
-                options: Bytes::new(),
-            })
-        }
-        2 | 3 => {
-            let key = input.one_of(&CONTROLS);
-            let value = input.one_of(&[
-                "true",
-                "0",
-                "1",
-                "100",
-                "2.2",
-                "round-robin",
-                "sequential",
-                "false",
-            ]);
-            let [key, value] = [key, value].map(|text| Bytes::from_static(text.as_bytes()));
-            Command::Control(Control { key, value })
-        }
-        4..=7 => Command::StreamRequest(StreamRequest {
-            flags: StreamRequestFlags(u32::from(input.byte()) & input.one_of(&[0, 0xff, 1, 2, 4])),
-            start: input.seqno(),
-            end: Seqno(input.one_of(&[u64::MAX, 5, 20])),
-            uuid: VbUuid(input.one_of(&[7_u64, 0, 100])),
-            snapshot_start: input.seqno(),
-            snapshot_end: input.seqno(),
-            filter: Bytes::from_static(input.one_of(&FILTERS).as_bytes()),
-        }),
-        8 => Command::CloseStream,
-        9 => Command::BufferAck(u32::from(input.byte()) << (input.byte() % 24)),
-        10 => input
-            .one_of(&[Some(()), None])
-            .map_or(Command::GetFailoverLog, |()| {
-                Command::SeqnoAck(input.seqno())
-            }),
-        _ => {
-            let opcode = match input.byte() % 4 {
-                0 => Opcode::DCP_SET_VBUCKET_STATE,
-                1 | 2 => Opcode::DCP_SNAPSHOT_MARKER,
-                _ => Opcode::DCP_MUTATION,
-            };
-            let status = input.one_of(&[0_u16, 0, 1, 2, 7, 0x22]);
-            return Response::status(opcode, u32::from(input.byte() % 2), Status(status))
-                .encode(bytes)
-                .ok();
-        }
-    };
-    let stream_id = input.one_of(&[None, None, Some(5_u16)]).map(StreamId);
-    let stream_id = stream_id.filter(|_| matches!(command, Command::CloseStream));
-    Request {
-        stream_id,
-        ..Request::new(vb, u32::from(input.byte() % 2), command)
-    }
-    .encode(bytes)
-    .ok()
-}
-
-const CONTROLS: [&str; 14] = [
-    "connection_buffer_size",
-    "connection_buffer_size",
-    "enable_noop",
-    "enable_noop",
-    "set_noop_interval",
-    "enable_sync_writes",
-    "enable_stream_id",
-    "send_stream_end_on_client_close_stream",
-    "backfill_order",
-    "max_marker_version",
-    "consumer_name",
-    "enable_expiry_opcode",
-    "supports_cursor_dropping",
-    "v7_dcp_status_codes",
-];
-
-const FILTERS: [&str; 8] = [
-    "",
-    "",
-    "{\"collections\":[\"0\"]}",
-    "{\"collections\":[\"8\",\"9\"]}",
-    "{\"scope\":\"0\"}",
-    "{\"sid\":5}",
-    "{\"collections\":[\"8\"],\"sid\":5}",
-    "{\"purge_seqno\":\"5\"}",
-];

@@ -1,26 +1,26 @@
-//! Why a source can't be opened or read on: precise enough to act on, with git's own words where git refused.
+//! Errors of sources, with git's own message if git refused.
 
 use std::io;
 use std::path::PathBuf;
 
-/// What sources return on failure.
+/// Error of a source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
-    /// Git finds no repository there that it is willing to read.
+    /// Git finds no repository there that it agrees to read.
     #[error("{}: not a git repository that can be read: {words}", path.display())]
     NotARepository {
-        /// What was to be opened.
+        /// Path of the input.
         path: PathBuf,
-        /// What git says about it.
+        /// Message of git.
         words: String,
     },
-    /// A partial clone that lacks contents of the history.
+    /// The repository is a partial clone without some contents of the history.
     #[error("{}: a partial clone, which lacks contents of its history, such as object {object}", path.display())]
     PartialClone {
-        /// What was to be opened.
+        /// Path of the input.
         path: PathBuf,
-        /// The id of one that is missing.
+        /// Id of a missing object.
         object: String,
     },
     /// There is no `git` to run.
@@ -31,66 +31,66 @@ pub enum InputError {
     Git {
         /// The command, without its directory and flags.
         command: String,
-        /// How it ended.
+        /// Exit status.
         status: String,
-        /// What it said, cut to a few kilobytes.
+        /// Standard error, cut to a few kilobytes.
         stderr: String,
     },
-    /// A git command wrote something that can't be what was asked for.
+    /// The output of a git command is invalid.
     #[error("{command} at byte {offset} of its output: {what}")]
     UnexpectedOutput {
         /// The command, without its directory and flags.
         command: String,
-        /// Where in its output, in bytes from its start.
+        /// Byte offset in the output.
         offset: u64,
-        /// What is wrong there.
+        /// The defect.
         what: String,
     },
-    /// The history names a content that the repository does not hold.
+    /// The history names a content that the repository lacks.
     #[error("commit {commit}, path \"{}\": object {object} is missing from the repository", path.escape_ascii())]
     MissingObject {
-        /// The commit being read.
+        /// Commit of the content.
         commit: String,
-        /// The path in it.
+        /// Path in the commit.
         path: Vec<u8>,
-        /// The object's id.
+        /// Id of the object.
         object: String,
     },
-    /// A file that holds something else than JSON lines.
+    /// A file has another format than JSON lines.
     #[error("{}: {what}", path.display())]
     NotJsonLines {
         /// The file, or `standard input`.
         path: PathBuf,
-        /// What it holds.
+        /// Description of its format.
         what: &'static str,
-        /// The command that makes JSON lines of it, without the file.
+        /// Command that converts it to JSON lines, without the file.
         converter: &'static str,
     },
-    /// A line that is not a change.
+    /// A line is not a change.
     #[error("{}:{line}: {what}", path.display())]
     BadLine {
         /// The file, or `standard input`.
         path: PathBuf,
-        /// Which line; the first is 1.
+        /// Line number, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The defect.
         what: String,
     },
-    /// An argument that makes no sense.
+    /// An argument is invalid.
     #[error("{0}")]
     InvalidArgument(String),
-    /// The system refused to open, read, or start something.
+    /// The system failed to open, read, or start something.
     #[error("cannot {what}: {source}")]
     Io {
-        /// What was being done, to what.
+        /// The operation with its object.
         what: String,
-        /// The system's own word for it.
+        /// Error of the system.
         source: io::Error,
     },
 }
 
 impl InputError {
-    /// Whether what the user asked for is at fault (exit code 2), not what happened while doing it.
+    /// Returns `true` for an error of the user's input (exit code 2), not of the run.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
         matches!(
@@ -103,7 +103,7 @@ impl InputError {
         )
     }
 
-    /// What the user can do about it, where that is known.
+    /// Returns a hint for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -119,7 +119,7 @@ impl InputError {
             } else {
                 format!("{converter} | dcp-sim run --input -")
             }),
-            Self::MissingObject { .. } | Self::Git { .. } => Some("`git fsck` in the repository tells what is broken".into()),
+            Self::MissingObject { .. } | Self::Git { .. } => Some("`git fsck` in the repository names the damage".into()),
             Self::UnexpectedOutput { .. }
             | Self::BadLine { .. }
             | Self::InvalidArgument(_)
@@ -128,10 +128,11 @@ impl InputError {
     }
 }
 
-/// Git's words are stable enough for a hint: they are asked for untranslated, and a miss costs only the better hint.
+/// Git's messages are stable enough for a hint: they are requested untranslated, and a miss costs
+/// only the better hint.
 fn repository_hint(path: &std::path::Path, words: &str) -> String {
     if words.contains("dubious ownership") {
-        // Git wants the path as it sees it, which its own advice has; a relative path would not match.
+        // Git needs the absolute path, which its own message has; a relative path would not match.
         let quoted = words
             .split_once('\'')
             .and_then(|(_, rest)| rest.split_once('\''));
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dubious_ownership_names_the_way_out() {
+    fn dubious_ownership_hint_names_the_setting() {
         let error = InputError::NotARepository {
             path: PathBuf::from("../x"),
             words:
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_name_the_place() {
+    fn input_error_names_the_place() {
         let bad = InputError::BadLine {
             path: "in.jsonl".into(),
             line: 3,

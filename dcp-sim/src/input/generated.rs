@@ -1,216 +1,25 @@
-//! Writes made up from a seed: the key choices of the YCSB benchmark.
+//! Generated writes: from a seed and the key distributions of the YCSB benchmark, or after
+//! published measurements ([`preset`]).
 //!
-//! In go a distribution, sizes and a seed; out come batches of one write each. What always holds: the same arguments
-//! give the same bytes on every machine. Randomness is ChaCha8's stream, whose output is specified; sampling is ours, and
-//! no arithmetic is used whose last bit depends on the platform (see [`exact`]).
+//! # Invariants
 //!
-//! YCSB reads, updates and inserts; here only writes count, so every operation is one. YCSB never deletes, but
-//! tombstones are half of what a replication system is about: one in [`DELETE_ONE_IN`] operations deletes its key, if
-//! the key is there.
-//!
-//! Workloads after published measurements are beside it ([`preset`]).
-
-use bytes::Bytes;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-
-use super::error::InputError;
-use super::{Change, ChangeBatch, Source};
-use choice::KeyChoice;
+//! - Equal arguments give equal bytes on every machine. Random numbers are ChaCha8's stream, which
+//!   is specified. Sampling is our own code, without arithmetic with a platform-dependent last bit
+//!   (see [`exact`]).
 
 mod choice;
+mod distribution;
 mod exact;
 mod mix;
 mod preset;
 mod sizes;
+mod source;
 mod zipf;
 
+pub use distribution::Distribution;
 pub use mix::{Mix, MixSource, ValueSpread};
 pub use preset::{Preset, PresetSource};
-
-/// How rare deletes are: 5 %.
-const DELETE_ONE_IN: u64 = 20;
-
-/// What the skewed choices cost in memory, 8 bytes a key, sets the limit.
-const KEYS_MAX: u64 = 1 << 26;
-
-/// Larger values exceed what the protocol's servers accept.
-const VALUE_BYTES_MAX: usize = 20 << 20;
-
-/// How an operation's key is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Distribution {
-    /// Each key as often as any other.
-    Uniform,
-    /// Few keys take most writes: key number n with a share of 1 / (n + 1)^0.99. The popular keys are the first by
-    /// number; their vBuckets are spread by the keys' hash all the same.
-    Zipfian,
-    /// Keys are inserted in order, evenly over the run; other writes go to the newest ones, with Zipfian shares by age.
-    Latest,
-}
-
-impl Distribution {
-    /// Every distribution, for help texts and completions.
-    pub const ALL: [Self; 3] = [Self::Uniform, Self::Zipfian, Self::Latest];
-
-    /// Its name on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Uniform => "uniform",
-            Self::Zipfian => "zipfian",
-            Self::Latest => "latest",
-        }
-    }
-
-    /// The distribution with that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
-/// A source that makes its writes up.
-pub struct GeneratedSource {
-    ops: u64,
-    value_bytes: usize,
-    seed: u64,
-    rng: ChaCha8Rng,
-    choice: KeyChoice,
-    /// Whether each key is there now.
-    live: Vec<bool>,
-    /// How many operations have been made.
-    made: u64,
-}
-
-impl GeneratedSource {
-    /// A source of `ops` operations on `keys` keys, with values of `value_bytes` bytes.
-    ///
-    /// # Errors
-    /// [`InputError::InvalidArgument`] if there are no keys, more than 2^26, or values of over 20 MiB.
-    pub fn new(
-        kind: Distribution,
-        ops: u64,
-        keys: u64,
-        value_bytes: usize,
-        seed: u64,
-    ) -> Result<Self, InputError> {
-        if !(1..=KEYS_MAX).contains(&keys) {
-            return Err(InputError::InvalidArgument(format!(
-                "a generated workload has 1 to {KEYS_MAX} keys, not {keys}"
-            )));
-        }
-        if value_bytes > VALUE_BYTES_MAX {
-            return Err(InputError::InvalidArgument(format!(
-                "generated values have at most {VALUE_BYTES_MAX} bytes, not {value_bytes}"
-            )));
-        }
-        let choice = KeyChoice::new(kind, ops, keys, zipf::YCSB);
-        let live = (0..keys).map(|_| false).collect();
-        Ok(Self {
-            ops,
-            value_bytes,
-            seed,
-            rng: seeded(seed),
-            choice,
-            live,
-            made: 0,
-        })
-    }
-}
-
-impl Source for GeneratedSource {
-    fn next_batch(&mut self) -> Result<Option<ChangeBatch>, InputError> {
-        if self.made == self.ops {
-            return Ok(None);
-        }
-        let (key, inserts) = self.choice.next(&mut self.rng);
-        self.made += 1;
-        let unlucky = range(&mut self.rng, DELETE_ONE_IN) == 0;
-        let mut deletes = false;
-        if let Some(live) = usize::try_from(key)
-            .ok()
-            .and_then(|index| self.live.get_mut(index))
-        {
-            deletes = unlucky && !inserts && *live;
-            *live = !deletes;
-        }
-        let value = (!deletes).then(|| value_of(self.seed, key, self.made, self.value_bytes));
-        let change = Change {
-            key: Bytes::from(format!("user{key:012}")),
-            value,
-        };
-        Ok(Some(ChangeBatch {
-            label: format!("operation {}", self.made),
-            changes: vec![change],
-        }))
-    }
-
-    fn batches_total(&self) -> Option<u64> {
-        Some(self.ops)
-    }
-
-    fn describe(&self) -> String {
-        format!(
-            "{} writes to {} keys ({}), values of {} bytes, seed {}",
-            self.ops,
-            self.live.len(),
-            self.choice.kind().name(),
-            self.value_bytes,
-            self.seed
-        )
-    }
-}
-
-/// The generator of a seed.
-fn seeded(seed: u64) -> ChaCha8Rng {
-    // Not `seed_from_u64`, whose expansion is the library's to change.
-    let mut bytes = [0; 32];
-    for (slot, byte) in bytes.iter_mut().zip(seed.to_be_bytes()) {
-        *slot = byte;
-    }
-    ChaCha8Rng::from_seed(bytes)
-}
-
-/// A number below `below`, each as likely; 0 if `below` is 0.
-fn range(rng: &mut ChaCha8Rng, below: u64) -> u64 {
-    // The 2^64 outputs rarely divide evenly: those above the last whole multiple are drawn again.
-    let excess = u64::MAX % below.max(1) + 1;
-    let last = if excess == below {
-        u64::MAX
-    } else {
-        u64::MAX - excess
-    };
-    loop {
-        let draw = rng.next_u64();
-        if draw <= last {
-            return draw.checked_rem(below).unwrap_or(0);
-        }
-    }
-}
-
-/// The value of an operation: printable, so that dumps show it as text, with 6 random bits a byte.
-fn value_of(seed: u64, key: u64, op: u64, bytes: usize) -> Bytes {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut state = mix(mix(mix(seed) ^ key) ^ op);
-    let mut value = Vec::with_capacity(bytes);
-    while value.len() < bytes {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = mix(state);
-        for _ in 0..10.min(bytes - value.len()) {
-            value.push(LETTERS.get((bits & 63) as usize).copied().unwrap_or(b'.'));
-            bits >>= 6;
-        }
-    }
-    Bytes::from(value)
-}
-
-/// The output function of SplitMix64: every input bit reaches every output bit.
-const fn mix(state: u64) -> u64 {
-    let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    state ^ (state >> 31)
-}
+pub use source::GeneratedSource;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,10 @@
-//! A source whose first batch has been read, so that input which is wrong from the start is refused before anything is made.
+//! A source whose first batch is already read. So input that is invalid from the start is refused
+//! before any work.
 
 use super::error::InputError;
-use super::{ChangeBatch, Source};
+use super::source::{ChangeBatch, Source};
 
-/// Gives the batches of another source, all of them.
+/// Source that returns all batches of another one.
 pub struct Peeked {
     first: Option<ChangeBatch>,
     rest: Box<dyn Source>,
@@ -13,7 +14,7 @@ impl Peeked {
     /// Reads the first batch of a source.
     ///
     /// # Errors
-    /// What keeps the source from reading it.
+    /// The source's error.
     pub fn new(mut rest: Box<dyn Source>) -> Result<Self, InputError> {
         Ok(Self {
             first: rest.next_batch()?,

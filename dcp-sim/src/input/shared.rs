@@ -1,11 +1,11 @@
-//! A source that was read once and is played many times.
+//! A source that is read once and played many times.
 
 use std::sync::Arc;
 
 use super::error::InputError;
-use super::{ChangeBatch, Source};
+use super::source::{ChangeBatch, Source};
 
-/// Every batch of another source, in memory. Clones share them; each plays them from the first.
+/// All batches of another source, in memory. Clones share them; each plays them from the first.
 #[derive(Clone)]
 pub struct SharedSource {
     batches: Arc<[ChangeBatch]>,
@@ -17,7 +17,7 @@ impl SharedSource {
     /// Reads a source to its end.
     ///
     /// # Errors
-    /// Whatever keeps it from being read.
+    /// The source's error.
     pub fn load(source: &mut dyn Source) -> Result<Self, InputError> {
         let about = source.describe().into();
         let batches =
@@ -56,20 +56,20 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_source_played_twice_gives_what_it_was_loaded_from() {
+    fn shared_source_played_twice_gives_its_batches_twice() {
         let generated =
             || GeneratedSource::new(Distribution::Zipfian, 50, 9, 30, 1).expect("valid");
         let shared = SharedSource::load(&mut generated()).expect("readable");
-        let told = all(&mut generated());
+        let loaded = all(&mut generated());
         for mut played in [shared.clone(), shared] {
             assert_eq!(played.batches_total(), Some(50));
-            assert_eq!(all(&mut played), told);
+            assert_eq!(all(&mut played), loaded);
             assert!(played.next_batch().expect("the end").is_none());
         }
     }
 
     #[test]
-    fn a_source_that_fails_midway_is_not_loaded() {
+    fn source_that_fails_midway_is_not_loaded() {
         let text = "{\"op\":\"delete\",\"key\":\"a\"}\nnonsense\n";
         let mut source = crate::input::json_lines::JsonLines::new("in", std::io::Cursor::new(text));
         assert!(SharedSource::load(&mut source).is_err_and(|error| error.is_usage()));

@@ -1,14 +1,14 @@
-//! Which vBucket a key belongs to.
+//! Mapping of a key to its vBucket.
 //!
-//! In goes a user's key and how many vBuckets there are, out comes a number below that count. Every client and server
-//! of the protocol must agree on it, so it never changes.
+//! Every client and server of the protocol must agree on it, so it never changes.
 
-/// The vBucket of a user's key (without collection prefix) among `vbuckets`; 0 when there are none to choose from.
+/// Returns the vBucket of a user's key (without collection prefix) among `vbuckets`; 0 without any.
 ///
-/// The upper half of the key's CRC-32 (the one of zlib), without its top bit, modulo the count.
+/// It is the upper half of the key's CRC-32 (the one of zlib), without its top bit, modulo the
+/// number of vBuckets.
 #[must_use]
 pub fn vbucket_of(key: &[u8], vbuckets: u16) -> u16 {
-    // 15 bits, so that the cast loses nothing.
+    // 15 bits fit, so the cast is exact.
     let hash = ((crc32fast::hash(key) >> 16) & 0x7fff) as u16;
     hash.checked_rem(vbuckets).unwrap_or(0)
 }
@@ -28,14 +28,14 @@ mod tests {
     ];
 
     #[test]
-    fn follows_zlibs_crc() {
+    fn crc_is_equal_to_zlibs() {
         for (key, crc) in KNOWN {
             assert_eq!(crc32fast::hash(key), crc, "{}", key.escape_ascii());
         }
     }
 
     #[test]
-    fn known_keys_have_known_vbuckets() {
+    fn known_keys_map_to_known_vbuckets() {
         for (key, vbucket) in [
             (&b"foo"[..], 115),
             (b"hello", 528),
@@ -44,13 +44,13 @@ mod tests {
         ] {
             assert_eq!(vbucket_of(key, 1024), vbucket, "{}", key.escape_ascii());
         }
-        // Not a power of two, where the top bit that is masked away makes a difference.
+        // For a number that is no power of two the masked top bit makes a difference.
         assert_eq!(vbucket_of(b"foo", 1000), 0x0c73 % 1000);
         assert_eq!(vbucket_of(b"", 1024), 0);
     }
 
     #[test]
-    fn no_vbuckets_is_no_panic() {
+    fn vbucket_without_vbuckets_is_zero() {
         assert_eq!(vbucket_of(b"foo", 0), 0);
         assert_eq!(vbucket_of(b"foo", 1), 0);
     }

@@ -1,31 +1,32 @@
-//! How a node is set up.
+//! Configuration of a node.
 
 use lowtide_checkpoint::{ItemLimits, QuotaConfig, ReadLimit};
 
 use crate::producer::ProducerLimits;
 
-/// Names a node to its peers.
+/// Number of a node, known to its peers.
 pub type NodeId = usize;
 
-/// How a node is set up.
+/// Configuration of a node.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
-    /// An active's checkpoint is closed at this size.
+    /// Size at which an active's checkpoint is closed.
     pub checkpoint_bytes_max: usize,
     /// Flow-control buffer of each incoming stream connection.
     pub buffer_bytes: u32,
-    /// Bytes of stream messages handed to the network at once.
+    /// Bytes of stream messages passed to the network at once.
     pub send_bytes: usize,
     /// Limits of each outgoing stream connection.
     pub producer: ProducerLimits,
-    /// What a flush reads from one vBucket at once.
+    /// Limit of a flush's read from one vBucket.
     pub flush_limit: ReadLimit,
-    /// What all its checkpoint managers may take; `None` for no limit.
+    /// Limit of all checkpoint managers together; `None` for no limit.
     pub quota: Option<QuotaConfig>,
-    /// Whether its engine, and those of the nodes it follows, keep each collection's newest tombstone
-    /// ([`Capabilities::keeps_collections_highest`](lowtide_persistence::Capabilities)).
+    /// `true` if the engines of this node and of the nodes it follows keep each collection's newest
+    /// tombstone ([`Capabilities::keeps_collections_highest`](lowtide_persistence::Capabilities)).
     pub keeps_collections_highest: bool,
-    /// What its engine stores ([`Capabilities::limits`](lowtide_persistence::Capabilities)): its vBuckets accept that and no more.
+    /// Item limits of the engine ([`Capabilities::limits`](lowtide_persistence::Capabilities)). The
+    /// vBuckets accept no larger items.
     pub limits: ItemLimits,
 }
 

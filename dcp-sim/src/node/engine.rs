@@ -1,4 +1,4 @@
-//! What a node asks of its engine, and in which order.
+//! Engine calls of a node, and their order.
 
 mod calls;
 mod engine_call;

@@ -1,4 +1,4 @@
-//! Why a node can't go on: which of its parts failed, and on which connection.
+//! Errors of a node: the part that failed, and its connection.
 
 use lowtide_checkpoint::{CheckpointError, VBucketError};
 
@@ -6,36 +6,36 @@ use super::config::NodeId;
 use crate::consumer::ConsumerError;
 use crate::producer::ProducerError;
 
-/// Why a node can't go on.
+/// Error of a node.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// A vBucket refused.
+    /// A vBucket refused the operation.
     #[error(transparent)]
     VBucket(#[from] VBucketError),
-    /// A flush could not be started.
-    #[error("a flush could not be started: {0}")]
+    /// A flush did not start.
+    #[error("cannot start a flush: {0}")]
     Flush(#[from] CheckpointError),
-    /// The connection to a consumer broke its rules.
+    /// The connection to a consumer violated the protocol.
     #[error("connection to the consumer on node {peer}: {source}")]
     Producer {
-        /// Where the consumer is.
+        /// Node of the consumer.
         peer: NodeId,
-        /// Why.
+        /// The reason.
         source: ProducerError,
     },
-    /// The connection to a producer broke its rules.
+    /// The connection to a producer violated the protocol.
     #[error("connection to the producer on node {peer}: {source}")]
     Consumer {
-        /// Where the producer is.
+        /// Node of the producer.
         peer: NodeId,
-        /// Why.
+        /// The reason.
         source: ConsumerError,
     },
-    /// An event for a vBucket or a connection that is not here.
-    #[error("an event for {what} that is not here")]
+    /// The event names a vBucket or connection that does not exist on this node.
+    #[error("no such {what} on this node")]
     NotHere {
-        /// What it was for.
+        /// Kind of the missing object.
         what: &'static str,
     },
 }

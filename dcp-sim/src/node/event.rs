@@ -1,4 +1,4 @@
-//! What happens to a node, and what it wants done.
+//! Events and actions of a node.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Key, Seqno, State, VbUuid, Vbid};
@@ -8,10 +8,10 @@ use super::config::NodeId;
 use super::engine::{EngineCall, EngineDone};
 use crate::consumer::ConsumerEvent;
 
-/// What happens to a node.
+/// Event of a node.
 #[derive(Debug)]
 pub enum Event {
-    /// A client writes to an active vBucket: `None` deletes.
+    /// A client writes to an active vBucket. `None` deletes.
     Write {
         /// The vBucket.
         vb: Vbid,
@@ -20,170 +20,173 @@ pub enum Event {
         /// The value.
         value: Option<Bytes>,
     },
-    /// Bytes came from the consumer on that node.
+    /// Bytes arrived from the consumer on that node.
     FromConsumer {
-        /// Where the consumer is.
+        /// Node of the consumer.
         peer: NodeId,
-        /// What it sent.
+        /// Received bytes.
         bytes: Bytes,
     },
-    /// Bytes came from the producer on that node.
+    /// Bytes arrived from the producer on that node.
     FromProducer {
-        /// Where the producer is.
+        /// Node of the producer.
         peer: NodeId,
-        /// What it sent.
+        /// Received bytes.
         bytes: Bytes,
     },
-    /// The connection to the consumer on that node is over.
+    /// The connection to the consumer on that node was closed.
     ConsumerGone {
-        /// Where the consumer was.
+        /// Node of the consumer.
         peer: NodeId,
     },
-    /// The connection to the producer on that node is over.
+    /// The connection to the producer on that node was closed.
     ProducerGone {
-        /// Where the producer was.
+        /// Node of the producer.
         peer: NodeId,
     },
-    /// It is time to flush.
+    /// A flush is due.
     FlushDue,
-    /// The engine has answered a flush.
+    /// The engine answered a flush.
     FlushDone(CommittedGroup),
-    /// The engine has answered anything else.
+    /// The engine answered a call.
     EngineDone(EngineDone),
-    /// It is time to try an engine call again that failed.
+    /// The pause of a failed engine call is over.
     Retry(EngineCall),
-    /// It is time to send to that node's consumer.
+    /// Sending to that node's consumer is due.
     SendDue {
-        /// Where the consumer is.
+        /// Node of the consumer.
         peer: NodeId,
     },
-    /// The engine has done a step of a backfill.
+    /// The engine executed a step of a backfill.
     Backfilled {
-        /// Where the consumer is.
+        /// Node of the consumer.
         peer: NodeId,
-        /// Which of its connections.
+        /// Number of the connection.
         connection: u64,
-        /// What the step gave.
+        /// Outcome of the step.
         outcome: BackfillOutcome,
     },
-    /// Now and then, so that connections notice when nobody is there.
+    /// Time passes; connections detect idle peers. The host sends it now and then.
     Tick,
-    /// Tombstones up to there were purged from the vBucket's disk.
+    /// Tombstones up to `seqno` were purged from the vBucket's disk.
     Purged {
         /// The vBucket.
         vb: Vbid,
-        /// The highest of them.
+        /// Seqno of the highest purged tombstone.
         seqno: Seqno,
     },
-    /// A vBucket is to be made, empty and following; `uuid` is what its history is called until its active says otherwise.
+    /// Create a vBucket as an empty replica. `uuid` names its history until the active's failover
+    /// log replaces it.
     Create {
         /// The vBucket.
         vb: Vbid,
-        /// Names a branch that nobody else has.
+        /// A branch name that no other vBucket uses.
         uuid: VbUuid,
     },
-    /// A vBucket is to go, with all it has.
+    /// Drop a vBucket with all its data.
     Drop {
         /// The vBucket.
         vb: Vbid,
     },
-    /// A vBucket's role changes. One that becomes active starts a branch named `uuid`, or goes on with its active's.
+    /// Change a vBucket's state. One that becomes active starts the branch `uuid`, or continues its
+    /// active's branch.
     SetState {
         /// The vBucket.
         vb: Vbid,
-        /// Its new role.
+        /// The new state.
         state: State,
-        /// The branch it starts, if it does.
+        /// Name of the branch to start, if any.
         uuid: Option<VbUuid>,
     },
 }
 
-/// What a node wants done.
+/// Action that the host executes.
 #[derive(Debug)]
 pub enum Action {
     /// Send bytes to the producer on that node.
     ToProducer(NodeId, Bytes),
     /// Send bytes to the consumer on that node.
     ToConsumer(NodeId, Bytes),
-    /// Commit, and come back with [`Event::FlushDone`].
+    /// Commit the group, then report [`Event::FlushDone`].
     Commit(FlushGroup),
-    /// Run it on the engine, and come back with [`Event::Backfilled`].
+    /// Run the step on the engine, then report [`Event::Backfilled`].
     Backfill {
-        /// Where the consumer is whose stream needs it.
+        /// Node of the stream's consumer.
         peer: NodeId,
-        /// Which of its connections.
+        /// Number of the connection.
         connection: u64,
-        /// What to run.
+        /// The step.
         step: BackfillStep,
     },
-    /// Call the engine, and come back with [`Event::EngineDone`].
+    /// Run the engine call, then report [`Event::EngineDone`].
     Call(EngineCall),
-    /// Come back with [`Event::FlushDue`].
+    /// Report [`Event::FlushDue`].
     WakeFlusher,
-    /// Come back with [`Event::SendDue`].
+    /// Report [`Event::SendDue`].
     WakeSender(NodeId),
-    /// Come back with that event after so many microseconds.
+    /// Report the event after that many microseconds.
     Later(u64, Box<Event>),
-    /// The consumer on that node has every prepare up to there, as durable as it must be.
+    /// The consumer on that node has every prepare of the vBucket up to `seqno`, as durable as
+    /// required.
     Prepared {
-        /// Where the consumer is.
+        /// Node of the consumer.
         peer: NodeId,
         /// The vBucket.
         vb: Vbid,
-        /// The last of them.
+        /// The last acknowledged prepare.
         seqno: Seqno,
     },
-    /// A step of a takeover: the vBucket is this here now.
+    /// A step of a takeover: the vBucket on this node has this state now.
     StateSet {
         /// The vBucket.
         vb: Vbid,
-        /// What it is.
+        /// The new state.
         state: State,
     },
-    /// A client's write was taken.
+    /// A client's write was accepted.
     Written {
         /// The vBucket.
         vb: Vbid,
-        /// Its place in the vBucket's order.
+        /// Position in the vBucket's order.
         seqno: Seqno,
-        /// Its CAS.
+        /// CAS of the write.
         cas: Cas,
     },
-    /// A vBucket is durable up to there.
+    /// A flush of the vBucket is durable.
     Persisted {
         /// The vBucket.
         vb: Vbid,
-        /// Everything up to this seqno is on disk.
+        /// Seqno up to which everything is on disk.
         seqno: Seqno,
-        /// Up to here the disk has whole snapshots only.
+        /// Seqno up to which the disk has complete snapshots only.
         whole: Seqno,
-        /// Items written for it.
+        /// Number of items written for it.
         items: usize,
     },
-    /// A flush or an engine call failed; the node tries again by itself.
+    /// A flush or an engine call failed. The node retries it.
     EngineFailed {
-        /// What was tried.
+        /// Name of the operation.
         what: &'static str,
-        /// Why it failed.
+        /// The error.
         error: EngineError,
     },
-    /// A vBucket was rolled back, in memory and on disk, and asks its active to go on from there.
+    /// A vBucket was rolled back in memory and on disk. It requests its stream again.
     RolledBack {
         /// The vBucket.
         vb: Vbid,
-        /// The last seqno it has now.
+        /// Its last seqno.
         seqno: Seqno,
     },
-    /// The engine has made or dropped a vBucket: only now it can follow, or be made anew.
+    /// The engine created or dropped the vBucket. Only now can it follow, or be created again.
     Settled {
         /// The vBucket.
         vb: Vbid,
     },
-    /// A stream did not open, or ended: somebody must decide where the vBucket goes on.
+    /// A stream did not open, or ended. The host decides which node the vBucket follows next.
     StreamStopped {
-        /// Where its producer is.
+        /// Node of the producer.
         peer: NodeId,
-        /// What it said.
+        /// Event of the consumer.
         event: ConsumerEvent,
     },
 }

@@ -1,18 +1,4 @@
-//! One node: its vBuckets, their flusher, and both ends of its connections. No I/O, no clock.
-//!
-//! Events go in with the time they happen at, actions come out for the host to carry out: bytes to send, batches to
-//! commit, engine calls. An engine call is one action, its result a later event, so that the host decides how long a disk
-//! takes and what happens meanwhile. What always holds, beside what the parts say: a node acts only inside
-//! [`Node::step`]; whoever must be woken is woken once per change from idle to busy (S8).
-//!
-//! - N1. One engine operation is in progress at most: a flush or a call.
-//! - N2. An engine that fails ends nothing: what it did not do is tried again, after a pause, and on a store that was
-//!   reopened if it is poisoned.
-//! - N3. Memory and disk go back together: from the moment a rollback is asked for until the engine has done it, the
-//!   vBucket takes nothing.
-//! - N4. A write is refused for lack of memory only when nothing more could be recovered.
-//! - N6. So is a stream.
-//! - N7, N8. A vBucket's engine calls come in their order, and it is settled when all are done (`node/calls.rs`).
+//! [`Node`]: the state of a node, and queries about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,30 +23,31 @@ pub struct Node {
     pub(super) quota: Option<Quota>,
     pub(super) partitions: PartitionTable,
     pub(super) flusher: Flusher,
-    /// vBuckets with something to persist.
+    /// vBuckets with items to persist.
     pub(super) dirty: BTreeSet<Vbid>,
-    /// What the engine is to do beside flushes.
+    /// Engine calls besides flushes.
     pub(super) calls: Calls,
-    /// A flush or a call is under way.
+    /// A flush or a call is in progress.
     pub(super) is_engine_busy: bool,
-    /// Engine operations that failed one after the other: how long to wait for the next.
+    /// Number of consecutive failures of the engine; it determines the next pause.
     pub(super) failures: u32,
-    /// Highest purged tombstones.
+    /// Purge seqno of each vBucket's disk.
     pub(super) purged: BTreeMap<Vbid, Seqno>,
-    /// Connections accepted so far: each has a number, so that what comes late for one is not taken for another's.
+    /// Number of connections accepted so far. Each has a number, so an outcome for an older
+    /// connection is not given to a newer one.
     pub(super) accepted: u64,
     pub(super) producers: BTreeMap<NodeId, (u64, Producer)>,
     pub(super) consumers: BTreeMap<NodeId, Consumer>,
-    /// Where the stream of a vBucket that follows comes from.
+    /// Node that a vBucket follows.
     pub(super) followed: BTreeMap<Vbid, NodeId>,
 }
 
 impl Node {
-    /// A node without vBuckets.
+    /// Creates a node without vBuckets.
     #[must_use]
     pub fn new(config: NodeConfig) -> Self {
-        // Also without a limit: it is the sum of what the managers take, without asking each. Marks out of order would be
-        // the only reason to refuse.
+        // The quota without a limit provides the sum of all managers. It would be refused only for
+        // marks out of order.
         let no_limit = QuotaConfig {
             limit_bytes: usize::MAX,
             checkpoint_bytes_max: usize::MAX,
@@ -84,8 +71,8 @@ impl Node {
         }
     }
 
-    /// Gives it a vBucket that its store has made and nothing was ever committed of. One that the store has comes back by
-    /// [`Node::warm_up`].
+    /// Adds a vBucket that the store created and that has no commit. [`Node::warm_up`] adds a
+    /// vBucket with commits.
     pub fn add_vbucket(&mut self, vb: Vbid, state: &VBucketState) {
         let vbucket = VBucket::new(vb, state, self.checkpoint_config());
         self.insert(vbucket, state, Seqno::ZERO, Documents::default());
@@ -120,30 +107,30 @@ impl Node {
         );
     }
 
-    /// Its vBuckets, by number.
+    /// Returns the vBuckets, by number.
     pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
         self.partitions.iter()
     }
 
-    /// The vBucket of that number.
+    /// Returns the vBucket with that number.
     #[must_use]
     pub fn partition(&self, vb: Vbid) -> Option<&Partition> {
         self.partitions.get(vb)
     }
 
-    /// Whether a vBucket is here and neither being made, rolled back nor removed.
+    /// Returns `true` if the vBucket exists and is not being created, rolled back or dropped.
     #[must_use]
     pub fn is_settled(&self, vb: Vbid) -> bool {
         self.partitions.get(vb).is_some() && !self.calls.is_unsettled(vb)
     }
 
-    /// Everything up to this seqno is on disk here.
+    /// Returns the seqno up to which everything is on disk.
     #[must_use]
     pub fn persisted_seqno(&self, vb: Vbid) -> Option<Seqno> {
         self.flusher.persisted_seqno(vb)
     }
 
-    /// Whether everything it has is on disk and it has nothing to send.
+    /// Returns `true` if everything is on disk and nothing is left to send.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let has_work = !self.dirty.is_empty() || !self.calls.is_empty() || self.is_engine_busy;
@@ -154,7 +141,7 @@ impl Node {
                 .any(|(_, producer)| producer.has_more())
     }
 
-    /// Bytes of its checkpoint managers.
+    /// Returns the bytes of all checkpoint managers.
     #[must_use]
     pub fn checkpoint_bytes(&self) -> usize {
         match &self.quota {
@@ -166,14 +153,14 @@ impl Node {
         }
     }
 
-    /// The counters of its checkpoint managers.
+    /// Returns the counters of the checkpoint managers.
     pub fn checkpoint_stats(&self) -> impl Iterator<Item = CheckpointStats> {
         self.partitions
             .iter()
             .map(|partition| partition.vbucket.manager().stats())
     }
 
-    /// Something was queued in a vBucket: whoever reads from it and is idle is woken.
+    /// Wakes the flusher and the senders that are idle, after an item was queued.
     pub(super) fn queued(&mut self, vb: Vbid, actions: &mut Vec<Action>) {
         let was_due = self.is_flush_due();
         self.dirty.insert(vb);
@@ -188,7 +175,7 @@ impl Node {
         }
     }
 
-    /// Tombstones up to there may be missing in what it has of a vBucket.
+    /// Returns the seqno up to which tombstones may be missing on this node.
     #[must_use]
     pub fn purge_seqno(&self, vb: Vbid) -> Seqno {
         streamed::purge_seqno(
@@ -198,7 +185,7 @@ impl Node {
         )
     }
 
-    /// The purge seqno never falls but with a rollback.
+    /// Raises the purge seqno. It falls only with a rollback.
     pub(super) fn purged(&mut self, vb: Vbid, seqno: Seqno) {
         let purged = self.purged.entry(vb).or_default();
         *purged = seqno.max(*purged);
@@ -207,6 +194,6 @@ impl Node {
     pub(super) fn require(&mut self, vb: Vbid) -> Result<&mut Partition, NodeError> {
         self.partitions
             .get_mut(vb)
-            .ok_or(NodeError::NotHere { what: "a vBucket" })
+            .ok_or(NodeError::NotHere { what: "vBucket" })
     }
 }

@@ -1,4 +1,4 @@
-//! The steps of a node: what it does at each kind of event.
+//! Steps of a node: its reaction to each kind of event.
 
 mod connections;
 mod flush;

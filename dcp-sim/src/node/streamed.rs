@@ -1,4 +1,4 @@
-//! What a producer may see of its node, while the node's producers are being changed.
+//! The node as its producers see it: a borrow of the parts besides the producers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::vbuckets::PartitionTable;
 use crate::fault::{self, Fault};
 use crate::producer::{Collections, Partitions};
 
-/// What a producer may know of its node.
+/// Parts of a node that a producer reads.
 pub(super) struct Streamed<'a> {
     pub(super) table: &'a PartitionTable,
     pub(super) flusher: &'a Flusher,
@@ -18,7 +18,7 @@ pub(super) struct Streamed<'a> {
     pub(super) quota: Option<&'a Quota>,
 }
 
-/// What a producer may know of the node, beside which its producers can be changed.
+/// Borrows those parts field by field, so the producers stay mutable.
 macro_rules! streamed {
     ($node:expr) => {
         $crate::node::streamed::Streamed {
@@ -33,14 +33,14 @@ macro_rules! streamed {
 
 pub(super) use streamed;
 
-/// Tombstones up to there may be missing in what a node has of a vBucket.
+/// Returns the seqno up to which tombstones may be missing in a node's copy of a vBucket.
 pub(super) fn purge_seqno(
     purged: &BTreeMap<Vbid, Seqno>,
     vb: Vbid,
     vbucket: Option<&VBucket>,
 ) -> Seqno {
     let on_disk = purged.get(&vb).copied().unwrap_or_default();
-    // What came without them, and was not flushed yet.
+    // Items may have arrived without them and may not be flushed yet.
     vbucket.map_or(on_disk, |vbucket| vbucket.purge_seqno().max(on_disk))
 }
 
@@ -61,7 +61,7 @@ impl Partitions for Streamed<'_> {
     }
 
     fn collections(&self, vb: Vbid) -> Option<&Collections> {
-        // What a purge took away anywhere this node may never have heard of.
+        // The node may never have received a tombstone that was purged elsewhere.
         let is_known = self.keeps_collections_highest || self.purge_seqno(vb) == Seqno::ZERO;
         self.table
             .get(vb)

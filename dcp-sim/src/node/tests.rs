@@ -41,7 +41,7 @@ fn write(node: &mut Node, key: &str, value: Option<&'static str>) -> Vec<Action>
     .expect("active")
 }
 
-/// Carries bytes between an active on node 0 and a replica on node 1 until both are silent.
+/// Carries bytes between an active on node 0 and a replica on node 1 until both are idle.
 fn exchange(active: &mut Node, replica: &mut Node, actions: Vec<Action>) {
     let mut due: std::collections::VecDeque<_> = actions.into();
     while let Some(action) = due.pop_front() {
@@ -57,7 +57,7 @@ fn exchange(active: &mut Node, replica: &mut Node, actions: Vec<Action>) {
 }
 
 #[test]
-fn a_replica_takes_what_its_active_writes() {
+fn replica_applies_the_writes_of_its_active() {
     let (mut active, mut replica) = (node(State::Active), node(State::Replica));
     active.accept(1);
     let actions = replica.follow(0, &[VB]).expect("it has it");
@@ -86,7 +86,7 @@ fn a_replica_takes_what_its_active_writes() {
 }
 
 #[test]
-fn the_flusher_is_woken_once_until_it_has_flushed() {
+fn flusher_is_woken_once_per_flush() {
     let mut active = node(State::Active);
     assert!(matches!(
         write(&mut active, "a", Some("one"))[..],
@@ -107,7 +107,7 @@ fn the_flusher_is_woken_once_until_it_has_flushed() {
 }
 
 #[test]
-fn writes_for_a_vbucket_that_is_not_here_are_refused() {
+fn write_to_a_replica_or_missing_vbucket_is_refused() {
     let mut replica = node(State::Replica);
     let write = |vb| Event::Write {
         vb,
@@ -126,13 +126,13 @@ fn writes_for_a_vbucket_that_is_not_here_are_refused() {
 }
 
 #[test]
-fn whoever_reads_last_expels() {
+fn items_are_expelled_by_the_last_of_flusher_and_stream() {
     let (mut active, mut replica) = (node(State::Active), node(State::Replica));
     active.accept(1);
     let actions = replica.follow(0, &[VB]).expect("it has it");
     exchange(&mut active, &mut replica, actions);
     let actions = write(&mut active, "a", Some("one"));
-    // The flusher's part first: it has read and persisted, the stream has not sent yet.
+    // First the flusher: it has read and persisted the item, and the stream has not sent it yet.
     let manager = active
         .partition(VB)
         .expect("there")

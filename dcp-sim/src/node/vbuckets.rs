@@ -1,4 +1,4 @@
-//! What a node has of its vBuckets in memory: documents, collections, prepares.
+//! vBuckets of a node in memory: documents, collections and prepares.
 
 mod documents;
 mod observation;

@@ -1,9 +1,14 @@
-//! Which of a connection's streams read from disk, and which wait for their turn.
+//! Schedule of a connection's disk scans: which streams read from disk, and which wait.
 //!
-//! In go streams that need the disk; out come steps for the host. What always holds (S11): at most
-//! `running_max` scans of a connection are open at once, one if the client asked for them in sequence; each has at
-//! most one step under way, and the next slice of a scan is read only when the stream has sent the one before. So a
-//! connection holds at most `running_max` slices in memory, however slow its client is. Who asked first comes first.
+//! Streams that need the disk register here; the result is steps for the host.
+//!
+//! # Invariants
+//!
+//! - S11. At most `running_max` scans of a connection are open at once, or one if the client
+//!   requested sequential backfills. Each scan has at most one step in progress. Its next slice is
+//!   read only after the stream sent the previous one. So a connection holds at most `running_max`
+//!   slices in memory, however slow its client is. Streams are served in the order of their
+//!   requests.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,10 +24,10 @@ use super::stream_key::StreamKey;
 pub(super) struct Backfills {
     last_id: u64,
     running: BTreeMap<u64, StreamKey>,
-    /// Each with the last seqno its stream has.
+    /// Waiting streams, each with the last seqno it has.
     waiting: VecDeque<(StreamKey, Seqno)>,
     steps: Vec<BackfillStep>,
-    /// What a step reads.
+    /// Limit of one step.
     slice: ScanLimit,
 }
 
@@ -42,13 +47,14 @@ impl Backfills {
         self.slice = slice;
     }
 
-    /// A stream that has everything up to `after` needs the disk. It waits until fewer than `running_max` others do.
+    /// Queues a stream that has everything up to `after` and needs the disk. It starts when fewer
+    /// than `running_max` scans are open.
     pub(super) fn want(&mut self, key: StreamKey, after: Seqno, running_max: usize) {
         self.waiting.push_back((key, after));
         self.start(running_max);
     }
 
-    /// The next slice of the scan that a stream was given.
+    /// Requests the next slice of a stream's scan.
     pub(super) fn read_on(&mut self, key: StreamKey, scan: BackfillScan) {
         let found = self.running.iter().find(|(_, running)| **running == key);
         if let Some((&id, _)) = found {
@@ -56,19 +62,19 @@ impl Backfills {
         }
     }
 
-    /// Whose step it was; `None` if that stream is gone.
+    /// Returns the stream of a step, or `None` if that stream ended.
     pub(super) fn stream_of(&self, id: u64) -> Option<StreamKey> {
         self.running.get(&id).copied()
     }
 
-    /// A stream needs the disk no more, or is over.
+    /// Removes a stream that no longer needs the disk.
     pub(super) fn release(&mut self, key: StreamKey, running_max: usize) {
         self.running.retain(|_, running| *running != key);
         self.waiting.retain(|(waiting, _)| *waiting != key);
         self.start(running_max);
     }
 
-    /// The connection is over.
+    /// Drops all streams and steps: the connection is closed.
     pub(super) fn clear(&mut self) {
         self.running.clear();
         self.waiting.clear();

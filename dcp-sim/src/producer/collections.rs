@@ -1,13 +1,16 @@
-//! The highest seqno of each collection of a vBucket.
+//! Highest seqno of each collection of a vBucket.
 //!
-//! A vBucket's items go in, in order; out comes how far each collection has come. Prepares, aborts and tombstones count, and
-//! so does the event that a collection was made or dropped.
+//! It is computed from the vBucket's items, in order. Prepares, aborts and tombstones count, and so
+//! do the events that create or drop a collection. An item costs O(log collections).
 //!
-//! - S23. What it says of a collection is the seqno of the newest item that is in it: what was written, received, loaded or
-//!   rolled back to, whichever way the node came to have it. O(log collections) an item.
+//! A purge may remove the newest tombstone of a collection. A node that loads or receives the rest
+//! cannot know that seqno. A host on such an engine reports it as unknown
+//! ([`Partitions::collections`](crate::producer::Partitions::collections)).
 //!
-//! Where a purge takes a collection's newest tombstone away, whoever loads what is left, or is sent it, can't know it: a host
-//! on such an engine says that it does not ([`Partitions::collections`](super::Partitions::collections)).
+//! # Invariants
+//!
+//! - S23. The seqno of a collection is that of its newest item, whether the node wrote, received or
+//!   loaded it, or rolled back to it.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +30,7 @@ struct Collection {
 pub struct Collections(BTreeMap<u32, Collection>);
 
 impl Collections {
-    /// Takes note of the next item.
+    /// Records the next item.
     pub fn take_note(&mut self, item: &Item) {
         if item.operation.namespace().is_none() {
             return;
@@ -47,7 +50,7 @@ impl Collections {
         }
     }
 
-    /// Its highest seqno; 0 if nothing was ever in it.
+    /// Returns the collection's highest seqno, or 0 if it never had an item.
     #[must_use]
     pub fn high(&self, collection: u32) -> Seqno {
         self.0
@@ -55,7 +58,7 @@ impl Collections {
             .map_or(Seqno::ZERO, |collection| collection.high)
     }
 
-    /// Whether it is gone.
+    /// Returns `true` if the collection was dropped.
     #[must_use]
     pub fn is_dropped(&self, collection: u32) -> bool {
         self.0
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn every_item_counts_in_its_collection() {
+    fn collection_high_seqno_counts_every_item() {
         let created = Event::CollectionCreated {
             manifest_uid: 1,
             scope: 0,

@@ -1,4 +1,5 @@
-//! The producer of one connection: requests in, messages of its streams out.
+//! The producer of one connection: handles requests, schedules streams and collects the bytes to
+//! send.
 
 mod producer;
 mod requests;

@@ -1,42 +1,42 @@
-//! Why a producer's connection must be closed.
+//! Errors that close a producer's connection.
 
 use lowtide_checkpoint::{CheckpointError, Vbid};
 
 use crate::wire::{Opcode, Status, WireError};
 
-/// Why a connection must be closed.
+/// Error that closes the connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProducerError {
-    /// Bytes that are no frames, or no messages that can be answered.
-    #[error("the consumer's bytes make no sense: {0}")]
+    /// The bytes are not valid frames, or not messages that can be answered.
+    #[error("invalid bytes from the consumer: {0}")]
     Wire(#[from] WireError),
-    /// A message that only producers send, or one before the connection was opened.
-    #[error("{opcode} is not what a consumer sends here")]
+    /// A message that only producers send, or one before the open request.
+    #[error("unexpected {opcode} from a consumer")]
     Unexpected {
         /// The command.
         opcode: Opcode,
     },
-    /// The consumer refused what a stream brought, and can't have the rest.
+    /// The consumer refused a message of a stream, so the stream cannot continue.
     #[error("the consumer refused {opcode}: {status}")]
     Refused {
         /// The command.
         opcode: Opcode,
-        /// Its answer.
+        /// The answer.
         status: Status,
     },
-    /// Not a byte for so long that nobody can be there.
-    #[error("nothing came for {nanos} ns")]
+    /// No byte arrived for longer than a connection may be idle.
+    #[error("no bytes received for {nanos} ns")]
     Silent {
-        /// How long.
+        /// Length of the interval in nanoseconds.
         nanos: u64,
     },
-    /// The vBucket's memory refused, which it never does to a live stream.
+    /// The checkpoint manager returned an error, which it never does for a live stream.
     #[error("vBucket {vb}: {source}")]
     Checkpoint {
         /// The vBucket.
         vb: Vbid,
-        /// Why.
+        /// The cause.
         source: CheckpointError,
     },
 }

@@ -1,21 +1,22 @@
-//! What a producer asks of its host.
+//! Events that a producer reports to its host.
 
 use lowtide_checkpoint::{Seqno, Vbid};
 
-/// What a host must act upon.
+/// Event that the host must handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProducerEvent {
-    /// The vBucket is being handed over: it must die here, and say so by [`Producer::notify`](super::Producer::notify).
+    /// The vBucket is being handed over: it must become dead on this node, followed by
+    /// [`Producer::notify`](super::Producer::notify).
     TakenOver {
         /// The vBucket.
         vb: Vbid,
     },
-    /// The consumer has every prepare of the vBucket up to there, as durable as it must be.
+    /// The consumer acknowledged every prepare of the vBucket up to `seqno`.
     Prepared {
         /// The vBucket.
         vb: Vbid,
-        /// The last of them.
+        /// The last acknowledged prepare.
         seqno: Seqno,
     },
 }

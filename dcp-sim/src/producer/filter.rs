@@ -1,16 +1,20 @@
-//! Which items a client asked for: the JSON of a stream request in, yes or no for each item out.
+//! Filter of a stream: parses a stream request's JSON and decides for each item whether it is sent.
 //!
 //! | member | meaning |
 //! |---|---|
 //! | `collections` | ids, hexadecimal text: only these |
 //! | `scope` | an id, hexadecimal text: only the collections of that scope |
-//! | `sid` | the stream's id, where the connection enabled them |
-//! | `uid` | the manifest the client knows, hexadecimal text; looked at for its form only |
-//! | `purge_seqno` | tombstones up to there the client knows to be gone, decimal text |
+//! | `sid` | the stream's id, if the connection enabled them |
+//! | `uid` | the manifest that the client knows, hexadecimal text; only its form is checked |
+//! | `purge_seqno` | the client knows that tombstones up to here are purged, decimal text |
 //!
-//! A vBucket here has no manifest: it knows that the default collection and scope exist and that the ids 1 to 7 are
-//! reserved. What always holds (S18): an item the filter lets through is sent; of the others the client learns at most
-//! that a snapshot has come to its end; when the last collection it names is dropped, nothing can come any more.
+//! A vBucket here has no manifest. It knows the default collection and scope, and that ids 1 to 7
+//! are reserved.
+//!
+//! # Invariants
+//!
+//! - S18. An item that passes the filter is sent. About the others the client learns at most that a
+//!   snapshot ended. After the last collection in the filter was dropped, no item can pass.
 
 use std::collections::BTreeSet;
 
@@ -20,19 +24,19 @@ use serde_json::{Map, Value};
 use super::collections::Collections;
 use crate::wire::{Event, Status, StreamId, system_event};
 
-/// Ids that no collection can have; 0 is the default one.
+/// Ids that no collection can have. 0 is the default collection.
 const RESERVED: std::ops::RangeInclusive<u32> = 1..=7;
 
-/// The collections a stream is for.
+/// Collections of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Filter {
     /// `None` for all.
     collections: Option<BTreeSet<u32>>,
-    /// The client knows of no collections: what happens to them it is not told.
+    /// The client has no Collections: events of collections are hidden.
     is_bare: bool,
 }
 
-/// What a stream request's value says.
+/// Parsed value of a stream request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FilterRequest {
     pub(super) filter: Filter,
@@ -41,7 +45,7 @@ pub(super) struct FilterRequest {
 }
 
 impl FilterRequest {
-    /// Reads a request's value; an empty one asks for everything.
+    /// Parses a request's value. An empty one requests everything.
     pub(super) fn read(value: &[u8]) -> Result<Self, Status> {
         if value.is_empty() {
             return Ok(Self::default());
@@ -75,7 +79,7 @@ impl FilterRequest {
         })
     }
 
-    /// Of a connection without Collections: the default collection.
+    /// Creates the filter of a connection without Collections: the default collection.
     pub(super) fn bare() -> Self {
         let filter = Filter {
             collections: Some(BTreeSet::from([0])),
@@ -133,12 +137,12 @@ fn decimal(value: &Value) -> Result<u64, Status> {
 }
 
 impl Filter {
-    /// Whether the client asked to have anything left out.
+    /// Returns `true` if the client requested a subset.
     pub(super) fn is_restricting(&self) -> bool {
         self.collections.is_some() && !self.is_bare
     }
 
-    /// Whether it names one that is gone.
+    /// Returns `true` if the filter names a dropped collection.
     pub(super) fn names_dropped(&self, known: &Collections) -> bool {
         self.collections
             .iter()
@@ -146,7 +150,7 @@ impl Filter {
             .any(|&collection| known.is_dropped(collection))
     }
 
-    /// The highest seqno of what it lets through; `None` if it lets everything through.
+    /// Returns the highest seqno that passes the filter, or `None` if everything passes.
     pub(super) fn high(&self, known: &Collections) -> Option<Seqno> {
         let collections = self.collections.as_ref()?;
         collections
@@ -155,7 +159,7 @@ impl Filter {
             .max()
     }
 
-    /// Whether the client is to see the item.
+    /// Returns `true` if the client sees the item.
     pub(super) fn passes(&self, item: &Item) -> bool {
         let Some(collections) = &self.collections else {
             return true;
@@ -172,7 +176,7 @@ impl Filter {
         }
     }
 
-    /// The item was read: one that drops a collection takes it out of the filter.
+    /// Records an item that was read. One that drops a collection removes it from the filter.
     pub(super) fn take_note(&mut self, item: &Item) {
         if let (Some(collections), Operation::SystemEvent) = (&mut self.collections, item.operation)
             && let Some(Event::CollectionDropped { collection, .. }) = system_event(item)
@@ -181,7 +185,7 @@ impl Filter {
         }
     }
 
-    /// Whether nothing can pass any more.
+    /// Returns `true` if no item can pass any more.
     pub(super) fn is_empty(&self) -> bool {
         self.collections.as_ref().is_some_and(BTreeSet::is_empty)
     }
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter_is_invalid() {
+    fn malformed_filter_is_invalid() {
         for bad in [
             "{}",
             "x",
@@ -223,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_there_is_unknown() {
+    fn filter_of_an_impossible_id_is_unknown() {
         assert_eq!(
             read("{\"collections\":[\"0\",\"1\"]}"),
             Err(Status::UNKNOWN_COLLECTION)
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn all_members_are_read() {
+    fn filter_with_all_members_is_read() {
         assert_eq!(read(""), Ok(FilterRequest::default()));
         let read = read(
             "{\"uid\":\"1f\",\"collections\":[\"0\",\"1F4\"],\"sid\":7,\"purge_seqno\":\"12\"}",

@@ -1,27 +1,28 @@
-//! What a producer may see of its node: the vBuckets it streams from.
+//! Interface to the node: the vBuckets that a producer streams from.
 
 use lowtide_checkpoint::{Seqno, VBucket, Vbid};
 
 use super::collections::Collections;
 
-/// The vBuckets a producer may stream from.
+/// The vBuckets that a producer streams from.
 pub trait Partitions {
-    /// The vBucket of that number, if this node has it.
+    /// Returns the vBucket, if this node has it.
     fn vbucket(&self, vb: Vbid) -> Option<&VBucket>;
 
-    /// The highest tombstone that was purged from its disk.
+    /// Returns the seqno of the highest tombstone that was purged from disk.
     fn purge_seqno(&self, vb: Vbid) -> Seqno;
 
-    /// Everything up to this seqno is on its disk.
+    /// Returns the seqno up to which everything is on disk.
     fn persisted_seqno(&self, vb: Vbid) -> Seqno;
 
-    /// How far each of its collections has come; `None` if that can't be told. Then a filtered stream to the latest goes to
-    /// the vBucket's high seqno, and a purge counts against every client.
+    /// Returns the highest seqno of each collection, or `None` if unknown. If unknown, a filtered
+    /// stream to the latest ends at the vBucket's high seqno, and a purge counts against every
+    /// client.
     fn collections(&self, _vb: Vbid) -> Option<&Collections> {
         None
     }
 
-    /// Whether there is memory for another stream, after whatever could be recovered was.
+    /// Returns `true` if there is memory for another stream. Call it after memory recovery.
     fn has_memory(&self) -> bool {
         true
     }

@@ -1,4 +1,5 @@
-//! What a connection has beside its streams: options, limits, flow control, no-operations.
+//! State of a connection besides its streams: negotiated options, limits, flow control and
+//! no-operations.
 
 mod control;
 mod flow_control;

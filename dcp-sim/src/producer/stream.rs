@@ -1,4 +1,8 @@
-//! One stream of one vBucket to one consumer: from a cursor or from disk to messages.
+//! One stream of one vBucket to one consumer.
+//!
+//! [`ActiveStream`] turns the batches of a cursor, or a disk scan, into messages. `stage.rs` has
+//! its states; `memory.rs`, `disk.rs`, `survey.rs` and `takeover.rs` implement the transitions
+//! between them; `outbox.rs` queues the messages.
 
 mod active_stream;
 mod disk;

@@ -1,12 +1,15 @@
-//! What names a stream on its connection: the vBucket and, where the connection enabled stream ids, the client's id.
+//! Key of a stream on its connection: the vBucket and, if the connection enabled stream ids, the
+//! client's id.
 //!
-//! What always holds (S19): streams with different keys share nothing, so that each has a cursor under a name of its own.
+//! # Invariants
+//!
+//! - S19. Streams with different keys share nothing, so each has a cursor with a name of its own.
 
 use lowtide_checkpoint::Vbid;
 
 use crate::wire::StreamId;
 
-/// One stream of one connection.
+/// Key of one stream of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StreamKey {
     pub(super) vb: Vbid,
@@ -14,7 +17,8 @@ pub(super) struct StreamKey {
 }
 
 impl StreamKey {
-    /// The name of its cursor; `connection` differs from those of the node's other connections.
+    /// Returns the name of its cursor. `connection` differs from those of the node's other
+    /// connections.
     pub(super) fn cursor_name(self, connection: &str) -> String {
         match self.id {
             None => format!("{connection}:{}", self.vb),

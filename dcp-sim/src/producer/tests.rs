@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{
-    CheckpointConfig, FailoverEntry, FailoverLog, Item, Key, ReadLimit, Seqno, SnapshotType, State,
-    VBucket, VBucketState, VbUuid, Vbid,
+    CheckpointConfig, CursorOptions, FailoverEntry, FailoverLog, Item, Key, ReadLimit, Seqno,
+    SnapshotType, State, VBucket, VBucketState, VbUuid, Vbid,
 };
 use lowtide_persistence::Engine;
 
@@ -31,7 +31,7 @@ mod unseen;
 mod visible;
 
 #[test]
-fn a_stream_begins_with_a_marker_and_goes_on_where_it_ended() {
+fn stream_begins_with_a_marker_and_continues_after_it() {
     let mut rig = rig();
     rig.set("a");
     rig.set("b");
@@ -57,7 +57,7 @@ fn a_stream_begins_with_a_marker_and_goes_on_where_it_ended() {
 }
 
 #[test]
-fn a_replaced_revision_is_not_sent_and_leaves_no_gap_in_the_markers() {
+fn replaced_revision_is_not_sent_and_leaves_no_gap_in_the_markers() {
     let mut rig = rig();
     for key in ["a", "b", "a"] {
         rig.set(key);
@@ -67,7 +67,7 @@ fn a_replaced_revision_is_not_sent_and_leaves_no_gap_in_the_markers() {
 }
 
 #[test]
-fn the_first_marker_starts_where_the_clients_snapshot_does() {
+fn first_marker_starts_at_the_clients_snapshot() {
     let mut rig = rig();
     for key in ["a", "b", "c", "d"] {
         rig.set(key);
@@ -77,18 +77,14 @@ fn the_first_marker_starts_where_the_clients_snapshot_does() {
 }
 
 #[test]
-fn an_end_names_a_snapshots_end() {
+fn stream_ends_at_the_end_of_the_snapshot_that_contains_the_requested_end() {
     let mut rig = rig();
-    // Without it the closed checkpoint would be gone at once.
+    // Without it the closed checkpoint would be removed at once.
     let reader = rig
         .node
         .vbucket
         .manager()
-        .register(
-            "reader",
-            Seqno::ZERO,
-            lowtide_checkpoint::CursorOptions::new(),
-        )
+        .register("reader", Seqno::ZERO, CursorOptions::new())
         .expect("valid")
         .cursor;
     for key in ["a", "b", "c"] {
@@ -112,7 +108,7 @@ fn an_end_names_a_snapshots_end() {
 }
 
 #[test]
-fn the_checks_of_a_stream_request_come_in_their_order() {
+fn stream_request_defects_are_reported_in_order() {
     let mut rig = rig();
     rig.set("a");
     let mut status = |vb, wanted: StreamRequest| rig.ask(vb, Command::StreamRequest(wanted));
@@ -151,7 +147,7 @@ fn the_checks_of_a_stream_request_come_in_their_order() {
 }
 
 #[test]
-fn a_node_without_memory_opens_no_stream() {
+fn stream_request_without_memory_is_refused() {
     let mut rig = rig();
     rig.set("a");
     rig.node.is_full = true;
@@ -173,7 +169,7 @@ fn a_node_without_memory_opens_no_stream() {
 }
 
 #[test]
-fn an_accepted_stream_tells_the_failover_log() {
+fn accepted_stream_request_returns_the_failover_log() {
     let mut rig = rig();
     rig.tell(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))))
         .expect("sound");
@@ -187,7 +183,7 @@ fn an_accepted_stream_tells_the_failover_log() {
 }
 
 #[test]
-fn flow_control_holds_messages_back_until_they_are_acknowledged() {
+fn flow_control_stops_messages_until_they_are_acknowledged() {
     let mut rig = rig();
     assert_eq!(
         rig.control("connection_buffer_size", "1"),
@@ -210,7 +206,7 @@ fn flow_control_holds_messages_back_until_they_are_acknowledged() {
 }
 
 #[test]
-fn waking_is_told_once_per_change_from_idle_to_busy() {
+fn notify_returns_true_once_per_change_from_idle_to_busy() {
     let mut rig = rig();
     rig.ask(VB, Command::StreamRequest(request(0, u64::MAX, (0, 0))));
     assert_eq!(rig.sent(), [""; 0]);
@@ -224,7 +220,7 @@ fn waking_is_told_once_per_change_from_idle_to_busy() {
 }
 
 #[test]
-fn a_closed_stream_gives_up_its_cursor() {
+fn closed_stream_unregisters_its_cursor() {
     let mut rig = rig();
     assert_eq!(
         rig.control("send_stream_end_on_client_close_stream", "true"),
@@ -239,7 +235,7 @@ fn a_closed_stream_gives_up_its_cursor() {
 }
 
 #[test]
-fn options_nobody_knows_are_refused_and_harmless() {
+fn unknown_option_is_refused_and_changes_nothing() {
     let mut rig = rig();
     assert_eq!(
         rig.control("enable_ext_metadata", "true"),
@@ -253,7 +249,7 @@ fn options_nobody_knows_are_refused_and_harmless() {
 }
 
 #[test]
-fn a_connection_is_opened_once_and_first() {
+fn open_request_is_accepted_once_and_required_first() {
     let mut rig = rig();
     let open = Open {
         flags: OpenFlags::PRODUCER,
@@ -269,17 +265,13 @@ fn a_connection_is_opened_once_and_first() {
 }
 
 #[test]
-fn a_slow_stream_takes_nothing_from_the_others_cursors() {
+fn slow_stream_does_not_hold_other_cursors_back() {
     let mut rig = rig();
     let other = rig
         .node
         .vbucket
         .manager()
-        .register(
-            "other",
-            Seqno::ZERO,
-            lowtide_checkpoint::CursorOptions::new(),
-        )
+        .register("other", Seqno::ZERO, CursorOptions::new())
         .expect("valid")
         .cursor;
     rig.set("a");

@@ -1,17 +1,18 @@
-//! Items as one connection is to see them: what it asked not to get is left out.
+//! Translation of items for one connection, without the parts that it did not request.
 //!
 //! | item | a connection with durable writes | any other |
 //! |---|---|---|
-//! | prepare, abort | as it is | nothing |
-//! | commit from memory | as it is | the mutation or deletion that it is |
-//! | commit from disk | the mutation or deletion that it is, since its prepare may be gone | the same |
+//! | prepare, abort | unchanged | nothing |
+//! | commit from memory | unchanged | its mutation or deletion |
+//! | commit from disk | its mutation or deletion, since the prepare may be gone | its mutation or deletion |
 //! | vBucket state | nothing | nothing |
 //!
-//! So a client that knows nothing of durable writes sees what was committed, and when (S17).
+//! So a client without durable writes sees committed values, at their commits (S17).
 //!
-//! A connection without values gets none (and, unless it asked for that, no datatype). One that did not ask for extended
-//! attributes gets the document without them; what remains of a deleted document is attributes only. Compressed values are
-//! sent to nodes as they are, and expanded for everybody else; what does not expand is no such value, and stays.
+//! A connection without values gets none, and no datatype unless requested. A connection without
+//! extended attributes gets documents without them; a deleted document consists of attributes only.
+//! Compressed values are sent unchanged to nodes and expanded for clients. A value that does not
+//! expand is not compressed and is sent unchanged.
 
 use lowtide_checkpoint::{Datatype, Item, Operation};
 
@@ -20,7 +21,7 @@ use crate::wire::{Command, OpenFlags, WireError};
 
 mod xattrs;
 
-/// The message for an item from memory; `None` if this connection does not get it.
+/// Returns the message for an item from memory, or `None` if this connection does not get it.
 pub(super) fn command(item: &Item, options: &Options) -> Result<Option<Command>, WireError> {
     match item.operation {
         _ if !is_shown(item, options) => Ok(None),
@@ -29,7 +30,7 @@ pub(super) fn command(item: &Item, options: &Options) -> Result<Option<Command>,
     }
 }
 
-/// Whether there is one.
+/// Returns `true` if this connection gets the item.
 pub(super) fn is_shown(item: &Item, options: &Options) -> bool {
     match item.operation {
         Operation::SetVBucketState(_) => false,
@@ -38,7 +39,7 @@ pub(super) fn is_shown(item: &Item, options: &Options) -> bool {
     }
 }
 
-/// The message for an item from disk.
+/// Returns the message for an item from disk.
 pub(super) fn disk_command(item: &Item, options: &Options) -> Result<Option<Command>, WireError> {
     if item.operation != Operation::Commit {
         return command(item, options);
@@ -57,7 +58,7 @@ pub(super) fn disk_command(item: &Item, options: &Options) -> Result<Option<Comm
     )
 }
 
-/// The item with the value that this connection asked for.
+/// Returns the item with the value that this connection requested.
 fn dressed(item: Item, options: &Options) -> Item {
     let has = |flag| options.flags.contains(flag);
     if item.value.is_none() {
@@ -103,10 +104,11 @@ fn dressed(item: Item, options: &Options) -> Item {
     }
 }
 
-/// No snappy element stands for more than 64 bytes, and such a copy takes three.
+/// Highest ratio of expanded to compressed bytes: a snappy element expands to at most 64 bytes,
+/// from three.
 const EXPANSION_MAX: usize = 22;
 
-/// Nodes take values compressed as they are; nobody else has said so.
+/// Expands a compressed value, except for nodes, which take it unchanged.
 fn inflated(item: Item, options: &Options) -> Item {
     if !item.datatype.contains(Datatype::SNAPPY) || options.is_replica_link {
         return item;

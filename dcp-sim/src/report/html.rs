@@ -1,8 +1,12 @@
-//! The report as one page for a browser: offline, in a single file.
+//! HTML page of one run, in a single file.
 //!
-//! In go a run's report, its timeline and the command that repeats it; out comes HTML. What always holds: the page asks the
-//! network for nothing; whatever a source or a violation is called stays text; the same run gives the same bytes, because
-//! no clock of this machine is in it. The charts are drawn by uPlot (MIT), which lies beside this file with its licence.
+//! uPlot (MIT) draws the charts; it lies next to this file with its licence.
+//!
+//! # Invariants
+//!
+//! - The page needs no network.
+//! - Names of sources and violations are escaped.
+//! - Equal runs give equal bytes, since no wall-clock time is in the page.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
@@ -15,16 +19,16 @@ const CHARTS_STYLE: &str = include_str!("assets/uPlot.min.css");
 const SCRIPT: &str = include_str!("assets/report.js");
 const STYLE: &str = include_str!("assets/report.css");
 
-/// What a page shows.
+/// Content of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'a> {
-    /// The command that gives this run again.
+    /// Command that repeats this run.
     pub command: &'a str,
-    /// Its figures and verdicts.
+    /// Figures and verdicts.
     pub report: &'a Report,
-    /// What it looked like over time.
+    /// Timeline of the run.
     pub timeline: &'a Timeline,
-    /// Levels of a node's checkpoint memory that mean something, by name: drawn as lines.
+    /// Marks of a node's checkpoint memory by name, drawn as lines.
     pub memory_marks_bytes: &'a [(&'static str, u64)],
 }
 
@@ -34,7 +38,7 @@ struct Data<'a> {
     marks: &'a [(&'static str, u64)],
 }
 
-/// The page.
+/// Returns the page.
 #[must_use]
 pub fn page(page: &Page<'_>) -> String {
     let report = page.report;
@@ -65,7 +69,7 @@ pub fn page(page: &Page<'_>) -> String {
                 h2 { "Invariants" }
                 (verdicts(&report.verdicts))
                 h2 { "Over virtual time" }
-                p.hint { "Drag to look closer at a stretch of time, double-click to see all of it. Every chart has the same time." }
+                p.hint { "Drag to zoom into a time span, double-click to zoom out. All charts share one time axis." }
                 noscript { p { "The charts are drawn by a script that is in this file; scripts are switched off." } }
                 div #charts {}
                 h2 { "Nodes" }
@@ -79,13 +83,13 @@ pub fn page(page: &Page<'_>) -> String {
     markup.into_string()
 }
 
-/// JSON that can't end the element it stands in.
+/// Returns JSON that cannot end its enclosing element.
 fn data(page: &Page<'_>) -> String {
     let data = Data {
         timeline: page.timeline,
         marks: page.memory_marks_bytes,
     };
-    // Numbers and texts only: nothing in it can fail to be JSON.
+    // The content is numbers and texts only, which always serialize.
     serde_json::to_string(&data)
         .unwrap_or_default()
         .replace('<', "\\u003c")
@@ -134,7 +138,7 @@ fn verdicts(verdicts: &[Verdict]) -> Markup {
                         td {
                             (verdict.what)
                             @if !verdict.told.is_empty() {
-                                ul { @for told in &verdict.told { li { (told) } } }
+                                ul { @for violation in &verdict.told { li { (violation) } } }
                             }
                         }
                         td.number { (units::count(verdict.checked)) }
@@ -228,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_run_says_stays_text() {
+    fn texts_of_the_run_are_escaped() {
         let page = made("<img src=x onerror=alert(1)>");
         assert!(!page.contains("<img") && page.contains("&lt;img src=x"));
         assert!(!page.contains("<b>&") && page.contains("key &lt;b&gt;&amp;&quot;x&quot; differs"));
@@ -241,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_needs_no_network() {
+    fn page_needs_no_network() {
         let page = made("x");
         for asks in [
             "src=",

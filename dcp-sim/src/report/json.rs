@@ -1,11 +1,12 @@
-//! The report as one JSON object.
+//! Report of a run as one JSON object.
 
 use serde::Serialize;
 
 use super::times::Times;
 use crate::sim::Report;
 
-/// Rises when a field changes its meaning or goes; new fields may come.
+/// Schema version. It rises when a field is removed or changes its meaning; new fields may appear
+/// in between.
 pub(super) const SCHEMA: u32 = 1;
 
 #[derive(Serialize)]
@@ -18,7 +19,8 @@ struct Document<'a> {
     times: &'a Times,
 }
 
-/// One line. Without its field `times`, two runs with one seed and source give the same bytes.
+/// Returns the report as one line. Except for its field `times`, equal seeds and sources give equal
+/// bytes.
 #[must_use]
 pub fn json(report: &Report, times: &Times) -> String {
     let document = Document {
@@ -28,6 +30,6 @@ pub fn json(report: &Report, times: &Times) -> String {
         report,
         times,
     };
-    // Names, numbers and texts only: nothing in it can fail to be JSON.
+    // The content is names, numbers and texts only, which always serialize.
     serde_json::to_string(&document).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Progress while a run goes on: a bar on a terminal, a line now and then elsewhere. Both on standard error.
+//! Progress of a run on standard error: a bar on a terminal, and lines elsewhere.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -8,21 +8,21 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::units;
 use crate::sim::{Observer, Progress};
 
-/// Lines where there is no terminal: one each time so many per cent more are done.
+/// Progress in percent between two lines.
 const LINE_PERCENT: u64 = 25;
 const BAR: &str = "{bar:16} {pos}/{len}  {msg}  {elapsed}";
 const SPINNER: &str = "{spinner} {pos}  {msg}  {elapsed}";
 
-/// Shows how far a run has come.
+/// Display of a run's progress.
 #[derive(Debug)]
 pub struct ProgressLine {
     bar: Option<ProgressBar>,
     is_styled: bool,
-    percent_told: u64,
+    percent_shown: u64,
 }
 
 impl ProgressLine {
-    /// For a terminal, or not.
+    /// Creates the display for a terminal, or for another output.
     #[must_use]
     pub fn new(is_terminal: bool) -> Self {
         let bar =
@@ -30,11 +30,11 @@ impl ProgressLine {
         Self {
             bar,
             is_styled: false,
-            percent_told: 0,
+            percent_shown: 0,
         }
     }
 
-    /// The run is over: the bar goes.
+    /// Removes the bar at the end of the run.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -64,10 +64,10 @@ impl ProgressLine {
             return;
         };
         let percent = progress.batches * 100 / total;
-        if percent < self.percent_told + LINE_PERCENT {
+        if percent < self.percent_shown + LINE_PERCENT {
             return;
         }
-        self.percent_told = percent - percent % LINE_PERCENT;
+        self.percent_shown = percent - percent % LINE_PERCENT;
         let (batches, seqnos) = (
             units::count(progress.batches),
             units::count(progress.seqnos),
@@ -79,7 +79,7 @@ impl ProgressLine {
         let line = format!(
             "{percent:>3} %  {batches}/{total} batches, {seqnos} seqnos, checkpoints {memory}"
         );
-        // Who can't see progress misses nothing else.
+        // A lost line of progress has no other consequence.
         let _ = writeln!(io::stderr(), "{line}");
     }
 }

@@ -1,6 +1,6 @@
-//! What is told of one seed among many: a line for people, or one JSON object.
+//! Result of one seed among many: one line for people, or one JSON object.
 //!
-//! Nothing in either depends on the machine, so that they can be compared byte by byte (W17).
+//! Neither contains anything of the machine, so results are compared byte by byte (W17).
 
 use std::fmt::Write;
 
@@ -10,22 +10,22 @@ use super::json::SCHEMA;
 use super::units;
 use crate::sim::{Report, Shape};
 
-/// How one seed ended.
+/// Result of one seed.
 #[derive(Clone, Copy, Debug)]
 pub struct SeedResult<'a> {
-    /// Which.
+    /// The seed.
     pub seed: u64,
-    /// Its report, if it came to its end.
+    /// Report of a run that reached its end.
     pub report: Option<&'a Report>,
-    /// What it drew, where shapes are drawn.
+    /// Drawn shape, if shapes are drawn.
     pub shape: Option<&'a Shape>,
-    /// What is broken.
+    /// Description of the violations, if any.
     pub why: Option<&'a str>,
-    /// The command that replays it.
+    /// Command that replays it.
     pub command: &'a str,
 }
 
-/// One line; of a seed that is broken more, with the command that replays it.
+/// Formats a seed as one line; a broken one has more lines, with the command that replays it.
 #[must_use]
 pub fn seed_text(result: &SeedResult<'_>) -> String {
     let SeedResult {
@@ -41,7 +41,7 @@ pub fn seed_text(result: &SeedResult<'_>) -> String {
         return format!("seed {seed:<8} clean   {cluster}{figures}\n");
     };
     let mut text = format!("seed {seed:<8} BROKEN  {why}\n");
-    // Writing to a string can't fail.
+    // Writing to a string never fails.
     if let Some(shape) = shape {
         let _ = writeln!(text, "  drew: {}", shape.describe());
     }
@@ -63,7 +63,7 @@ struct Document<'a> {
     instead: Option<Instead<'a>>,
 }
 
-/// What is known of a seed that has no report.
+/// Fields of a seed without a report.
 #[derive(Serialize)]
 struct Instead<'a> {
     seed: u64,
@@ -71,7 +71,8 @@ struct Instead<'a> {
     shape: Option<&'a Shape>,
 }
 
-/// One line. It has the fields of a single run's object but for `times`, and `broken` and `replay`.
+/// Formats a seed as one line of JSON. It has the fields of a single run's object except `times`,
+/// and `broken` and `replay`.
 #[must_use]
 pub fn seed_json(result: &SeedResult<'_>) -> String {
     let SeedResult {
@@ -90,11 +91,11 @@ pub fn seed_json(result: &SeedResult<'_>) -> String {
         report,
         instead: report.is_none().then_some(Instead { seed, shape }),
     };
-    // Names, numbers and texts only: nothing in it can fail to be JSON.
+    // The content is names, numbers and texts only, which always serialize.
     serde_json::to_string(&document).unwrap_or_default()
 }
 
-/// A run's figures in a line.
+/// Formats the figures of a run in one line.
 pub(super) fn figures(report: &Report) -> String {
     let figures = &report.figures;
     let mut text = format!(

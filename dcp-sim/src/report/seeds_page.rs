@@ -1,7 +1,8 @@
-//! Many seeds as one page for a browser: the verdict on each, what it drew, and its figures.
+//! HTML page of many seeds: the verdict on each, its drawn shape, and its figures.
 //!
-//! As with a single run's page, nothing is asked of the network, and what a source or a violation is called stays text.
-//! Every broken seed is on the page, and the clean ones up to a number, which the page names.
+//! Like the page of a single run it needs no network, and names of sources and violations are
+//! escaped. Every broken seed is on the page, and the clean ones up to a number that the page
+//! states.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -10,10 +11,10 @@ use super::units;
 
 const STYLE: &str = include_str!("assets/report.css");
 
-/// Clean seeds on a page: more make it slow to open, and say no more.
+/// Number of clean seeds on a page; more would make it slow to open without adding information.
 const CLEAN_MAX: u64 = 5_000;
 
-/// A page that grows seed by seed.
+/// Page that grows seed by seed.
 #[derive(Clone, Debug, Default)]
 pub struct SeedsPage {
     broken: Vec<Markup>,
@@ -22,13 +23,13 @@ pub struct SeedsPage {
 }
 
 impl SeedsPage {
-    /// Adds how a seed ended.
+    /// Adds the result of a seed.
     pub fn add(&mut self, result: &SeedResult<'_>) {
         let drew = result
             .shape
             .map(|shape| shape.describe())
             .unwrap_or_default();
-        let told = result.report.map(figures).unwrap_or_default();
+        let shown = result.report.map(figures).unwrap_or_default();
         if let Some(why) = result.why {
             self.broken.push(html! {
                 tr.broken {
@@ -38,7 +39,7 @@ impl SeedsPage {
                         pre.command { code { (result.command) } }
                     }
                     td { (drew) }
-                    td { (told) }
+                    td { (shown) }
                 }
             });
             return;
@@ -46,12 +47,12 @@ impl SeedsPage {
         self.clean_total += 1;
         if self.clean_total <= CLEAN_MAX {
             self.clean.push(html! {
-                tr { td.number { (result.seed) } td { "clean" } td { (drew) } td { (told) } }
+                tr { td.number { (result.seed) } td { "clean" } td { (drew) } td { (shown) } }
             });
         }
     }
 
-    /// The page. `command` gives all of its seeds again, `summary` is what they came to.
+    /// Returns the page. `command` repeats the whole run, and `summary` describes its result.
     #[must_use]
     pub fn page(&self, command: &str, summary: &str) -> String {
         let word = if self.broken.is_empty() {
@@ -59,7 +60,7 @@ impl SeedsPage {
         } else {
             "violations found"
         };
-        let untold = self.clean_total.saturating_sub(CLEAN_MAX);
+        let omitted = self.clean_total.saturating_sub(CLEAN_MAX);
         let markup = html! {
             (DOCTYPE)
             html lang="en" {
@@ -82,7 +83,7 @@ impl SeedsPage {
                         (table(&self.broken))
                     }
                     h2 { "Clean" }
-                    @if untold > 0 {
+                    @if omitted > 0 {
                         p.hint { "The first " (units::count(CLEAN_MAX)) " of " (units::count(self.clean_total)) "." }
                     }
                     (table(&self.clean))
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_seed_is_told_with_its_command_and_as_text() {
+    fn broken_seed_is_shown_with_its_command_and_escaped() {
         let mut page = SeedsPage::default();
         page.add(&result(7, Some("W3 (1): key <b>\"x\"")));
         page.add(&result(8, None));

@@ -1,4 +1,4 @@
-//! The report for people: what came in, what it took, and whether every copy is right.
+//! Summary of a run for people: its source, its figures, and its verdicts.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use super::times::Times;
 use super::units;
 use crate::sim::{FaultFigures, NodeFigures, Report, Verdict};
 
-/// Several lines, the verdicts last.
+/// Returns several lines, the verdicts last.
 #[must_use]
 pub fn summary(report: &Report, times: &Times) -> String {
     let mut text = String::new();
@@ -53,13 +53,13 @@ pub fn summary(report: &Report, times: &Times) -> String {
         line(&mut text, "drew", &shape.describe());
     }
     if let Some(faults) = &report.faults {
-        tell_faults(&mut text, faults);
+        put_faults(&mut text, faults);
     }
     text.push('\n');
     text.push_str(&nodes(report));
     text.push('\n');
     for verdict in &report.verdicts {
-        tell(&mut text, verdict);
+        put_verdict(&mut text, verdict);
     }
     let word = if report.is_clean() {
         "every copy is right"
@@ -70,7 +70,7 @@ pub fn summary(report: &Report, times: &Times) -> String {
     text
 }
 
-fn tell_faults(text: &mut String, faults: &FaultFigures) {
+fn put_faults(text: &mut String, faults: &FaultFigures) {
     let struck = faults
         .struck
         .iter()
@@ -121,12 +121,12 @@ fn tell_faults(text: &mut String, faults: &FaultFigures) {
     }
 }
 
-// Writing to a string can't fail.
+// Writing to a string never fails.
 fn line(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name:<12} {value}");
 }
 
-/// Figures of every node, fewer columns than a terminal has: where they are many, one table under the other.
+/// Formats the figures of every node, within the width of a terminal, as two tables.
 fn nodes(report: &Report) -> String {
     let number = |pick: fn(&NodeFigures) -> u64| {
         report
@@ -187,7 +187,7 @@ fn table(columns: &[(&str, Vec<String>)]) -> String {
     format!("{table}\n")
 }
 
-fn tell(text: &mut String, verdict: &Verdict) {
+fn put_verdict(text: &mut String, verdict: &Verdict) {
     let word = if verdict.holds() { "holds" } else { "BROKEN" };
     let checked = units::count(verdict.checked);
     let _ = writeln!(
@@ -195,12 +195,12 @@ fn tell(text: &mut String, verdict: &Verdict) {
         "{} {word:<6} {} ({checked} checked)",
         verdict.invariant, verdict.what
     );
-    for told in &verdict.told {
-        let _ = writeln!(text, "          {told}");
+    for violation in &verdict.told {
+        let _ = writeln!(text, "          {violation}");
     }
-    let untold = verdict.violations.saturating_sub(verdict.told.len() as u64);
-    if untold > 0 {
-        let _ = writeln!(text, "          and {} more", units::count(untold));
+    let omitted = verdict.violations.saturating_sub(verdict.told.len() as u64);
+    if omitted > 0 {
+        let _ = writeln!(text, "          and {} more", units::count(omitted));
     }
 }
 

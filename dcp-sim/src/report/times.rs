@@ -1,4 +1,4 @@
-//! What depends on this machine and not on the run: seconds and memory.
+//! Figures of this machine rather than of the run: seconds and memory.
 
 use std::time::Instant;
 
@@ -6,19 +6,19 @@ use serde::Serialize;
 
 use crate::sim::Report;
 
-/// The only figures that differ between two runs with one seed.
+/// The only figures that differ between two runs of one seed.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Times {
     /// From the command's start to its verdict.
     pub seconds: f64,
-    /// Writes to actives in a second of that.
+    /// Writes to actives per second.
     pub mutations_per_second: f64,
-    /// Most memory the process ever had, where the system tells.
+    /// Peak memory of the process, if the system reports it.
     pub peak_memory_bytes: Option<u64>,
 }
 
 impl Times {
-    /// The times of a run that began at `started` and has just ended.
+    /// Returns the times of a run that began at `started` and has just ended.
     #[must_use]
     pub fn since(started: Instant, report: &Report) -> Self {
         let seconds = started.elapsed().as_secs_f64();
@@ -36,7 +36,7 @@ impl Times {
     }
 }
 
-/// Linux tells a process its own peak; elsewhere it stays unknown.
+/// Returns the peak memory. Only Linux reports it to a process.
 fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formats of numbers for people.
 
-/// Bytes in the largest binary unit that keeps them at 1 or more.
+/// Formats a size in the largest binary unit that keeps it at 1 or more.
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
@@ -16,7 +16,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{scaled:.1} {name}")
 }
 
-/// A count with its thousands apart.
+/// Formats a number with separators of thousands.
 pub(crate) fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -29,7 +29,7 @@ pub(crate) fn count(count: u64) -> String {
     text
 }
 
-/// Virtual microseconds as a time.
+/// Formats virtual microseconds as a time.
 pub(crate) fn micros(micros: u64) -> String {
     match micros {
         0..1_000 => format!("{micros} us"),
@@ -38,12 +38,12 @@ pub(crate) fn micros(micros: u64) -> String {
     }
 }
 
-/// A count of things.
+/// Formats a number with its noun.
 pub(crate) fn things(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
-/// A share of a whole.
+/// Formats a share of a total.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         "0.0 %".to_owned()
@@ -52,11 +52,11 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-/// Nanoseconds since 1970 as date and time in UTC.
+/// Formats nanoseconds since 1970 as date and time in UTC.
 pub(crate) fn utc(nanos: u64) -> String {
     let seconds = nanos / 1_000_000_000;
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Counted in eras of 400 years that begin on the 1st of March, so that leap days come last.
+    // Years are counted in eras of 400 years that begin on the 1st of March, so leap days are last.
     let shifted = days + 719_468;
     let (era, day) = (shifted / 146_097, shifted % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_readable() {
+    fn numbers_are_formatted_for_people() {
         assert_eq!(
             [0, 999, 1_000, 1_234_567].map(count),
             ["0", "999", "1,000", "1,234,567"]
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn utc_gives_calendar_dates() {
         for (seconds, date) in [
             (0, "1970-01-01 00:00:00 UTC"),
             (951_782_399, "2000-02-28 23:59:59 UTC"),

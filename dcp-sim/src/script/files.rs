@@ -1,26 +1,26 @@
-//! Scenario files on disk: names go in; outcomes are told, and files rewritten if asked; the worst outcome comes out.
+//! Scenario files on disk: it runs them, reports their outcomes, and rewrites them on request.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{ParseError, run_file};
+use super::scenario::{ParseError, run_file};
 
-/// How a run of files ended. The worst of its files decides.
+/// Result of a run of files; the worst of its files decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExitStatus {
-    /// Every command printed what was expected, or now is expected to print what it printed.
+    /// Every command printed its expected output, or the file was rewritten.
     Ok,
-    /// A command printed something else.
+    /// A command printed another output.
     Different,
-    /// A file is no scenario.
+    /// A file is not a scenario.
     Unparsable,
     /// A file could not be read or written.
     Io,
 }
 
 impl ExitStatus {
-    /// The process's exit code.
+    /// Returns the exit code of the process.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -32,11 +32,11 @@ impl ExitStatus {
     }
 }
 
-/// Runs all files, a line about each, and a line diff for each that differs, to `out`. With `rewrite`, outputs that
-/// differ are written into their files instead.
+/// Runs all files. Writes a line about each to `out`, and a line diff of each that differs. With
+/// `rewrite`, different outputs are written into their files instead.
 ///
 /// # Errors
-/// Whatever `out` returns. What goes wrong with a file is told there, and is part of the status.
+/// Any error of `out`. Errors of files are written to `out`, and are part of the status.
 pub fn run<P: AsRef<Path>>(
     paths: &[P],
     rewrite: bool,

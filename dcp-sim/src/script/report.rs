@@ -1,42 +1,43 @@
-//! What came of a scenario: each command's expected and actual output, their difference, and the text as it should be.
+//! Outcome of a scenario: expected and actual output of each command, their difference, and the
+//! rewritten text.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use similar::{ChangeTag, TextDiff};
 
-use super::parse::Block;
-use super::print::Output;
+use super::language::Block;
+use super::worlds::Output;
 
-/// One command of a file, and what it printed.
+/// One command of a file, and its output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandOutcome {
-    /// Its line, the first being 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// The command as the file has it, without its input lines.
+    /// The command without its input lines.
     pub command: String,
-    /// The lines the file expects.
+    /// Expected lines.
     pub expected: Vec<String>,
-    /// The lines it printed.
+    /// Printed lines.
     pub actual: Vec<String>,
 }
 
 impl CommandOutcome {
-    /// Whether it printed what was expected; blanks at the end of a line don't count.
+    /// Returns `true` if the output was expected; blanks at the end of a line are ignored.
     #[must_use]
     pub fn matches(&self) -> bool {
         trimmed(&self.expected).eq(trimmed(&self.actual))
     }
 }
 
-/// A file that was run.
+/// Outcome of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The file's name, as it was given.
+    /// Name of the file, as given.
     pub path: PathBuf,
     /// Its commands, in order.
     pub commands: Vec<CommandOutcome>,
-    /// Its text with the actual outputs in the place of those that differed, all else as it was.
+    /// Its text, with the actual outputs in place of different ones.
     pub rewritten: String,
 }
 
@@ -58,19 +59,19 @@ impl Outcome {
         }
     }
 
-    /// Whether every command printed what was expected.
+    /// Returns `true` if every command printed its expected output.
     #[must_use]
     pub fn matches(&self) -> bool {
         self.commands.iter().all(CommandOutcome::matches)
     }
 
-    /// The commands that printed something else, each with a line diff: `-` was expected, `+` was printed. Empty when
-    /// all match.
+    /// Returns a line diff of each command with another output: `-` was expected, `+` was printed.
+    /// Empty if all match.
     #[must_use]
     pub fn diff(&self) -> String {
         let mut text = String::new();
         for command in self.commands.iter().filter(|command| !command.matches()) {
-            // Writing to a string cannot fail.
+            // Writing to a string never fails.
             let _ = writeln!(
                 text,
                 "{}:{}: {}",
@@ -95,7 +96,7 @@ impl Outcome {
     }
 }
 
-/// Lines as they are compared.
+/// Returns the lines in the form of the comparison.
 fn trimmed(lines: &[String]) -> impl Iterator<Item = &str> {
     lines.iter().map(|line| line.trim_end())
 }

@@ -1,4 +1,4 @@
-//! How a cluster is set up: its layout, and what goes wrong in it.
+//! Configuration of a simulated cluster: its layout, and the faults in it.
 
 mod cluster;
 mod faults;

@@ -1,4 +1,4 @@
-//! Why a simulation could not run to its end. Broken invariants are no errors: they are what a run is for.
+//! Errors that end a simulation early. A violated invariant is not an error but a verdict.
 
 use lowtide_persistence::EngineError;
 use lowtide_persistence::disk::DiskError;
@@ -7,71 +7,71 @@ use crate::consumer::ConsumerEvent;
 use crate::input::InputError;
 use crate::node::{NodeError, NodeId};
 
-/// What kept a simulation from its end.
+/// Error that ends a simulation early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimError {
-    /// A cluster that can't be.
+    /// The cluster's configuration is invalid.
     #[error("{0}")]
     Config(String),
     /// The source of writes failed.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// A write that nodes can't hold or send.
-    #[error("{label}: the {what} of {key} has {bytes} bytes; there may be {limit}")]
+    /// A write exceeds the limits of the nodes.
+    #[error("{label}: the {what} of {key} has {bytes} bytes; the limit is {limit}")]
     TooLarge {
-        /// Where it is from.
+        /// Label of the batch.
         label: String,
-        /// The key, or its start.
+        /// The key, or its first bytes.
         key: String,
-        /// Which part of the write.
+        /// Key or value.
         what: &'static str,
-        /// How large it is.
+        /// Size of the part.
         bytes: usize,
-        /// How large it may be.
+        /// Largest allowed size.
         limit: usize,
     },
     /// The disk below a store failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// A store could not be set up or reopened.
+    /// A store failed during setup or reopening.
     #[error("node {node}: {source}")]
     Engine {
-        /// Whose store.
+        /// Node of the store.
         node: NodeId,
-        /// Why.
+        /// The reason.
         source: EngineError,
     },
-    /// A node could not go on.
+    /// A node returned an error.
     #[error("node {node} at {micros} us: {source}")]
     Node {
-        /// Which.
+        /// The node.
         node: NodeId,
-        /// When, in virtual time.
+        /// Virtual time of the error.
         micros: u64,
-        /// Why.
+        /// The reason.
         source: NodeError,
     },
-    /// A stream did not go on though nothing was to go wrong.
+    /// A stream stopped in a run without faults.
     #[error("node {node} at {micros} us: the stream from node {peer} stopped: {event:?}")]
     StreamStopped {
-        /// Where the consumer is.
+        /// Node of the consumer.
         node: NodeId,
-        /// When, in virtual time.
+        /// Virtual time of the error.
         micros: u64,
-        /// Where the producer is.
+        /// Node of the producer.
         peer: NodeId,
-        /// What it said.
+        /// Event of the consumer.
         event: ConsumerEvent,
     },
-    /// A client waits for checkpoint memory, and nobody has anything to do that would free some.
+    /// A client waits for checkpoint memory, and no scheduled event can free any.
     #[error(
-        "{used_bytes} bytes of a node's checkpoint memory are used, {quota_bytes} may be, and nothing frees any"
+        "a node uses {used_bytes} bytes of checkpoint memory, above the quota of {quota_bytes}, and no event can free any"
     )]
     Stalled {
-        /// What the fullest node uses.
+        /// Bytes used by the fullest node.
         used_bytes: usize,
-        /// What it may.
+        /// Quota of a node.
         quota_bytes: usize,
     },
     /// The trace could not be written.

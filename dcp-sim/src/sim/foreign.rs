@@ -1,21 +1,24 @@
-//! A foreign client: any client of the Database Change Protocol, with nothing but what the protocol gives it.
+//! A foreign client: any client of the Database Change Protocol, with nothing except the protocol's
+//! own information.
 //!
-//! In go a producer's bytes, out come a client's, and what the client has [`Seen`], for a judge. Of each vBucket it keeps
-//! the failover log it was given last, the last seqno, the range of the last snapshot marker, and the documents it
-//! has folded. It decides nothing by its documents. It knows no node, no clock and no other client.
+//! It consumes a producer's bytes and produces a client's bytes, and reports to a judge each
+//! [`Seen`] observation. For each vBucket it keeps the last failover log, the last seqno, the range
+//! of the last snapshot marker, and the folded documents. It decides nothing by its documents. It
+//! knows no node, no clock and no other client.
 //!
-//! **How it goes back.** The producer names a seqno: everything above it is of another history. A client that has only
-//! the latest revision of each key can't undo the last one, and a client that had a snapshot whole lacks what was
-//! replaced inside that snapshot. So the seqno that the producer names is in general no state that the client ever had.
-//! A correct client goes back to a *whole point* at or below it, a state that the protocol said to be complete, and asks
-//! again from there. Two kinds of connectors are played:
+//! **Rollback.** The producer names a seqno: everything above it belongs to another history. A
+//! client with only the latest revision of each key cannot undo a revision. A client with a
+//! complete snapshot lacks the revisions that were replaced inside that snapshot. So the named
+//! seqno is in general no state that the client ever had. A correct client returns to a *whole
+//! point* at or below it, a state that the protocol declared complete, and requests the stream from
+//! there. There are two kinds of clients:
 //!
-//! - one with a journal: it keeps the revision that each of its last changes replaced, and where its whole points were;
-//!   if the journal does not reach, it starts over;
-//! - one without: it starts over at seqno 0, whatever seqno the producer names.
+//! - One with a journal keeps the revision that each of its last changes replaced, and its whole
+//!   points. If the journal does not reach, it starts over.
+//! - One without a journal starts over at seqno 0, regardless of the named seqno.
 //!
-//! **What it concludes** (W20): everything is whole at seqno 0; at a marker's end, once an item or an advance has it;
-//! and before a marker's start, wherever that is.
+//! **Conclusions** (W20). Everything is complete at seqno 0; at a marker's end, after an item or an
+//! advance with it; and before a marker's start, wherever that is.
 
 mod client;
 mod documents;

@@ -1,4 +1,4 @@
-//! What nodes run on: time, clocks, disks, network.
+//! Hardware of the simulated nodes: time, clocks, disks and network.
 
 mod clock;
 pub(super) mod disk_time;

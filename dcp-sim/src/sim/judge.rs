@@ -1,7 +1,7 @@
-//! What must hold, one file each, numbered as in `docs/invariants.md`.
+//! The judge: one file for each invariant, numbered as in `docs/invariants.md`.
 //!
-//! Some are looked at while the simulation runs, the others when it has come to rest. Each counts what it checked: an
-//! invariant that checked nothing proves nothing.
+//! Some invariants are checked during the run, the others at rest. Each verdict counts its checks:
+//! an invariant that was never checked proves nothing.
 
 mod at_rest;
 mod running;

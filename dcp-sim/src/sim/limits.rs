@@ -1,20 +1,20 @@
-//! What a client may write: a batch goes in, an error comes out if a key or value is more than every part of the
-//! cluster can hold.
+//! Limits of a client's writes: a batch is refused if a key or value exceeds the limit of any part
+//! of the cluster.
 //!
-//! A source that brings more is at fault, and is told so with the place, before a node has seen any of the batch.
+//! The check precedes the first write of the batch, and the error names the place in the source.
 
 use lowtide_checkpoint::ItemLimits;
 
 use super::error::SimError;
 use crate::input::ChangeBatch;
 
-/// What a key has before a client's bytes: the default collection's id.
+/// Bytes before a key's user part: the id of the default collection.
 const PREFIX_BYTES: usize = 1;
-/// Half of what a file or a frame can hold, so that nothing that goes with a value makes it too large. Couchbase itself
-/// stops at 20 MiB, but git repositories have larger files.
+/// Half the capacity of a file or frame, so a value and its metadata always fit. Couchbase's limit
+/// is 20 MiB, but git repositories contain larger files.
 const VALUE_BYTES_MAX: usize = 128 << 20;
 
-/// `limits` are those of the cluster's stores.
+/// Checks a batch against the limits of the cluster's stores.
 pub(super) fn check(batch: &ChangeBatch, limits: &ItemLimits) -> Result<(), SimError> {
     let key_bytes_max = limits.key_bytes_max.saturating_sub(PREFIX_BYTES);
     let value_bytes_max = limits.value_bytes_max.min(VALUE_BYTES_MAX);
@@ -39,7 +39,7 @@ pub(super) fn check(batch: &ChangeBatch, limits: &ItemLimits) -> Result<(), SimE
     Ok(())
 }
 
-/// A key's first bytes: enough to find it by.
+/// Returns the first bytes of a key, enough to identify it.
 fn shown(key: &[u8]) -> String {
     match key.get(..64) {
         Some(start) => format!("{}...", start.escape_ascii()),
@@ -55,7 +55,7 @@ mod tests {
     use crate::input::Change;
 
     #[test]
-    fn what_fits_passes_and_one_byte_more_does_not() {
+    fn write_at_the_limit_is_accepted_and_one_byte_more_is_refused() {
         let batch = |key_bytes: usize, value_bytes: usize| {
             let value = Some(Bytes::from(vec![b'v'; value_bytes]));
             let change = Change {
@@ -81,13 +81,13 @@ mod tests {
         let error = check(&batch(1, VALUE_BYTES_MAX + 1)).expect_err("too long");
         assert_eq!(
             error.to_string(),
-            "line 7: the value of k has 134217729 bytes; there may be 134217728"
+            "line 7: the value of k has 134217729 bytes; the limit is 134217728"
         );
         let narrow = super::check(&batch(1, (20 << 20) + 1), &ItemLimits::DEFAULT)
             .expect_err("too long for a log store");
         assert_eq!(
             narrow.to_string(),
-            "line 7: the value of k has 20971521 bytes; there may be 20971520"
+            "line 7: the value of k has 20971521 bytes; the limit is 20971520"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The oracle: what the documents must be, folded from the source's own words and nothing the cluster says.
+//! The oracle: expected documents and histories, computed without the cluster's help.
 
 mod expected;
 mod history;

@@ -1,4 +1,5 @@
-//! The end of a run: the cluster at rest is judged, its stores are closed, reopened and judged too.
+//! End of a run: the cluster at rest is judged, then its stores are closed, reopened and judged,
+//! too.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +12,15 @@ use super::judge::{agreement, contents, durability, managers, settled, source};
 use super::record::{Report, Verdict};
 use super::world::{Host, Observer, World};
 
-/// A further proof of the end state, for sources that have one: the documents of all actives go in.
+/// Additional proof of the end state, for sources that have one. It receives the documents of all
+/// actives.
 pub type Proof<'a> = dyn FnMut(&BTreeMap<&[u8], &Bytes>) -> Result<Verdict, SimError> + 'a;
 
 impl World {
-    /// Runs to the end and judges what is there. `proof` is asked for one more verdict.
+    /// Runs to the end and judges the result. `proof` adds one verdict.
     ///
     /// # Errors
-    /// When the run can't come to its end; broken invariants are in the report.
+    /// When the run ends early. Violated invariants are in the report.
     pub fn run(
         mut self,
         observer: &mut dyn Observer,
@@ -33,7 +35,7 @@ impl World {
         let mut managers = self.managers.clone();
         managers::check(&mut managers, &nodes);
         let union = source::union(&self.topology, &nodes);
-        // What was purged from one copy's disk another one may have still.
+        // A tombstone that one copy purged may remain on another.
         let with_tombstones = self.chaos.is_none();
         let mut verdicts = vec![
             settled::check(&self.topology, &nodes),
@@ -123,9 +125,10 @@ impl Host {
         self.job = None;
         if let Some(engine) = self.engine.take() {
             match engine.close() {
-                // A sync failed, and nothing has had to be written since: opening finds out what is there.
+                // A sync failed, and nothing was written since. Reopening determines the content.
                 Err(EngineError::Poisoned { .. }) if self.storage.faulty.is_some() => {}
-                // One that made room for another file's handle had failed: this close is the first to report it.
+                // A sync during the eviction of a file handle failed, and this close is the first
+                // to report it.
                 Err(EngineError::Disk(error))
                     if self.storage.faulty.is_some()
                         && error.operation == DiskOperation::SyncData => {}

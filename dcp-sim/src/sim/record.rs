@@ -1,4 +1,4 @@
-//! What a run leaves: figures, verdicts, a timeline, a trace.
+//! Results of a run: figures, verdicts, a timeline and a trace.
 
 mod report;
 mod timeline;

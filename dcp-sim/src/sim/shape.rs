@@ -1,16 +1,19 @@
-//! The shape of a cluster that is drawn from its seed: nodes, stores, workload, limits, and which faults there are.
+//! The shape of a cluster, drawn from its seed: nodes, stores, workload, limits and faults.
 //!
-//! [`Shape::draw`] is the only place where shapes come from. Its invariants:
+//! [`Shape::draw`] is the only source of shapes.
 //!
-//! - Each dimension draws from a stream of the seed of its own, and the cost rule is applied to what was drawn. So fixing a
-//!   dimension ([`Shape::draw`]'s settings) moves no other, except one that would contradict it: `replicas` stay below
-//!   `nodes`, `quota-bytes` are enough for the vBuckets, the marks are in order, and `engine` and `workload` are such that
-//!   every dimension that was fixed means something. What was fixed never yields.
-//! - Every value is within its dimension's bounds, and those that were drawn are within the bounds of its law.
-//! - *Cost rule.* A drawn shape costs at most [`cost::COST_MAX`] units, and few cost as much: where one costs more, its
-//!   writes, strikes and reads become fewer. Shapes with fixed dimensions may cost more: their user asked for it.
-//! - Every kind of fault may be absent (swarm testing: kinds that are never seen together by a fixed mix meet when others
-//!   are away).
+//! # Invariants
+//!
+//! - Each dimension draws from a stream of its own, and the cost rule is applied to the drawn
+//!   values. So fixing a dimension changes no other, except one that would contradict it:
+//!   `replicas` stay below `nodes`, `quota-bytes` suffice for the vBuckets, the marks are in order,
+//!   and `engine` and `workload` give every fixed dimension a meaning. A fixed value never changes.
+//! - Every value is within its dimension's bounds, and a drawn one within the bounds of its law.
+//! - *Cost rule.* A drawn shape costs at most [`cost::COST_MAX`] units, and few cost that much:
+//!   above it, its writes, strikes and reads are reduced. A shape with fixed dimensions may cost
+//!   more.
+//! - Every kind of fault may be absent (swarm testing): kinds that a fixed mix never brings
+//!   together meet in the absence of others.
 
 mod build;
 mod cost;

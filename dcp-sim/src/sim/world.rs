@@ -1,14 +1,17 @@
-//! The world of one run: nodes, their stores, the network and the client, driven event by event.
+//! The world of one run: nodes, their stores, the network and the clients, driven event by event.
 //!
-//! What always holds: an event is carried out whole before the next; whatever an event causes is scheduled at or after
-//! it; when no event is left, nothing will ever happen again, and the cluster is judged.
+//! # Invariants
+//!
+//! - An event is processed completely before the next one.
+//! - An event schedules others at its own time or later.
+//! - When no event is left the run is over, and the cluster is judged.
 
 mod chaos;
 mod checks;
 mod client;
 mod cluster;
 mod due;
-mod events;
+mod event_loop;
 mod fault_injection;
 mod foreign;
 mod guests;

@@ -1,4 +1,4 @@
-//! Bodies of the commands: the extras, key and value that each command has.
+//! Bodies of the commands: extras, key and value of each.
 
 mod connection;
 mod deletion;

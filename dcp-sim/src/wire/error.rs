@@ -1,7 +1,8 @@
-//! Why bytes are no frame, a frame no message, or a message has no bytes.
+//! Errors of encoding and decoding.
 //!
-//! Two kinds, told apart by [`WireError::status`]: after the first the stream of bytes can't be trusted any more and
-//! the connection must go; after the second the next frame is sound and a request can be answered.
+//! [`WireError::status`] separates two kinds. After an error without a status the byte stream is no
+//! longer trusted and the connection must close. After an error with a status the next frame is
+//! sound and the request can be answered.
 
 use std::fmt;
 
@@ -11,15 +12,15 @@ use super::status::Status;
 /// A part of a frame's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// What the command needs beside the header.
+    /// The command's fixed fields.
     Extras,
     /// Document key, connection name or option name.
     Key,
-    /// The rest.
+    /// Document body or the command's data.
     Value,
-    /// What may go with any command, such as a stream id.
+    /// Data that may accompany any command, such as a stream id.
     Framing,
-    /// All of them.
+    /// All parts together.
     Body,
 }
 
@@ -35,18 +36,18 @@ impl fmt::Display for Part {
     }
 }
 
-/// What encoding and decoding return on failure. Nothing was consumed or written then.
+/// Error of encoding or decoding. Nothing was consumed or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
-    /// The first byte is no frame's.
-    #[error("a frame can't begin with {magic:#04x}")]
+    /// The first byte starts no frame.
+    #[error("invalid frame magic {magic:#04x}")]
     UnknownMagic {
-        /// That byte.
+        /// The byte that was found.
         magic: u8,
     },
-    /// Key, extras and framing extras alone are longer than the body.
-    #[error("{opcode}: parts of {parts} bytes in a body of {body}")]
+    /// Key, extras and framing extras together are longer than the body.
+    #[error("{opcode}: parts of {parts} bytes exceed the body of {body} bytes")]
     InconsistentLengths {
         /// The command.
         opcode: Opcode,
@@ -55,26 +56,26 @@ pub enum WireError {
         /// Bytes of the body, which must hold them.
         body: usize,
     },
-    /// More than is ever buffered or sent, or than the length's field can say.
-    #[error("{opcode}: {part} of {size} bytes, over the limit of {limit}")]
+    /// A part exceeds its limit, or the range of its length field.
+    #[error("{opcode}: {part} length {size} exceeds the limit of {limit} bytes")]
     TooLarge {
         /// The command.
         opcode: Opcode,
-        /// What is too large.
+        /// The oversized part.
         part: Part,
         /// Its bytes.
         size: usize,
-        /// The most bytes it may have.
+        /// Its limit in bytes.
         limit: usize,
     },
-    /// A well-formed request of another protocol, or one that only Couchbase's own nodes exchange.
-    #[error("{opcode} is not a request this protocol knows")]
+    /// A well-formed request of another protocol, or one that only Couchbase nodes exchange.
+    #[error("unknown request {opcode}")]
     UnknownOpcode {
         /// The command.
         opcode: Opcode,
     },
-    /// The part's layout has another length.
-    #[error("{opcode}: {part} of {found} bytes, which its layout has not")]
+    /// The part's length does not match the layout.
+    #[error("{opcode}: invalid {part} length {found}")]
     Length {
         /// The command.
         opcode: Opcode,
@@ -83,15 +84,15 @@ pub enum WireError {
         /// Its bytes.
         found: usize,
     },
-    /// A part the command can't do without.
-    #[error("{opcode}: {part} missing")]
+    /// A required part is absent.
+    #[error("{opcode}: missing {part}")]
     Missing {
         /// The command.
         opcode: Opcode,
         /// The part.
         part: Part,
     },
-    /// A part the command does not have.
+    /// A part is present that the command does not have.
     #[error("{opcode}: unexpected {part}")]
     Unexpected {
         /// The command.
@@ -99,53 +100,53 @@ pub enum WireError {
         /// The part.
         part: Part,
     },
-    /// Bits without a meaning here.
+    /// Bits are set that have no meaning.
     #[error("{opcode}: unknown {what} {bits:#x}")]
     UnknownBits {
         /// The command.
         opcode: Opcode,
         /// The field.
         what: &'static str,
-        /// The unknown ones of its bits.
+        /// The unknown bits.
         bits: u32,
     },
-    /// A number that the field can't have.
-    #[error("{opcode}: {what} can't be {found}")]
+    /// A field has a value outside its range.
+    #[error("{opcode}: invalid {what} {found}")]
     BadValue {
         /// The command.
         opcode: Opcode,
         /// The field.
         what: &'static str,
-        /// What it has.
+        /// The value that was found.
         found: u64,
     },
-    /// A document key whose collection prefix is cut short or over 32 bits.
-    #[error("{opcode}: the key's collection prefix is malformed")]
+    /// A document key has a collection prefix that is truncated or over 32 bits.
+    #[error("{opcode}: malformed collection prefix in key")]
     BadKey {
         /// The command.
         opcode: Opcode,
     },
-    /// The message is no item, or one this model can't hold.
-    #[error("{opcode} is not an item: {what}")]
+    /// The message carries no item, or one that the item model does not cover.
+    #[error("{opcode} carries no item: {what}")]
     NotAnItem {
         /// The command.
         opcode: Opcode,
-        /// Why.
+        /// The reason.
         what: &'static str,
     },
-    /// The item can't be sent.
-    #[error("a {operation} can't be sent: {what}")]
+    /// The item has no message.
+    #[error("cannot send {operation}: {what}")]
     NotSendable {
         /// The operation's name.
         operation: &'static str,
-        /// Why.
+        /// The reason.
         what: &'static str,
     },
 }
 
 impl WireError {
-    /// What a server answers to the request; `None` when only closing the connection is left, because where the
-    /// next frame begins is not known, and for items, which nobody requested.
+    /// Returns the status that answers the request, or `None` if the connection must close. `None`
+    /// also covers items, which no request asked for.
     #[must_use]
     pub const fn status(&self) -> Option<Status> {
         match self {

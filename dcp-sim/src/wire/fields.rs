@@ -1,7 +1,8 @@
-//! Fixed fields in and out of a frame's parts.
+//! Fixed fields of a frame's parts, read and written in order.
 //!
-//! A [`Reader`] gives one field after another and fails, naming command and part, when the part is too short; its
-//! [`finish`](Reader::finish) fails when bytes are left. [`Extras`] is the reverse, without allocation.
+//! A [`Reader`] returns one field after another. It fails with the command and the part when the
+//! part is too short, and [`finish`](Reader::finish) fails when bytes are left. [`Extras`] is the
+//! writer; it does not allocate.
 
 use super::error::{Part, WireError};
 use super::opcode::Opcode;
@@ -49,7 +50,7 @@ impl<'a> Reader<'a> {
         self.take().map(u64::from_be_bytes)
     }
 
-    /// Passes over `count` bytes and gives them.
+    /// Skips `count` bytes and returns them.
     pub fn skip(&mut self, count: usize) -> Result<&'a [u8], WireError> {
         let (skipped, rest) = self
             .rest
@@ -68,7 +69,7 @@ impl<'a> Reader<'a> {
         self.part_bytes - self.rest.len()
     }
 
-    /// The layout's end: fails when the part goes on.
+    /// Ends the part. Fails if bytes are left.
     pub fn finish(self) -> Result<(), WireError> {
         if self.rest.is_empty() {
             Ok(())
@@ -86,7 +87,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Extras being written. Holds the longest layout, that of a stream request.
+/// Extras under construction. Holds up to the longest layout, which is that of a stream request.
 #[derive(Clone, Copy)]
 pub(super) struct Extras {
     bytes: [u8; Self::BYTES_MAX],

@@ -1,4 +1,4 @@
-//! One shape for the protocol's sets of 32 bits.
+//! `bit_set!`: one definition for all 32-bit flag sets of the protocol.
 
 macro_rules! bit_set {
     ($(#[$doc:meta])* $name:ident { $($(#[$bit_doc:meta])* $bit:ident = $value:literal,)* }) => {
@@ -7,25 +7,25 @@ macro_rules! bit_set {
         pub struct $name(pub u32);
 
         impl $name {
-            /// No bit.
+            /// The empty set.
             pub const NONE: Self = Self(0);
             $($(#[$bit_doc])* pub const $bit: Self = Self($value);)*
-            /// Every bit with a meaning.
+            /// Every bit that has a meaning.
             pub const KNOWN: Self = Self(0 $(| $value)*);
 
-            /// Whether all bits of `other` are set.
+            /// Returns `true` if all bits of `other` are set.
             #[must_use]
             pub const fn contains(self, other: Self) -> bool {
                 self.0 & other.0 == other.0
             }
 
-            /// These bits and those of `other`.
+            /// Returns the union with `other`.
             #[must_use]
             pub const fn with(self, other: Self) -> Self {
                 Self(self.0 | other.0)
             }
 
-            /// Takes a field off the wire; bits without a meaning are refused.
+            /// Reads the set from its wire field. Refuses bits without a meaning.
             pub(super) fn read(opcode: $crate::wire::opcode::Opcode, bits: u32) -> Result<Self, $crate::wire::error::WireError> {
                 match bits & !Self::KNOWN.0 {
                     0 => Ok(Self(bits)),

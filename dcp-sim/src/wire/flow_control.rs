@@ -1,19 +1,22 @@
-//! What a frame costs of the flow-control buffer.
+//! Number of flow-control bytes that a frame costs.
 //!
-//! Producer and consumer count alike: the producer adds a frame when it sends it, the consumer acknowledges it when
-//! it has dealt with it. Every request of a stream counts whole, header included: markers, data, system events,
-//! seqno advances, vBucket states, stream ends. Responses, no-operations and what consumers send are free.
+//! Producer and consumer use the same count. The producer adds a frame when it sends it, and the
+//! consumer acknowledges it after processing it. Every request of a stream counts in full, header
+//! included: markers, data, system events, seqno advances, vBucket states, stream ends. Responses,
+//! no-operations and requests of consumers are free.
 //!
-//! A prepare costs two bytes more than it has. Couchbase's producer has always added them, and asks its consumers
-//! to acknowledge them (MB-46634): counting what was really sent would leak two bytes of buffer a prepare.
+//! A prepare costs two bytes more than its size. Couchbase's producer has always added them and
+//! expects its consumers to acknowledge them (MB-46634). Counting the real size would leak two
+//! bytes of buffer for each prepare.
 
 use super::frame::{Frame, Head};
 use super::opcode::Opcode;
 
-/// Bytes a prepare costs beyond its own.
+/// Bytes that a prepare costs beyond its size.
 const PREPARE_SURCHARGE_BYTES: u32 = 2;
 
-/// Bytes that `frame` takes from the buffer, and that its acknowledgement gives back.
+/// Returns the number of bytes that `frame` takes from the buffer, and that its acknowledgement
+/// returns.
 #[must_use]
 pub fn flow_control_bytes(frame: &Frame) -> u32 {
     match frame.head {

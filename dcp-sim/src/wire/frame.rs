@@ -1,18 +1,19 @@
 //! A frame: the header and the four parts of its body.
 //!
-//! In: a connection's bytes as they come. Out: whole frames whose parts are slices of them. A frame's stated lengths
-//! fit together and its body is at most [`Frame::BODY_BYTES_MAX`]; what the parts mean is not looked at.
+//! Decoding splits a connection's bytes into frames whose parts are slices of them. The stated
+//! lengths of a frame are consistent, and its body is at most [`Frame::BODY_BYTES_MAX`]. The
+//! content of the parts is not checked here.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
-//! | 0 | 1 | magic: 0x80 request, 0x81 response; 0x08 and 0x18 the same with framing extras |
+//! | 0 | 1 | magic: 0x80 request, 0x81 response; with framing extras 0x08 request, 0x18 response |
 //! | 1 | 1 | opcode |
 //! | 2 | 2 | key length; with framing extras: one byte their length, one byte the key's |
 //! | 4 | 1 | extras length |
 //! | 5 | 1 | datatype |
 //! | 6 | 2 | request: vBucket; response: status |
 //! | 8 | 4 | body length |
-//! | 12 | 4 | opaque: the requester's own number, sent back as it came |
+//! | 12 | 4 | opaque: chosen by the requester, returned unchanged |
 //! | 16 | 8 | CAS |
 //! | 24 | | framing extras, extras, key, value |
 
@@ -24,10 +25,10 @@ use super::fields::Reader;
 use super::opcode::Opcode;
 use super::status::Status;
 
-/// What the header's bytes 6 and 7 are.
+/// Meaning of the header's bytes 6 and 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// A request, for that vBucket where the command is about one.
+    /// A request, and the vBucket of a command that is about one.
     Request(Vbid),
     /// A response.
     Response(Status),
@@ -40,11 +41,11 @@ pub struct Frame {
     pub head: Head,
     /// The command.
     pub opcode: Opcode,
-    /// What the value's bytes are.
+    /// Format of the value.
     pub datatype: Datatype,
     /// The requester's number.
     pub opaque: u32,
-    /// The document's revision, where there is one.
+    /// The document's revision, or 0.
     pub cas: Cas,
     /// Framing extras, as they are on the wire.
     pub framing: Bytes,
@@ -64,15 +65,17 @@ const RESPONSE_WITH_FRAMING: u8 = 0x18;
 impl Frame {
     /// Bytes of the header.
     pub const HEADER_BYTES: usize = 24;
-    /// Most bytes a body may have: what the couchstore format can hold of a document, so that whatever was stored can
-    /// be sent. Couchbase itself stops at 20 MiB.
+    /// Largest body in bytes: the couchstore format's limit for a document, so every stored
+    /// document can be sent. Couchbase's own limit is 20 MiB.
     pub const BODY_BYTES_MAX: usize = 256 << 20;
 
-    /// Takes one frame off the front of `buffer`. `None`: it is not whole yet and nothing was taken.
+    /// Takes one frame off the front of `buffer`. Returns `None` and takes nothing if the frame is
+    /// incomplete.
     ///
     /// # Errors
-    /// When the header is impossible or its body too large. That shows as soon as the header is there, so a caller
-    /// never buffers more than one largest frame. Nothing was taken, and the connection is past saving.
+    /// When the header is invalid or its body too large. The check needs the header only, so a
+    /// caller never buffers more than one frame of the largest size. Nothing was taken, and the
+    /// connection must close.
     pub fn decode(buffer: &mut BytesMut) -> Result<Option<Self>, WireError> {
         let Some(header) = Header::read(buffer)? else {
             return Ok(None);
@@ -84,10 +87,10 @@ impl Frame {
         Ok(Some(header.with_body(&frame)))
     }
 
-    /// As [`Frame::decode`], for bytes that are all there, such as a recording.
+    /// Same as [`Frame::decode`], for complete bytes such as a recording.
     ///
     /// # Errors
-    /// As [`Frame::decode`].
+    /// Same as [`Frame::decode`].
     pub fn decode_bytes(buffer: &mut Bytes) -> Result<Option<Self>, WireError> {
         let Some(header) = Header::read(buffer)? else {
             return Ok(None);
@@ -102,8 +105,8 @@ impl Frame {
     /// Appends the frame's bytes to `out`.
     ///
     /// # Errors
-    /// When a part is longer than its length field can say, or the body than [`Frame::BODY_BYTES_MAX`]. `out` is as
-    /// it was then.
+    /// When a part exceeds its length field, or the body exceeds [`Frame::BODY_BYTES_MAX`]. `out`
+    /// is unchanged.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
         FrameParts {
             head: self.head,
@@ -119,7 +122,7 @@ impl Frame {
         .encode(out)
     }
 
-    /// Bytes of the frame on the wire.
+    /// Returns the size of the frame on the wire.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
         Self::HEADER_BYTES
@@ -130,7 +133,7 @@ impl Frame {
     }
 }
 
-/// A header whose lengths fit together.
+/// A header with consistent lengths.
 struct Header {
     head: Head,
     opcode: Opcode,
@@ -204,7 +207,7 @@ impl Header {
         Frame::HEADER_BYTES + self.body_bytes
     }
 
-    /// `bytes` is exactly this frame.
+    /// Completes the header with its body. `bytes` is exactly this frame.
     fn with_body(self, bytes: &Bytes) -> Frame {
         let extras = Frame::HEADER_BYTES + self.framing_bytes;
         let key = extras + self.extras_bytes;
@@ -223,7 +226,7 @@ impl Header {
     }
 }
 
-/// A frame about to be written, its parts borrowed from wherever they are.
+/// A frame to be written, with borrowed parts.
 pub(super) struct FrameParts<'a> {
     pub head: Head,
     pub opcode: Opcode,
@@ -285,7 +288,7 @@ impl FrameParts<'_> {
     }
 }
 
-/// `size` in its field's type, if it is within `limit` and the field.
+/// Returns `size` in its field's type if it fits the field and `limit`.
 fn check_size<T: TryFrom<usize>>(
     opcode: Opcode,
     part: Part,

@@ -1,4 +1,4 @@
-//! Framing extras: what may go with any command, between the header and its extras.
+//! Framing extras: optional data between the header and the extras of any command.
 //!
 //! | bits | field |
 //! |---|---|
@@ -6,8 +6,9 @@
 //! | 4 | length; 15 means 15 + the following byte (after the id's, if both have one) |
 //! | 8 × length | content |
 //!
-//! The change protocol uses one of them: id 2, the stream id, a u16, so `22 hh ll`. Others are refused in requests,
-//! since they change what a command means; in responses they only inform and are passed over.
+//! The change protocol uses one of them: id 2, the stream id, a u16, encoded as `22 hh ll`.
+//! Requests with any other are refused, since it changes the meaning of the command. In responses
+//! they are informative and skipped.
 
 use std::fmt;
 
@@ -15,8 +16,8 @@ use super::error::{Part, WireError};
 use super::fields::Reader;
 use super::opcode::Opcode;
 
-/// Names one of several streams of a vBucket on one connection. The client chooses it; 0 is not allowed in a
-/// stream request.
+/// Identifier of one of several streams of a vBucket on a connection. The client chooses it. A
+/// stream request must not use 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u16);
 
@@ -29,7 +30,7 @@ impl fmt::Display for StreamId {
 const STREAM_ID: u16 = 2;
 
 impl StreamId {
-    /// Bytes of the framing extra.
+    /// Size of the framing extra.
     pub(super) const FRAMING_BYTES: usize = 3;
 
     pub(super) const fn framing(self) -> [u8; Self::FRAMING_BYTES] {
@@ -37,10 +38,10 @@ impl StreamId {
         [0x22, high, low]
     }
 
-    /// The stream id in a request's framing extras.
+    /// Reads the stream id from a request's framing extras.
     ///
     /// # Errors
-    /// If they are malformed, hold another extra, or hold two.
+    /// If the extras are malformed, contain another extra, or contain two.
     pub(super) fn read(opcode: Opcode, framing: &[u8]) -> Result<Option<Self>, WireError> {
         let mut found = None;
         let mut reader = Reader::new(opcode, Part::Framing, framing);
@@ -66,7 +67,7 @@ impl StreamId {
     }
 }
 
-/// Checks that a response's framing extras are well formed, whatever they say.
+/// Checks that a response's framing extras are well formed, and ignores their content.
 pub(super) fn check(opcode: Opcode, framing: &[u8]) -> Result<(), WireError> {
     let mut reader = Reader::new(opcode, Part::Framing, framing);
     while next_extra(&mut reader)?.is_some() {}
@@ -98,7 +99,7 @@ mod tests {
     const MUTATION: Opcode = Opcode::DCP_MUTATION;
 
     #[test]
-    fn a_stream_id_alone_is_taken() {
+    fn framing_with_stream_id_alone_is_read() {
         assert_eq!(StreamId::read(MUTATION, &[]), Ok(None));
         assert_eq!(
             StreamId::read(MUTATION, &[0x22, 0x12, 0x34]),
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_in_a_request_is_refused() {
+    fn request_framing_with_other_content_is_refused() {
         let bad: [&[u8]; 9] = [
             &[0x22, 1],
             &[0x12, 0, 1],
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn responses_may_carry_whatever_is_well_formed() {
+    fn response_framing_is_accepted_if_well_formed() {
         let mut long = vec![0xff, 3, 1];
         long.extend([9; 16]);
         for framing in [&[][..], &[0x02, 1, 2], &[0x00, 0x02, 1, 2], &long] {

@@ -1,20 +1,21 @@
-//! Items as a stream's messages, and back.
+//! Conversion between items and a stream's messages.
 //!
-//! | operation | message | lost on the way |
+//! | operation | message | lost in transit |
 //! |---|---|---|
 //! | mutation | mutation | |
-//! | deletion | deletion | flags; the delete time where the connection has none |
-//! | expiration | expiration, or deletion where the connection knows none | flags |
+//! | deletion | deletion | flags; the delete time if the connection has none |
+//! | expiration | expiration, or deletion if the connection has no expirations | flags |
 //! | prepare | prepare | |
 //! | commit, abort | commit, abort | all but key and the two seqnos: the receiver has the prepare |
 //! | system event | system event | CAS, revision, datatype |
 //! | vBucket state | none | |
 //!
-//! Nothing says which items are history: the snapshot's marker does. A missing body and an empty one are the same on
-//! the wire: mutations, and prepares of them, come back with an empty body, everything else with none.
+//! History is a property of the snapshot's marker, not of an item. A missing body and an empty body
+//! are the same on the wire. Mutations, and prepares of them, return with an empty body, all others
+//! without one.
 //!
-//! A system event's item is made by [`SystemEvent::to_item`]; its key names the collection or scope by its id, so
-//! that a drop replaces its creation and nothing else.
+//! [`SystemEvent::to_item`] makes the item of a system event. Its key names the collection or scope
+//! by id, so a drop replaces its creation and nothing else.
 
 use bytes::{BufMut, Bytes};
 use lowtide_checkpoint::{Item, Key, Operation, Seqno, Vbid};
@@ -27,36 +28,36 @@ use super::fields::Reader;
 use super::opcode::Opcode;
 use super::request::{Command, Request};
 
-/// How a connection's document keys look.
+/// Form of a connection's document keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyForm {
-    /// With their collection's prefix: the connection negotiated Collections.
+    /// With the collection prefix: the connection negotiated Collections.
     #[default]
     Collections,
-    /// Without it: the connection sees the default collection only.
+    /// Without prefix: the connection sees the default collection only.
     Bare,
 }
 
-/// How a connection's deletions look.
+/// Form of a connection's deletions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeletionForm {
     /// The first form: neither Collections nor delete times.
     V1,
-    /// The second form, its time 0: Collections, but no delete times.
+    /// The second form with time 0: Collections, but no delete times.
     V2,
     /// The second form with its time.
     #[default]
     V2WithTime,
 }
 
-/// What a connection negotiated about its items. The default is everything.
+/// Item format that a connection negotiated. The default has every feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemFormat {
-    /// How keys look.
+    /// Form of keys.
     pub keys: KeyForm,
-    /// How deletions look.
+    /// Form of deletions.
     pub deletions: DeletionForm,
-    /// Whether expirations are told apart from deletions.
+    /// `true` if expirations have a message of their own.
     pub expirations: bool,
 }
 
@@ -79,7 +80,7 @@ impl KeyForm {
         match self {
             Self::Collections => Ok(item.key.to_bytes()),
             Self::Bare if item.key.collection() != 0 => {
-                Err(refused("the connection sees the default collection only"))
+                Err(refused("the key is not in the default collection"))
             }
             Self::Bare if item.key.user().is_empty() => Err(refused("the key is empty")),
             Self::Bare => {
@@ -98,15 +99,19 @@ impl KeyForm {
 }
 
 impl Request {
-    /// The message that tells `item` to a consumer, as a part of the stream that was requested with `opaque`.
+    /// Builds the message that carries `item`, for the stream requested with `opaque`.
     ///
-    /// Values go as they are; leaving them or their attributes out, and showing commits to a client that knows no
-    /// durable writes as the mutation or deletion they are, is done to the item before.
+    /// Values are sent unchanged. Removing values or attributes, and converting commits for a
+    /// client without durable writes, happens to the item before.
     ///
     /// # Errors
-    /// For items without seqno or with an unknown datatype; vBucket states, which are no part of a stream; prepares
-    /// without a level; commits and aborts that don't name an earlier prepare; system events that
-    /// [`SystemEvent::to_item`] did not make; and keys that a connection without Collections can't see.
+    /// For the following items:
+    /// - items without seqno or with an unknown datatype;
+    /// - vBucket states, which are not part of a stream;
+    /// - prepares without a level;
+    /// - commits and aborts that do not name an earlier prepare;
+    /// - system events that [`SystemEvent::to_item`] did not make;
+    /// - keys that a connection without Collections cannot see.
     pub fn from_item(
         vb: Vbid,
         opaque: u32,
@@ -116,10 +121,10 @@ impl Request {
         Command::from_item(item, format).map(|command| Self::new(vb, opaque, command))
     }
 
-    /// The item that a data message tells, on a connection with such keys.
+    /// Returns the item that a data message carries, with keys in the form `keys`.
     ///
     /// # Errors
-    /// For messages that tell no item, malformed keys, and system events in FlatBuffers.
+    /// For messages without an item, malformed keys, and system events in FlatBuffers.
     pub fn to_item(&self, keys: KeyForm) -> Result<Item, WireError> {
         let opcode = self.command.opcode();
         let item = |operation, key| {
@@ -184,7 +189,7 @@ impl Request {
             Command::SystemEvent(message) => message.to_item(),
             _ => Err(WireError::NotAnItem {
                 opcode,
-                what: "it tells no operation",
+                what: "it has no operation",
             }),
         }
     }
@@ -195,10 +200,10 @@ fn some_bytes(value: &Bytes) -> Option<Bytes> {
 }
 
 impl Command {
-    /// The command that tells `item`; see [`Request::from_item`].
+    /// Builds the command that carries `item`; see [`Request::from_item`].
     ///
     /// # Errors
-    /// As there.
+    /// Same as [`Request::from_item`].
     pub(crate) fn from_item(item: &Item, format: &ItemFormat) -> Result<Self, WireError> {
         let refused = |what| WireError::NotSendable {
             operation: item.operation.name(),
@@ -213,7 +218,7 @@ impl Command {
         if matches!(item.operation, Operation::Commit | Operation::Abort)
             && !(Seqno::ZERO < item.prepare_seqno && item.prepare_seqno < item.seqno)
         {
-            return Err(refused("it names no earlier prepare"));
+            return Err(refused("it does not name an earlier prepare"));
         }
         let value = item.value.clone().unwrap_or_default();
         let command = match item.operation {
@@ -278,27 +283,28 @@ impl Command {
                 key: format.keys.wire_key(item)?,
             }),
             Operation::SystemEvent => {
-                let event = system_event(item).ok_or(refused("its value is no system event"))?;
+                let event = system_event(item).ok_or(refused("its value is not a system event"))?;
                 Self::SystemEvent(SystemEvent {
                     seqno: item.seqno,
                     event,
                 })
             }
-            Operation::SetVBucketState(_) => return Err(refused("it is no part of a stream")),
-            _ => return Err(refused("the protocol has no message for it")),
+            Operation::SetVBucketState(_) => return Err(refused("it is not part of a stream")),
+            _ => return Err(refused("it has no message in the protocol")),
         };
         Ok(command)
     }
 }
 
-/// The collection that holds system events; no document can be in it.
+/// Collection that holds system events. No document is in it.
 const SYSTEM_COLLECTION: u32 = 1;
 const COLLECTIONS: u8 = 0;
 const SCOPES: u8 = 1;
 
 impl SystemEvent {
-    /// The event as an item: its key is in collection 1 and made of the kind (0 collection, 1 scope) and the u32 id;
-    /// its flags are the event's number; its value is the layout's version, the layout, and the name.
+    /// Returns the event as an item. Its key is in collection 1 and consists of the kind (0
+    /// collection, 1 scope) and the u32 id. Its flags are the event's number. Its value is the
+    /// layout's version, the layout, and the name.
     ///
     /// # Errors
     /// For events in FlatBuffers, whose ids are not read.
@@ -313,7 +319,7 @@ impl SystemEvent {
                 let opcode = Opcode::DCP_SYSTEM_EVENT;
                 return Err(WireError::NotAnItem {
                     opcode,
-                    what: "events in FlatBuffers are not read",
+                    what: "events in FlatBuffers are not decoded",
                 });
             }
         };
@@ -334,7 +340,7 @@ impl SystemEvent {
     }
 }
 
-/// The event in an item that [`SystemEvent::to_item`] made; `None` in any other.
+/// Returns the event in an item that [`SystemEvent::to_item`] made, or `None` for any other item.
 #[must_use]
 pub fn system_event(item: &Item) -> Option<Event> {
     if item.operation != Operation::SystemEvent {

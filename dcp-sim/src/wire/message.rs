@@ -1,10 +1,12 @@
-//! Messages: frames of the change protocol whose every field was checked.
+//! Messages: frames of the change protocol with every field checked.
 //!
-//! In: a [`Frame`]. Out: a [`Request`] (both directions send them; stream data are requests of the producer) or a
-//! [`Response`]. A response says which command it answers, so that no state is needed to decode one.
+//! A frame decodes to a [`Request`] or a [`Response`]. Both directions send requests; stream data
+//! are requests of the producer. A response carries the command that it answers, so decoding one
+//! needs no state.
 //!
-//! Fields that a layout has but the protocol gives no meaning (the vBucket of a connection's own commands, the CAS of
-//! what is no document) are not checked, as Couchbase does not check them, and are 0 when encoded.
+//! Fields without a meaning in the protocol are not checked, as in Couchbase, and are 0 when
+//! encoded. Examples are the vBucket of a command about the connection, and the CAS of a command
+//! without a document.
 
 use super::error::WireError;
 use super::frame::{Frame, Head};
@@ -21,10 +23,11 @@ pub enum Message {
 }
 
 impl Message {
-    /// Checks and names the parts of `frame`.
+    /// Decodes `frame` and checks its parts.
     ///
     /// # Errors
-    /// When the frame is not laid out as its command demands, or a request's command is not of the change protocol.
+    /// When the frame does not match its command's layout, or a request's command is not of the
+    /// change protocol.
     pub fn decode(frame: &Frame) -> Result<Self, WireError> {
         match frame.head {
             Head::Request(vb) => Request::read(vb, frame).map(Self::Request),
@@ -35,7 +38,7 @@ impl Message {
     /// Appends the message's frame to `out`.
     ///
     /// # Errors
-    /// When a part is too long for a frame. `out` is as it was then.
+    /// When a part is too long for a frame. `out` is unchanged.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
         match self {
             Self::Request(request) => request.encode(out),
@@ -43,7 +46,7 @@ impl Message {
         }
     }
 
-    /// The message's frame, which shares its key and value.
+    /// Returns the message's frame, which shares its key and value.
     #[must_use]
     pub fn to_frame(&self) -> Frame {
         match self {

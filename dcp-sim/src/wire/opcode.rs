@@ -1,8 +1,8 @@
-//! Command numbers. In: the header's second byte. Out: a name for it. An unknown number stays the number it is.
+//! Command numbers and their names. An unknown number is kept unchanged.
 
 use std::fmt;
 
-/// A command's number; the same in a request and in its response.
+/// Number of a command, equal in a request and its response.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Opcode(pub u8);
 
@@ -11,7 +11,7 @@ macro_rules! opcodes {
         impl Opcode {
             $($(#[$doc])* pub const $name: Self = Self($number);)*
 
-            /// The protocol's name; `None` for a number without one here.
+            /// Returns the protocol's name, or `None` for a number without one.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self {
@@ -42,59 +42,59 @@ opcodes! {
     SET_VBUCKET = 0x3d,
     /// High seqnos of all vBuckets.
     GET_ALL_VB_SEQNOS = 0x48,
-    /// Turns a connection into one of the change protocol.
+    /// Turns the connection into one of the change protocol.
     DCP_OPEN = 0x50,
-    /// Tells a consuming node to open a stream.
+    /// Asks a consuming node to open a stream.
     DCP_ADD_STREAM = 0x51,
-    /// Ends a stream on the client's wish.
+    /// Ends a stream at the client's request.
     DCP_CLOSE_STREAM = 0x52,
     /// Opens a stream of one vBucket.
     DCP_STREAM_REQ = 0x53,
     /// The branches of a vBucket's history.
     DCP_GET_FAILOVER_LOG = 0x54,
-    /// The producer ended a stream.
+    /// Reports that the producer ended a stream.
     DCP_STREAM_END = 0x55,
     /// Announces a snapshot.
     DCP_SNAPSHOT_MARKER = 0x56,
-    /// A document was set.
+    /// Sets a document.
     DCP_MUTATION = 0x57,
-    /// A document was removed.
+    /// Removes a document.
     DCP_DELETION = 0x58,
-    /// A document's time had come.
+    /// Removes a document that expired.
     DCP_EXPIRATION = 0x59,
-    /// Obsolete: nobody sends or takes it any more.
+    /// Obsolete; neither sent nor accepted.
     DCP_FLUSH = 0x5a,
-    /// A takeover's step: the receiver's vBucket gets that state.
+    /// Sets the state of the receiver's vBucket: a step of a takeover.
     DCP_SET_VBUCKET_STATE = 0x5b,
-    /// Asks for a sign of life.
+    /// Checks that the peer is alive.
     DCP_NOOP = 0x5c,
-    /// Gives flow-control bytes back.
+    /// Returns flow-control bytes.
     DCP_BUFFER_ACK = 0x5d,
     /// Sets one option of the connection.
     DCP_CONTROL = 0x5e,
-    /// A collection or scope came, changed or went.
+    /// Reports that a collection or scope was created, changed or dropped.
     DCP_SYSTEM_EVENT = 0x5f,
-    /// First half of a durable write.
+    /// Prepares a durable write.
     DCP_PREPARE = 0x60,
-    /// A replica has everything up to that prepare.
+    /// Acknowledges every prepare up to a seqno on a replica.
     DCP_SEQNO_ACK = 0x61,
-    /// The prepared write happened.
+    /// Commits a prepared write.
     DCP_COMMIT = 0x62,
-    /// The prepared write did not happen.
+    /// Aborts a prepared write.
     DCP_ABORT = 0x63,
-    /// The seqno moved on without an item for this stream.
+    /// Advances the seqno without an item for this stream.
     DCP_SEQNO_ADVANCED = 0x64,
     /// Begins or ends a snapshot that is not in seqno order.
     DCP_OSO_SNAPSHOT = 0x65,
-    /// Cache contents for a new replica.
+    /// Transfers cache contents to a new replica.
     DCP_CACHE_TRANSFER = 0x66,
-    /// The end of those.
+    /// Ends the transfer of cache contents.
     DCP_CACHE_TRANSFER_END = 0x67,
     /// Selects the bucket.
     SELECT_BUCKET = 0x89,
     /// A vBucket's uuid and seqnos.
     OBSERVE_SEQNO = 0x91,
-    /// As [`Opcode::DCP_GET_FAILOVER_LOG`], on a connection that is not of the change protocol.
+    /// Same as [`Opcode::DCP_GET_FAILOVER_LOG`], on a connection outside the change protocol.
     GET_FAILOVER_LOG = 0x96,
     /// The cluster's map, as JSON.
     GET_CLUSTER_CONFIG = 0xb5,
@@ -113,14 +113,14 @@ opcodes! {
 }
 
 impl Opcode {
-    /// Whether the number is in the change protocol's range.
+    /// Returns `true` if the number is in the change protocol's range.
     #[must_use]
     pub const fn is_dcp(self) -> bool {
         matches!(self.0, 0x50..=0x67)
     }
 
-    /// Whether requests with it are part of a stream: sent by the producer, counted by flow control, and allowed
-    /// to carry a stream id.
+    /// Returns `true` if requests with it are part of a stream: sent by the producer, counted by
+    /// flow control, and allowed to carry a stream id.
     #[must_use]
     pub const fn is_stream_message(self) -> bool {
         matches!(self.0, 0x55..=0x59 | 0x5b | 0x5f | 0x60 | 0x62..=0x67)
@@ -147,14 +147,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_numbers_stay_numbers() {
+    fn opcode_without_name_keeps_its_number() {
         assert_eq!(Opcode::DCP_OPEN.to_string(), "DCP_OPEN");
         assert_eq!(Opcode(0xee).name(), None);
         assert_eq!(Opcode(0xee).to_string(), "command 0xee");
     }
 
     #[test]
-    fn only_what_a_producer_streams_is_a_stream_message() {
+    fn opcode_is_stream_message_only_if_producer_streams_it() {
         let streamed: Vec<u8> = (0..=255)
             .filter(|&code| Opcode(code).is_stream_message())
             .collect();

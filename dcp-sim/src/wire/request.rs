@@ -1,12 +1,12 @@
-//! Requests of both sides: what clients ask, and what producers stream.
+//! Requests of both sides: commands of clients, and stream messages of producers.
 //!
 //! | from | commands |
 //! |---|---|
 //! | client | open, control, stream request, close stream, get failover log, seqno ack, buffer ack |
 //! | producer | stream end, marker, mutation, deletion, expiration, prepare, commit, abort, seqno advanced, system event, set vBucket state, no-op |
 //!
-//! Close stream, get failover log and no-op are nothing but a header. A stream id may go with what is about one
-//! stream ([`Opcode::is_stream_message`] and close stream) and with nothing else.
+//! Close stream, get failover log and no-op consist of a header only. A stream id may accompany a
+//! message about one stream ([`Opcode::is_stream_message`] and close stream), and no other.
 
 use lowtide_checkpoint::{Seqno, State, Vbid};
 
@@ -23,17 +23,17 @@ use super::opcode::Opcode;
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The vBucket; 0 where the command is not about one.
+    /// The vBucket; 0 for a command without one.
     pub vb: Vbid,
-    /// Sent back as it is in the response; in a stream's messages that of its stream request.
+    /// Number that the response returns. Messages of a stream carry that of the stream request.
     pub opaque: u32,
-    /// Which of a vBucket's streams it is about, where the connection enabled stream ids.
+    /// Stream of the vBucket, on a connection that enabled stream ids.
     pub stream_id: Option<StreamId>,
-    /// What is asked or told.
+    /// The command and its fields.
     pub command: Command,
 }
 
-/// What a request asks or tells.
+/// A command and its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Turns the connection into one of the change protocol.
@@ -46,38 +46,38 @@ pub enum Command {
     CloseStream,
     /// Asks for the failover log.
     GetFailoverLog,
-    /// The stream is over.
+    /// Reports the end of a stream.
     StreamEnd(StreamEndReason),
-    /// A snapshot follows.
+    /// Announces a snapshot.
     SnapshotMarker(Marker),
-    /// A document was set.
+    /// Sets a document.
     Mutation(Mutation),
-    /// A document was removed.
+    /// Removes a document.
     Deletion(Deletion),
-    /// A document's time had come.
+    /// Removes a document that expired.
     Expiration(Expiration),
-    /// First half of a durable write.
+    /// Prepares a durable write.
     Prepare(Prepare),
-    /// It happened.
+    /// Commits a prepared write.
     Commit(Commit),
-    /// It did not.
+    /// Aborts a prepared write.
     Abort(Abort),
-    /// A replica has every prepare up to that seqno.
+    /// Acknowledges every prepare up to a seqno on a replica.
     SeqnoAck(Seqno),
-    /// The stream has come to that seqno.
+    /// Advances the stream to a seqno.
     SeqnoAdvanced(Seqno),
-    /// A collection or scope came, changed or went.
+    /// Reports that a collection or scope was created, changed or dropped.
     SystemEvent(SystemEvent),
-    /// A takeover's step: the receiver's vBucket gets that state.
+    /// Sets the state of the receiver's vBucket: a step of a takeover.
     SetVBucketState(State),
-    /// Asks for a sign of life.
+    /// Checks that the peer is alive.
     Noop,
-    /// Gives that many bytes of the flow-control buffer back.
+    /// Returns flow-control bytes.
     BufferAck(u32),
 }
 
 impl Command {
-    /// Its number.
+    /// Returns the command's number.
     #[must_use]
     pub const fn opcode(&self) -> Opcode {
         match self {
@@ -103,7 +103,8 @@ impl Command {
         }
     }
 
-    /// The seqno a consumer has come to once it has this message; `None` for what moves nobody on.
+    /// Returns the seqno that a consumer reaches with this message, or `None` if it advances
+    /// nothing.
     #[must_use]
     pub const fn seqno(&self) -> Option<Seqno> {
         match self {
@@ -175,7 +176,7 @@ fn header_only(frame: &Frame) -> Result<(), WireError> {
 }
 
 impl Request {
-    /// A request without stream id.
+    /// Creates a request without stream id.
     #[must_use]
     pub const fn new(vb: Vbid, opaque: u32, command: Command) -> Self {
         Self {
@@ -186,7 +187,7 @@ impl Request {
         }
     }
 
-    /// The same for one of a vBucket's several streams.
+    /// Sets the stream id, for one of several streams of a vBucket.
     #[must_use]
     pub fn with_stream_id(self, stream_id: StreamId) -> Self {
         Self {
@@ -217,30 +218,30 @@ impl Request {
     /// Appends the request's frame to `out`.
     ///
     /// # Errors
-    /// When a part is too long for a frame. `out` is as it was then.
+    /// When a part is too long for a frame. `out` is unchanged.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
         self.parts().encode(out)
     }
 
-    /// The request's frame, which shares its key and value.
+    /// Returns the request's frame, which shares its key and value.
     #[must_use]
     pub fn to_frame(&self) -> Frame {
         self.parts().into_frame()
     }
 
-    /// Bytes of the request's frame.
+    /// Returns the size of the request's frame.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
         self.parts().encoded_bytes()
     }
 
-    /// As [`flow_control_bytes`](crate::wire::flow_control_bytes) of its frame.
+    /// Returns the [`flow_control_bytes`](crate::wire::flow_control_bytes) of its frame.
     #[must_use]
     pub fn flow_control_bytes(&self) -> u32 {
         self.flow_control_bytes_of(self.encoded_bytes())
     }
 
-    /// The same where the frame's size is known already.
+    /// Same as [`Request::flow_control_bytes`], for a frame of known size.
     pub(crate) fn flow_control_bytes_of(&self, frame_bytes: usize) -> u32 {
         flow_control::request_bytes(self.command.opcode(), frame_bytes)
     }

@@ -3,12 +3,13 @@
 //! | to | status | value |
 //! |---|---|---|
 //! | stream request | success | the failover log: for each branch u64 uuid, u64 seqno, newest first |
-//! | stream request | rollback | u64, the seqno to go back to |
+//! | stream request | rollback | u64, the seqno to roll back to |
 //! | get failover log | success | the failover log |
 //! | any other of the change protocol | success | |
-//! | any | other | empty, or what went wrong as JSON |
+//! | any | other | empty, or a description as JSON |
 //!
-//! None has extras or a key. Responses to commands that are not of the change protocol are taken as status and value.
+//! Responses have neither extras nor key. Responses to commands outside the change protocol are
+//! decoded as status and value.
 
 use bytes::{BufMut, Bytes};
 use lowtide_checkpoint::{FailoverEntry, Seqno, VbUuid};
@@ -24,22 +25,22 @@ use super::status::Status;
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// The request's.
+    /// Number from the request.
     pub opaque: u32,
-    /// What is answered.
+    /// The answer.
     pub reply: Reply,
 }
 
-/// What a response answers.
+/// Content of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The stream is open; the vBucket's failover log, newest branch first.
+    /// The stream is open. Holds the vBucket's failover log, newest branch first.
     StreamAccepted(Vec<FailoverEntry>),
-    /// No stream: forget everything after that seqno and ask again.
+    /// The stream is refused. The client must discard everything after the seqno and ask again.
     Rollback(Seqno),
     /// A failover log, newest branch first.
     FailoverLog {
-        /// Which of the two commands asked: inside or outside the change protocol.
+        /// The command: inside or outside the change protocol.
         opcode: Opcode,
         /// The branches.
         entries: Vec<FailoverEntry>,
@@ -48,15 +49,15 @@ pub enum Reply {
     Status {
         /// The command that is answered.
         opcode: Opcode,
-        /// How it went.
+        /// Outcome of the request.
         status: Status,
-        /// What was sent with it; empty on success of a command of the change protocol.
+        /// Data sent with the status; empty on success of a command of the change protocol.
         body: Bytes,
     },
 }
 
 impl Reply {
-    /// The command it answers.
+    /// Returns the command that is answered.
     #[must_use]
     pub const fn opcode(&self) -> Opcode {
         match self {
@@ -65,7 +66,7 @@ impl Reply {
         }
     }
 
-    /// How it went.
+    /// Returns the outcome of the request.
     #[must_use]
     pub const fn status(&self) -> Status {
         match self {
@@ -124,7 +125,7 @@ fn write_log(entries: &[FailoverEntry]) -> Bytes {
 }
 
 impl Response {
-    /// A status without further words, to the command with that number.
+    /// Creates a status without a body, for the command with that number.
     #[must_use]
     pub const fn status(opcode: Opcode, opaque: u32, status: Status) -> Self {
         Self {
@@ -137,7 +138,7 @@ impl Response {
         }
     }
 
-    /// A status without further words, to `request`.
+    /// Creates a status without a body, in answer to `request`.
     #[must_use]
     pub const fn to(request: &Request, status: Status) -> Self {
         Self::status(request.command.opcode(), request.opaque, status)
@@ -156,12 +157,12 @@ impl Response {
     /// Appends the response's frame to `out`.
     ///
     /// # Errors
-    /// When the body is too long for a frame. `out` is as it was then.
+    /// When the body is too long for a frame. `out` is unchanged.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
         self.parts().encode(out)
     }
 
-    /// The response's frame.
+    /// Returns the response's frame.
     #[must_use]
     pub fn to_frame(&self) -> Frame {
         self.parts().into_frame()

@@ -1,8 +1,8 @@
-//! Status codes of responses. In: the header's bytes 6 and 7. Out: a name. An unknown code stays the number it is.
+//! Status codes of responses and their names. An unknown code is kept unchanged.
 
 use std::fmt;
 
-/// How a request went.
+/// Outcome of a request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Status(pub u16);
 
@@ -11,7 +11,7 @@ macro_rules! statuses {
         impl Status {
             $($(#[$doc])* pub const $name: Self = Self($number);)*
 
-            /// What it means, in a few words; `None` for a code without a name here.
+            /// Returns a short description, or `None` for a code without one.
             #[must_use]
             pub const fn text(self) -> Option<&'static str> {
                 match self {
@@ -24,39 +24,39 @@ macro_rules! statuses {
 }
 
 statuses! {
-    /// Done.
+    /// The request succeeded.
     SUCCESS = 0x00 "success",
-    /// No such key; of a close or from a consumer: no such stream.
+    /// The key does not exist. In answer to a close, or from a consumer: no such stream.
     NOT_FOUND = 0x01 "not found",
-    /// The stream is open already; from a consumer: the opaque is another stream's.
+    /// The stream is open already. From a consumer: the opaque belongs to another stream.
     EXISTS = 0x02 "exists",
-    /// A key, a value or a number beyond what can be stored.
+    /// A key, value or number exceeds the storage limits.
     TOO_BIG = 0x03 "too big",
-    /// Malformed or not allowed as it stands.
+    /// The request is malformed or not allowed.
     INVALID = 0x04 "invalid arguments",
-    /// This node does not serve the vBucket.
+    /// The node does not serve the vBucket.
     NOT_MY_VBUCKET = 0x07 "not my vBucket",
-    /// No such stream, where the connection enabled `v7_dcp_status_codes`.
+    /// No such stream, on a connection that enabled `v7_dcp_status_codes`.
     STREAM_NOT_FOUND = 0x0a "stream not found",
-    /// The opaque is another stream's, where the connection enabled `v7_dcp_status_codes`.
+    /// The opaque belongs to another stream, on a connection that enabled `v7_dcp_status_codes`.
     OPAQUE_MISMATCH = 0x0b "opaque does not match",
-    /// Who are you?
+    /// The authentication failed.
     AUTH_ERROR = 0x20 "authentication failed",
     /// The authentication has another step.
     AUTH_CONTINUE = 0x21 "authentication continues",
     /// A seqno outside the possible range.
     RANGE = 0x22 "out of range",
-    /// The client's history is not this vBucket's; the body is the seqno to go back to.
+    /// The client's history differs from the vBucket's. The body is the seqno to roll back to.
     ROLLBACK = 0x23 "rollback",
     /// The user lacks the privilege.
     ACCESS = 0x24 "no access",
     /// No such command.
     UNKNOWN_COMMAND = 0x81 "unknown command",
-    /// No memory for it.
+    /// Not enough memory.
     OUT_OF_MEMORY = 0x82 "out of memory",
-    /// Not supported, or not on this connection.
+    /// Not supported, or not supported on this connection.
     NOT_SUPPORTED = 0x83 "not supported",
-    /// Later perhaps.
+    /// Failed for now; a retry may succeed.
     TEMPORARY_FAILURE = 0x86 "temporary failure",
     /// No such collection.
     UNKNOWN_COLLECTION = 0x88 "unknown collection",
@@ -67,7 +67,7 @@ statuses! {
 }
 
 impl Status {
-    /// Whether it is [`Status::SUCCESS`].
+    /// Returns `true` for [`Status::SUCCESS`].
     #[must_use]
     pub const fn is_success(self) -> bool {
         self.0 == 0

@@ -1,4 +1,4 @@
-//! What this module promises, each promise with a test that can fail.
+//! Tests of the promises of `wire`.
 
 mod examples;
 mod generate;
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::frame::Frame;
 use super::message::Message;
 
-/// Bytes from hexadecimal digits; white space is for the reader.
+/// Parses hexadecimal digits and ignores white space.
 fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits
         .bytes()

@@ -207,7 +207,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         place: "dcp-sim/src/script",
         never: &["crate::consumer", "crate::producer"],
-        but: &["dcp-sim/src/script/stream_world"],
+        but: &["dcp-sim/src/script/worlds/stream"],
     },
     Rule {
         place: "dcp-sim/src/report",
@@ -244,7 +244,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         place: "dcp-sim/src/",
         never: &["std::thread"],
-        but: &["dcp-sim/src/input/git/", "dcp-sim/src/cli/in_order.rs"],
+        but: &["dcp-sim/src/input/git/", "dcp-sim/src/cli/ordered_map.rs"],
     },
     Rule {
         place: "dcp-sim/src/",

@@ -1,4 +1,5 @@
-//! A consumer with recorded replicas, and the producer's end of its connection.
+//! Test rig: a consumer with replicas that record messages, and the producer's end of its
+//! connection.
 
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::{
@@ -13,7 +14,7 @@ use crate::wire::{Command, Frame, Marker, Message, Opcode, Reply, Request, Respo
 
 pub(super) const VB: Vbid = Vbid(5);
 
-/// Records what is applied; refuses items with the value "refuse".
+/// Records the applied messages. Refuses items with the value "refuse" or "old".
 #[derive(Default)]
 pub(super) struct Applied(pub(super) Vec<String>);
 
@@ -78,7 +79,7 @@ pub(super) fn from_zero() -> ResumePoint {
     }
 }
 
-/// A consumer that has asked for a stream of [`VB`].
+/// Consumer with a pending stream request for [`VB`].
 pub(super) fn requested(buffer_bytes: u32) -> Rig {
     let mut consumer = Consumer::new("test", buffer_bytes).expect("a short name");
     consumer.take_output();
@@ -165,7 +166,7 @@ impl Rig {
     }
 }
 
-/// What was answered with which status, acknowledged bytes left out.
+/// Returns the answers with their statuses, without acknowledged bytes.
 pub(super) fn answers(rig: &mut Rig) -> Vec<(Opcode, Status)> {
     let answer = |message| match message {
         Message::Response(response) => Some((response.reply.opcode(), response.reply.status())),
@@ -177,7 +178,7 @@ pub(super) fn answers(rig: &mut Rig) -> Vec<(Opcode, Status)> {
         .collect()
 }
 
-/// Grants the option that makes statuses exact.
+/// Grants the option for exact statuses.
 pub(super) fn grant_v7(rig: &mut Rig) {
     let opaque = rig.consumer.granted.asked_v7_statuses();
     rig.take(Response::status(

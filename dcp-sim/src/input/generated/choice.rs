@@ -1,25 +1,26 @@
-//! Which key an operation of a generated workload has.
+//! Choice of the key of each operation of a generated workload.
 
 use rand_chacha::ChaCha8Rng;
 
+use super::distribution::{Distribution, range};
 use super::zipf::Zipf;
-use super::{Distribution, range};
 
-/// Chooses the keys of one source's operations, by their numbers.
+/// Sequence of keys of one source's operations.
 pub(super) struct KeyChoice {
     kind: Distribution,
     ops: u64,
     keys: u64,
-    /// Absent where every key is as likely.
+    /// `None` if all keys are equally likely.
     zipf: Option<Zipf>,
-    /// How many keys were chosen.
+    /// Number of chosen keys.
     made: u64,
-    /// How many keys were inserted, first to last; only [`Distribution::Latest`] counts them.
+    /// Number of inserted keys, in order; used only by [`Distribution::Latest`].
     inserted: u64,
 }
 
 impl KeyChoice {
-    /// Choices for `ops` operations on `keys` keys; `exponent` is that of the skewed ones, in hundredths.
+    /// Creates the sequence for `ops` operations on `keys` keys, with the exponent of the skewed
+    /// distributions in hundredths.
     pub(super) fn new(kind: Distribution, ops: u64, keys: u64, exponent: u32) -> Self {
         let zipf = (kind != Distribution::Uniform).then(|| Zipf::new(keys, exponent));
         Self {
@@ -36,7 +37,7 @@ impl KeyChoice {
         self.kind
     }
 
-    /// The next operation's key, and whether it is inserted.
+    /// Returns the next operation's key, and `true` if it is inserted.
     pub(super) fn next(&mut self, rng: &mut ChaCha8Rng) -> (u64, bool) {
         let before = self.made;
         self.made += 1;
@@ -44,7 +45,8 @@ impl KeyChoice {
             Distribution::Uniform => (range(rng, self.keys), false),
             Distribution::Zipfian => (self.rank(rng, self.keys), false),
             Distribution::Latest => {
-                // The first operation inserts, and the last has seen every key inserted, if there are enough operations.
+                // The first operation inserts a key. The last one has seen every key inserted, if
+                // there are enough operations.
                 let due = u128::from(self.keys) * u128::from(before) / u128::from(self.ops.max(1));
                 if self.inserted < self.keys && u128::from(self.inserted) <= due {
                     self.inserted += 1;

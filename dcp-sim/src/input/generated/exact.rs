@@ -1,9 +1,10 @@
-//! Logarithm and exponential that are the same to the last bit on every machine.
+//! Logarithm and exponential with identical results on every machine.
 //!
-//! The standard library's call the platform's, which may differ in the last bit from one to the next; then so would which
-//! key an operation has, and everything after it. Here only `+ - * /` are used, which IEEE 754 defines exactly.
+//! The standard library calls the platform's functions, which may differ in the last bit. Then an
+//! operation's key would differ, and everything after it. This file uses only `+ - * /`, which IEEE
+//! 754 defines exactly.
 
-/// The natural logarithm of a number of at least 1.
+/// Returns the natural logarithm of a number of at least 1.
 pub(super) fn ln(mut x: f64) -> f64 {
     let mut halvings = 0.0;
     // Division by two is exact.
@@ -11,7 +12,8 @@ pub(super) fn ln(mut x: f64) -> f64 {
         x /= 2.0;
         halvings += 1.0;
     }
-    // ln x = 2 artanh z; z is at most 1/3, so each term is a ninth of the one before, and 20 exceed the precision.
+    // ln x = 2 artanh z. z is at most 1/3, so each term is at most a ninth of the one before, and
+    // 20 terms exceed the precision.
     let z = (x - 1.0) / (x + 1.0);
     let square = z * z;
     let (mut power, mut sum, mut odd) = (z, 0.0, 1.0);
@@ -23,7 +25,7 @@ pub(super) fn ln(mut x: f64) -> f64 {
     2.0 * sum + halvings * std::f64::consts::LN_2
 }
 
-/// e^x for x up to a few dozen, either sign.
+/// Returns e^x, for x up to a few dozen with either sign.
 pub(super) fn exp(x: f64) -> f64 {
     if x < 0.0 {
         return 1.0 / exp(-x);
@@ -32,7 +34,7 @@ pub(super) fn exp(x: f64) -> f64 {
         let half = exp(x / 2.0);
         return half * half;
     }
-    // Taylor's series, where 20 terms exceed the precision.
+    // 20 terms of Taylor's series exceed the precision.
     let (mut term, mut sum, mut n) = (1.0, 1.0, 1.0);
     for _ in 0..20 {
         term *= x / n;
@@ -42,7 +44,7 @@ pub(super) fn exp(x: f64) -> f64 {
     sum
 }
 
-/// `base` to the power of `exponent`, for a positive base.
+/// Returns `base` to the power of `exponent`, for a positive base.
 pub(super) fn power(base: f64, exponent: f64) -> f64 {
     let logarithm = if base < 1.0 {
         -ln(1.0 / base)
@@ -57,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_the_functions_they_are_named_after() {
+    fn exact_functions_agree_with_the_platform_functions() {
         for x in [1.0, 1.5, 2.0, 10.0, 12_345.678, 1e12] {
             assert!(
                 (ln(x) - f64::ln(x)).abs() <= 1e-14 * f64::ln(x).max(1.0),

@@ -1,70 +1,72 @@
-//! Writes whose every measure is chosen: how keys are chosen, how many are deletes, how large keys and values are.
+//! Generated writes with free choice of every parameter: key distribution, share of deletes, sizes
+//! of keys and values.
 //!
-//! [`GeneratedSource`](super::GeneratedSource) fixes most of these; simulations that draw their workload need all of them.
-//! The same mix and seed give the same bytes on every machine.
+//! [`GeneratedSource`](super::GeneratedSource) fixes most of these; simulations with a drawn
+//! workload need all of them. Equal mixes and seeds give equal bytes on every machine.
 
 use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 
 use super::choice::KeyChoice;
-use super::{Distribution, KEYS_MAX, VALUE_BYTES_MAX, mix, range, seeded, value_of};
+use super::distribution::{Distribution, range};
+use super::source::{KEYS_MAX, VALUE_BYTES_MAX, mix, seeded, value_of};
 use crate::input::error::InputError;
-use crate::input::{Change, ChangeBatch, Source};
+use crate::input::source::{Change, ChangeBatch, Source};
 
-/// The largest key of a mix: what a store's files can hold, less prefixes.
+/// Largest key of a mix: the limit of a store's files, less prefixes.
 const KEY_BYTES_MAX: u64 = 4_000;
 
-/// How the sizes of values are spread.
+/// Spread of the sizes of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueSpread {
     /// Every value has the largest size.
     Constant,
-    /// From empty to the largest size: each power of two as often as any other.
+    /// From empty to the largest size: all powers of two are equally likely.
     Wide,
 }
 
-/// The measures of a workload.
+/// Parameters of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mix {
-    /// How keys are chosen.
+    /// Distribution of the keys.
     pub kind: Distribution,
-    /// The exponent of the skewed choices, in hundredths; YCSB's is 99.
+    /// Exponent of the skewed distributions in hundredths; YCSB's is 99.
     pub skew_hundredths: u32,
-    /// Operations.
+    /// Number of operations.
     pub ops: u64,
-    /// Distinct keys; 1 to 2^26.
+    /// Number of distinct keys; 1 to 2^26.
     pub keys: u64,
-    /// Deletes in a thousand operations on keys that are there.
+    /// Share of deletes among operations on live keys, in thousandths.
     pub deletes_permille: u64,
-    /// Bytes of the largest key; the others' sizes are spread as [`ValueSpread::Wide`]. A key has at least the digits of its
-    /// number. 1 to 4,000.
+    /// Size of the largest key; other sizes are spread as [`ValueSpread::Wide`]. A key has at least
+    /// the digits of its number. 1 to 4,000.
     pub key_bytes: u64,
-    /// Bytes of the largest value, apart from large ones; up to 20 MiB.
+    /// Size of the largest value except large ones; up to 20 MiB.
     pub value_bytes: u64,
-    /// How the sizes of the other values are spread.
+    /// Spread of the sizes of values, except large ones.
     pub value_spread: ValueSpread,
-    /// Values of the run that are large, on average.
+    /// Mean number of large values in the run.
     pub large_values: u64,
-    /// Bytes of the largest of these: each has between half of it and all; up to 20 MiB.
+    /// Size of the largest value; a large value has at least half of it. Up to 20 MiB.
     pub large_bytes: u64,
 }
 
-/// A source that makes its writes up as a mix says.
+/// Source that generates the writes of a mix.
 pub struct MixSource {
     mix: Mix,
     seed: u64,
     rng: ChaCha8Rng,
     choice: KeyChoice,
-    /// Whether each key is there now.
+    /// `true` for each live key.
     live: Vec<bool>,
     made: u64,
 }
 
 impl MixSource {
-    /// A source of that mix.
+    /// Creates a source of that mix.
     ///
     /// # Errors
-    /// [`InputError::InvalidArgument`] for a measure out of its bounds.
+    /// [`InputError::InvalidArgument`] for a parameter out of its bounds.
     pub fn new(mix: Mix, seed: u64) -> Result<Self, InputError> {
         let value_bytes_max = VALUE_BYTES_MAX as u64;
         for (what, is, least, most) in [
@@ -119,7 +121,7 @@ impl MixSource {
         usize::try_from(bytes).unwrap_or(0)
     }
 
-    /// A key keeps its size.
+    /// Returns a key; its size depends only on its number.
     fn key(&self, number: u64) -> Bytes {
         let (first, second) = (mix(mix(self.seed) ^ !number), mix(number ^ !mix(self.seed)));
         let bytes = wide([first % 64, second], self.mix.key_bytes);
@@ -128,7 +130,8 @@ impl MixSource {
     }
 }
 
-/// A number in `0..=most` from a number below 64 and any number: each power of two as often as any other.
+/// Maps a number below 64 and any number to a number in `0..=most`; all powers of two are equally
+/// likely.
 fn wide([power, any]: [u64; 2], most: u64) -> u64 {
     // 0, 1, 2 to 3, 4 to 7 and so on.
     let ranges = u64::from(u64::BITS - most.leading_zeros()) + 1;
@@ -154,7 +157,7 @@ impl Source for MixSource {
             deletes = unlucky && !inserts && *live;
             *live = !deletes;
         }
-        // Drawn for deletes, too: so the share of deletes moves no size.
+        // The size is drawn for deletes too, so the share of deletes changes no size.
         let bytes = self.value_bytes();
         let value = (!deletes).then(|| value_of(self.seed, number, self.made, bytes));
         let change = Change {
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mix_is_what_its_measures_say() {
+    fn mix_has_the_chosen_parameters() {
         for kind in Distribution::ALL {
             let changes = made(Mix { kind, ..MIX });
             assert_eq!(changes.len(), 5_000);
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_few_bytes_still_differs_from_every_other() {
+    fn short_keys_are_distinct() {
         let keys: BTreeSet<_> = made(Mix {
             kind: Distribution::Latest,
             key_bytes: 1,
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn wide_sizes_reach_from_none_to_the_most() {
+    fn wide_sizes_cover_the_whole_range() {
         for most in [0, 1, 2, 3, 7, 8, 100] {
             let drawn: BTreeSet<_> = (0..64)
                 .flat_map(|power| (0..200).map(move |any| wide([power, any], most)))
@@ -281,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn measures_out_of_bounds_are_refused() {
+    fn mix_parameters_out_of_bounds_are_refused() {
         for bad in [
             Mix { keys: 0, ..MIX },
             Mix {

@@ -1,53 +1,57 @@
-//! Writes as published measurements of production systems describe them.
+//! Generated writes after published measurements of production systems.
 //!
-//! In go a preset and a seed; out come batches of one write each. Only the writes of a workload count here, so the shares of
-//! its reads are left out and the rest is scaled up. What always holds: as for [`GeneratedSource`](super::GeneratedSource),
-//! the same arguments give the same bytes on every machine.
+//! Only the writes of a workload count here: the shares of its reads are left out, and the rest is
+//! scaled up. As for [`GeneratedSource`](super::GeneratedSource), equal arguments give equal bytes
+//! on every machine.
 //!
-//! - [`Preset::Etc`]: Facebook's general-purpose cache. Atikoglu et al., *Workload Analysis of a Large-Scale Key-Value Store*,
-//!   SIGMETRICS 2012: key sizes are a generalized extreme value distribution (30.7984, 8.20449, 0.078688), value sizes a
-//!   generalized Pareto one (scale 214.476, shape 0.348238). The paper lists the values below 15 bytes one by one; that
-//!   list is left out. Which keys are written is YCSB's Zipf, and deletes are as rare as in the made-up workloads: the
-//!   paper's model has neither.
-//! - [`Preset::ZippyDb`]: a distributed store of object metadata. Cao et al., *Characterizing, Modeling, and Benchmarking RocksDB
-//!   Key-Value Workloads at Facebook*, FAST 2020: 13 puts to 6 deletes; keys of 48 bytes; 73 % of the keys are put once and
-//!   under 0.001 % over ten times, as in a geometric distribution that goes on with 27 %. The value sizes are the generalized
-//!   Pareto distribution (scale 25.45, shape 0.2615) that the authors' benchmark (`db_bench mixgraph`) documents. Which
-//!   keys are deleted is ours: any that is there.
+//! - [`Preset::Etc`]: Facebook's general-purpose cache. Atikoglu et al., *Workload Analysis of a
+//!   Large-Scale Key-Value Store*, SIGMETRICS 2012. Key sizes have a generalized extreme value
+//!   distribution (30.7984, 8.20449, 0.078688). Value sizes have a generalized Pareto distribution
+//!   (scale 214.476, shape 0.348238). The paper lists the values below 15 bytes one by one; that
+//!   list is left out. The paper's model has neither a distribution of keys nor deletes: the keys
+//!   follow YCSB's Zipf, and deletes are as rare as in [`GeneratedSource`](super::GeneratedSource).
+//! - [`Preset::ZippyDb`]: a distributed store of object metadata. Cao et al., *Characterizing,
+//!   Modeling, and Benchmarking RocksDB Key-Value Workloads at Facebook*, FAST 2020. There are 13
+//!   puts to 6 deletes, and keys of 48 bytes. 73 % of the keys are put once and under 0.001 % over
+//!   ten times, as in a geometric distribution that continues with 27 %. The value sizes are the
+//!   generalized Pareto distribution (scale 25.45, shape 0.2615) of the authors' benchmark
+//!   (`db_bench mixgraph`). The choice of deleted keys is our own: any live key.
 
 use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
+use super::distribution::range;
 use super::sizes::Sizes;
+use super::source::{DELETE_ONE_IN, KEYS_MAX, mix, seeded, value_of};
 use super::zipf::{YCSB, Zipf};
-use super::{DELETE_ONE_IN, KEYS_MAX, mix, range, seeded, value_of};
 use crate::input::error::InputError;
-use crate::input::{Change, ChangeBatch, Source};
+use crate::input::source::{Change, ChangeBatch, Source};
 
 /// Memcached's limits, for [`Preset::Etc`]; a key's number needs 16 bytes.
 const ETC_KEY_BYTES: (u32, u32) = (16, 250);
 const ETC_VALUE_BYTES: (u32, u32) = (1, 1_000_000);
 const ZIPPYDB_VALUE_BYTES: (u32, u32) = (1, 1_000_000);
-/// Of 19 writes so many are deletes.
+/// Share of deletes: 6 of 19 writes.
 const ZIPPYDB_DELETES: (u64, u64) = (6, 19);
-/// Of 100 puts of a key so many are followed by another.
+/// Share of puts that are followed by another put of the key: 27 of 100.
 const ZIPPYDB_PUT_AGAIN: (u64, u64) = (27, 100);
 
-/// A measured workload.
+/// Measured workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
-    /// Facebook's general-purpose memcached pool, with so many keys.
+    /// Facebook's general-purpose memcached pool.
     Etc {
-        /// Distinct keys.
+        /// Number of distinct keys.
         keys: u64,
     },
-    /// Facebook's ZippyDB, whose keys are mostly written once: how many there are follows from the operations.
+    /// Facebook's ZippyDB. Its keys are mostly written once, so their number follows from the
+    /// operations.
     ZippyDb,
 }
 
 impl Preset {
-    /// Its name on the command line.
+    /// Returns the name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -57,7 +61,7 @@ impl Preset {
     }
 }
 
-/// A source that makes its writes up as a preset says.
+/// Source that generates the writes of a preset.
 pub struct PresetSource {
     preset: Preset,
     ops: u64,
@@ -68,14 +72,15 @@ pub struct PresetSource {
     keys: Keys,
 }
 
-/// What is known of the keys.
+/// State of the keys.
 enum Keys {
     Etc {
         zipf: Zipf,
         sizes: Sizes,
         live: Vec<bool>,
     },
-    /// `again` is put once more some time; `live` is there, as `is_live` says by number.
+    /// `again` lists keys with another put to come. `live` lists the live keys, and `is_live` has
+    /// them by number.
     ZippyDb {
         inserted: u64,
         again: Vec<u64>,
@@ -85,10 +90,11 @@ enum Keys {
 }
 
 impl PresetSource {
-    /// A source of `ops` operations.
+    /// Creates a source of `ops` operations.
     ///
     /// # Errors
-    /// [`InputError::InvalidArgument`] for no keys, or more keys or operations than 2^26, which is what they cost in memory.
+    /// [`InputError::InvalidArgument`] for no keys, or for more than 2^26 keys or operations, since
+    /// each needs memory.
     pub fn new(preset: Preset, ops: u64, seed: u64) -> Result<Self, InputError> {
         let refuse = |what: &str, is: u64| {
             Err(InputError::InvalidArgument(format!(
@@ -135,7 +141,7 @@ impl PresetSource {
 }
 
 impl Keys {
-    /// The next operation: the key's number, its name, and whether it is deleted.
+    /// Returns the next operation: number and name of the key, and `true` for a delete.
     fn next(&mut self, seed: u64, rng: &mut ChaCha8Rng) -> (u64, Bytes, bool) {
         match self {
             Self::Etc { zipf, sizes, live } => {
@@ -149,7 +155,7 @@ impl Keys {
                     deletes = unlucky && *live;
                     *live = !deletes;
                 }
-                // A key keeps its size.
+                // The size of a key depends only on its number.
                 let bytes = sizes.at(mix(mix(seed) ^ !key));
                 (key, Bytes::from(format!("{key:0bytes$x}")), deletes)
             }
@@ -180,7 +186,7 @@ impl Keys {
                     }
                     *is_live = !deletes;
                 }
-                // Neighbours by number are no neighbours by name, as with ids that are hashes.
+                // Neighbours by number are no neighbours by name, like ids that are hashes.
                 (
                     key,
                     Bytes::from(format!("zippy:{:016x}:{key:025}", mix(key))),
@@ -220,12 +226,12 @@ impl Source for PresetSource {
     }
 }
 
-/// Whether a chance of so many in so many comes true.
+/// Returns `true` with the probability `share` / `of`.
 fn chance(rng: &mut ChaCha8Rng, (share, of): (u64, u64)) -> bool {
     range(rng, of) < share
 }
 
-/// Takes any of them out.
+/// Takes a random element out.
 fn take(from: &mut Vec<u64>, rng: &mut ChaCha8Rng) -> u64 {
     let index = range(rng, from.len() as u64);
     // The index is below the length.
@@ -249,9 +255,9 @@ mod tests {
 
     const BOTH: [Preset; 2] = [Preset::Etc { keys: 1_000 }, Preset::ZippyDb];
 
-    /// A change of a digest means that every seed anybody has written down now means another run.
+    /// A changed digest means that every recorded seed now gives another run.
     #[test]
-    fn a_seed_means_the_same_run_for_ever() {
+    fn seed_gives_the_recorded_run() {
         for (preset, digest) in BOTH.into_iter().zip(DIGESTS) {
             let mut hash = Sha256::new();
             for change in made(preset, 2_000, 7) {
@@ -271,7 +277,8 @@ mod tests {
 
     const DIGESTS: [&str; 2] = ["8cf8617aafbccb6c", "1c2c6b267a19f298"];
 
-    /// The paper: 73 % of the keys are put once, under 0.001 % over ten times; 6 deletes to 13 puts.
+    /// The paper: 73 % of the keys are put once, under 0.001 % over ten times; 6 deletes to 13
+    /// puts.
     #[test]
     fn zippydb_puts_most_keys_once() {
         let changes = made(Preset::ZippyDb, 200_000, 1);
@@ -296,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delete_is_of_a_key_that_is_there() {
+    fn preset_deletes_only_live_keys() {
         for preset in BOTH {
             let mut live = BTreeMap::<Bytes, bool>::new();
             for change in made(preset, 20_000, 3) {
@@ -309,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn etc_s_keys_differ_and_keep_their_size() {
+    fn etc_keys_differ_and_keep_their_size() {
         let changes = made(Preset::Etc { keys: 1_000 }, 50_000, 2);
         let keys: std::collections::BTreeSet<_> =
             changes.iter().map(|change| change.key.clone()).collect();
@@ -319,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_workload_is_refused() {
+    fn invalid_preset_is_refused() {
         assert!(PresetSource::new(Preset::Etc { keys: 0 }, 1, 1).is_err());
         assert!(PresetSource::new(Preset::ZippyDb, KEYS_MAX + 1, 1).is_err());
     }

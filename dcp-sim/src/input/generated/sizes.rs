@@ -1,26 +1,30 @@
-//! Sizes drawn from the distributions that published measurements were fitted with.
+//! Sizes with the distributions that were fitted to published measurements.
 //!
-//! In goes a distribution's quantile function, out comes a table of [`STEPS`] equally likely sizes. What always holds: a
-//! draw is one of the table's sizes, inside the bounds; the functions are [`exact`](super::exact), so the same draw is the
-//! same size everywhere. What is rarer than one in twice the steps is cut off.
+//! A distribution is a table of [`STEPS`] equally likely sizes, computed from its quantile
+//! function. Sizes rarer than one in twice the steps are cut off.
+//!
+//! # Invariants
+//!
+//! - A draw is one of the table's sizes, inside the bounds.
+//! - The functions are [`exact`](super::exact), so a draw gives an equal size on every machine.
 
 use super::exact::{ln, power};
 
-/// How fine the table is.
+/// Number of sizes in the table.
 const STEPS: u32 = 1 << 16;
 
 /// Equally likely sizes, ascending.
 pub(super) struct Sizes(Vec<u32>);
 
 impl Sizes {
-    /// Generalized Pareto, from 0 on.
+    /// Returns a generalized Pareto distribution from 0.
     pub(super) fn pareto(scale: f64, shape: f64, bounds: (u32, u32)) -> Self {
         Self::of(bounds, |share| {
             scale / shape * (power(1.0 / (1.0 - share), shape) - 1.0)
         })
     }
 
-    /// Generalized extreme value.
+    /// Returns a generalized extreme value distribution.
     pub(super) fn extreme_value(location: f64, scale: f64, shape: f64, bounds: (u32, u32)) -> Self {
         Self::of(bounds, |share| {
             location + scale / shape * (power(ln(1.0 / share), -shape) - 1.0)
@@ -34,7 +38,7 @@ impl Sizes {
         Self((0..STEPS).map(size).collect())
     }
 
-    /// The size at a draw of 64 random bits.
+    /// Returns the size for 64 random bits.
     pub(super) fn at(&self, draw: u64) -> usize {
         let index = draw % u64::from(STEPS);
         usize::try_from(index)
@@ -56,7 +60,7 @@ mod tests {
     const ANY: (u32, u32) = (0, u32::MAX);
 
     #[test]
-    fn the_mean_is_the_distribution_s() {
+    fn mean_size_is_that_of_the_distribution() {
         // scale / (1 - shape)
         let pareto = Sizes::pareto(25.45, 0.2615, ANY).mean();
         assert!((pareto - 25.45 / (1.0 - 0.2615)).abs() < 1.0, "{pareto}");

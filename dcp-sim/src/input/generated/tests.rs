@@ -1,8 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 
-use super::*;
+use super::distribution::{Distribution, range};
+use super::source::{GeneratedSource, KEYS_MAX, VALUE_BYTES_MAX, value_of};
+use crate::input::source::{Change, Source};
 
 fn all(mut source: GeneratedSource) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -32,9 +37,9 @@ fn counts(changes: &[Change]) -> BTreeMap<Bytes, u64> {
     counts
 }
 
-/// A change of a digest means that every seed anybody has written down now means another run.
+/// A changed digest means that every recorded seed now gives another run.
 #[test]
-fn a_seed_means_the_same_run_for_ever() {
+fn seed_gives_the_recorded_run() {
     for (kind, digest) in DIGESTS {
         let mut hash = Sha256::new();
         for change in made(kind, 2000, 100, 7) {
@@ -58,7 +63,7 @@ const DIGESTS: [(Distribution, &str); 3] = [
 ];
 
 #[test]
-fn another_seed_is_another_run() {
+fn another_seed_gives_another_run() {
     for kind in Distribution::ALL {
         assert_ne!(made(kind, 100, 50, 1), made(kind, 100, 50, 2));
         assert_eq!(made(kind, 100, 50, 1), made(kind, 100, 50, 1));
@@ -66,10 +71,10 @@ fn another_seed_is_another_run() {
 }
 
 #[test]
-fn uniform_writes_every_key_about_as_often() {
+fn uniform_writes_are_spread_evenly() {
     let counts = counts(&made(Distribution::Uniform, 100_000, 10, 3));
     assert_eq!(counts.len(), 10);
-    // 10,000 expected, deviation 95: ten deviations.
+    // 10,000 are expected with a deviation of 95; the bound is ten deviations.
     assert!(
         counts.values().all(|count| (9050..=10_950).contains(count)),
         "{counts:?}"
@@ -107,7 +112,7 @@ fn latest_inserts_all_keys_evenly_and_prefers_the_newest() {
         }
     }
     assert_eq!(inserted.len(), 1000);
-    // About two thirds by the law; one tenth if age did not matter.
+    // About two thirds by the law; one tenth if age were irrelevant.
     assert!(newest_tenth * 2 > updates, "{newest_tenth} of {updates}");
 }
 
@@ -119,7 +124,7 @@ fn latest_with_fewer_operations_than_keys_only_inserts() {
 }
 
 #[test]
-fn one_in_twenty_deletes_and_only_what_is_there() {
+fn one_in_twenty_writes_deletes_a_live_key() {
     for kind in Distribution::ALL {
         let (mut live, mut deletes) = (BTreeSet::new(), 0u32);
         for change in made(kind, 20_000, 50, 9) {
@@ -130,7 +135,7 @@ fn one_in_twenty_deletes_and_only_what_is_there() {
                 deletes += 1;
             }
         }
-        // 1,000 drawn, some of them on keys that are deleted already.
+        // 1,000 are drawn, some of them on keys that are deleted already.
         assert!((800..=1100).contains(&deletes), "{deletes}");
     }
 }
@@ -157,7 +162,8 @@ fn ranges_stay_in_range_and_reach_every_number() {
         assert_eq!(drawn, (0..below).collect());
     }
     assert_eq!(range(&mut rng, 0), 0);
-    // Three quarters of all outputs: a plain remainder would draw the lower third as often as the other two.
+    // Three quarters of all outputs: a plain remainder would draw the lower third twice as often as
+    // the rest.
     let large = 3 << 62;
     assert!((0..100).all(|_| range(&mut rng, large) < large));
     let mean = (0..1000)
@@ -168,7 +174,7 @@ fn ranges_stay_in_range_and_reach_every_number() {
 }
 
 #[test]
-fn arguments_without_a_meaning_are_usage_errors() {
+fn invalid_workload_arguments_are_usage_errors() {
     for (keys, bytes) in [(0, 1), (KEYS_MAX + 1, 1), (1, VALUE_BYTES_MAX + 1)] {
         let Err(error) = GeneratedSource::new(Distribution::Uniform, 1, keys, bytes, 0) else {
             panic!("{keys} keys, {bytes} bytes")

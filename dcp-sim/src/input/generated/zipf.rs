@@ -1,24 +1,25 @@
-//! Zipf's law, the same to the last bit on every machine.
+//! Zipf's law, with identical results on every machine.
 //!
-//! In goes how many ranks there are, out comes a table that turns a uniform number into a rank. Shares are computed with
-//! [`exact`](super::exact)'s functions and rounded to integers once; sampling compares integers.
+//! A table maps a uniform number to a rank. The shares are computed with [`exact`](super::exact)'s
+//! functions and rounded to integers once; sampling compares integers.
 
 use super::exact::{exp, ln};
 
-/// YCSB's exponent, in hundredths.
+/// YCSB's exponent in hundredths.
 pub(super) const YCSB: u32 = 99;
 
-/// The first rank's share in units. With YCSB's exponent the rarest of 2^26 ranks still has over 10,000 units.
+/// Share of the first rank in units. With YCSB's exponent the rarest of 2^26 ranks still has over
+/// 10,000 units.
 const UNIT: f64 = (1u64 << 40) as f64;
 
 /// Cumulative shares.
 pub(super) struct Zipf {
-    /// The shares of ranks 0 to n, summed, at index n. Strictly increasing.
+    /// Sum of the shares of ranks 0 to n, at index n. Strictly increasing.
     sums: Vec<u64>,
 }
 
 impl Zipf {
-    /// The law with an exponent in hundredths.
+    /// Creates the table for an exponent in hundredths.
     pub(super) fn new(ranks: u64, exponent: u32) -> Self {
         let mut sum = 0u64;
         let sums = (1..=ranks).map(|place| {
@@ -30,7 +31,8 @@ impl Zipf {
         }
     }
 
-    /// The sum of the shares of the first `ranks` ranks: a draw must be below it to be among them.
+    /// Returns the sum of the shares of the first `ranks` ranks. A draw below it gives one of these
+    /// ranks.
     pub(super) fn total(&self, ranks: u64) -> u64 {
         let last = ranks
             .checked_sub(1)
@@ -40,16 +42,17 @@ impl Zipf {
             .unwrap_or(0)
     }
 
-    /// The rank in whose share a draw lies.
+    /// Returns the rank whose share contains a draw.
     pub(super) fn rank(&self, draw: u64) -> u64 {
         self.sums.partition_point(|&sum| sum <= draw) as u64
     }
 }
 
-/// `place` to the power of minus `exponent` hundredths, in units; never 0.
+/// Returns `place` to the power of minus `exponent` hundredths, in units; never 0.
 fn share(place: u64, exponent: u32) -> u64 {
     let place = place as f64;
-    // What is left of the exponent beside the division is small, and the exponential of a small number exact.
+    // The rest of the exponent after the division is small, and the exponential of a small number
+    // is exact.
     let rest = (100.0 - f64::from(exponent)) / 100.0;
     ((exp(rest * ln(place)) / place * UNIT) as u64).max(1)
 }
@@ -59,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_the_law_s() {
+    fn zipf_shares_follow_the_law() {
         for place in [1u64, 2, 3, 4, 7, 10, 1000, 65_537, 1 << 26] {
             let exact = (place as f64).powf(-0.99) * UNIT;
             let share = share(place, YCSB);
@@ -68,9 +71,9 @@ mod tests {
         }
     }
 
-    /// As `python3 -c 'print(int(2**40 * n**-0.99))'` has them.
+    /// Expected values from `python3 -c 'print(int(2**40 * n**-0.99))'`.
     #[test]
-    fn shares_are_the_same_everywhere() {
+    fn zipf_shares_are_exact_integers() {
         assert_eq!(
             [1, 2, 10, 1000].map(|place| share(place, YCSB)),
             [1 << 40, 553_579_667_970, 112_512_254_363, 1_178_147_935]
@@ -78,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn each_draw_has_the_rank_in_whose_share_it_lies() {
+    fn draw_gives_the_rank_whose_share_contains_it() {
         let zipf = Zipf::new(100, YCSB);
         let mut start = 0;
         for rank in 0..100 {

@@ -1,7 +1,8 @@
-//! Contents by id, through one `git cat-file --batch` process.
+//! Contents by id, from one `git cat-file --batch` process.
 //!
-//! In go ids, one a line; out come contents in the order they were asked for. The two ends are apart so that different
-//! threads can hold them: one that did both would wait for git while git waits for it, once the pipes are full.
+//! Requests are ids, one per line; contents arrive in the order of the requests. The two ends are
+//! separate types for different threads. A single thread would wait for git while git waits for it,
+//! once the pipes are full.
 
 use std::io::BufRead;
 
@@ -13,7 +14,7 @@ use super::output::{Output, ReadError, shown};
 pub(super) const COMMAND: &str = "git cat-file --batch";
 pub(super) const ARGUMENTS: [&str; 2] = ["cat-file", "--batch"];
 
-/// What to write to the process to ask for these contents.
+/// Returns the bytes that request these contents.
 pub(super) fn requests<'a>(ids: impl Iterator<Item = &'a ObjectId>) -> Vec<u8> {
     let mut lines = Vec::new();
     for id in ids {
@@ -23,7 +24,7 @@ pub(super) fn requests<'a>(ids: impl Iterator<Item = &'a ObjectId>) -> Vec<u8> {
     lines
 }
 
-/// Reads the answers.
+/// Reader of the responses.
 pub(super) struct BlobReader<R> {
     output: Output<R>,
 }
@@ -35,7 +36,8 @@ impl<R: BufRead> BlobReader<R> {
         }
     }
 
-    /// The next answer, which must be about `id`; `None` if the repository lacks the object.
+    /// Reads the next response, which must be about `id`; `None` if the repository lacks the
+    /// object.
     pub(super) fn next_blob(&mut self, id: &ObjectId) -> Result<Option<Bytes>, ReadError> {
         let start = self.output.offset();
         let header = self.output.field(b'\n')?;
@@ -78,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_may_hold_anything() {
+    fn blob_contents_are_arbitrary_bytes() {
         let answers = format!("{ID} blob 12\n{ID}\n").into_bytes();
         assert!(
             read(&answers).is_err(),
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn other_answers_are_errors() {
+    fn unexpected_blob_responses_are_errors() {
         let other = "2".repeat(40);
         let answers = [
             format!("{other} blob 0\n\n"),

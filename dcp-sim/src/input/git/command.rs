@@ -1,9 +1,9 @@
-//! Git commands that mean the same in every environment.
+//! Git commands with the same meaning in every environment.
 //!
-//! In go a directory and arguments, out comes a command (or its output) that neither the caller's environment nor the
-//! user's settings can bend: no inherited repository, no pager, no prompt, no translation, no replaced history, no
-//! fetching. The user's configuration files are still read, because that is where git keeps the directories it may
-//! trust; every setting that could change what we read is overruled by a flag instead.
+//! Neither the caller's environment nor the user's settings affect a command: no inherited
+//! repository, no pager, no prompt, no translation, no replaced history, no fetching. The user's
+//! configuration files are still read, because git keeps its trusted directories there. Every
+//! setting that could change the output is overruled by a flag.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use crate::input::error::InputError;
 
-/// How much of what git says on standard error is kept.
+/// Largest kept size of git's standard error.
 pub(super) const STDERR_BYTES_MAX: usize = 4096;
 
-/// What a hook, an alias or a test runner would leave behind: each of these turns git to another repository or
-/// another view of it. `GIT_CONFIG_COUNT` and its like stay, since containers trust directories that way; our flags
-/// come after them and win.
+/// Variables of hooks, aliases or test runners: each of them directs git to another repository or
+/// another view of it. `GIT_CONFIG_COUNT` and its companions stay, since containers trust
+/// directories that way; our flags follow them and win.
 const INHERITED: [&str; 22] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_ATTR_SOURCE",
@@ -33,7 +33,7 @@ const INHERITED: [&str; 22] = [
     "GIT_REF_PARANOIA",
     "GIT_REPLACE_REF_BASE",
     "GIT_SHALLOW_FILE",
-    // Traces would mix with the words an error is made of.
+    // Traces would mix with error messages.
     "GIT_TRACE",
     "GIT_TRACE2",
     "GIT_TRACE2_EVENT",
@@ -43,7 +43,7 @@ const INHERITED: [&str; 22] = [
     "GIT_WORK_TREE",
 ];
 
-/// A directory to run git in. Cheap to clone.
+/// Directory in which git runs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Git {
     dir: PathBuf,
@@ -56,7 +56,7 @@ impl Git {
         }
     }
 
-    /// A command without standard input, its output captured once it is run.
+    /// Returns a command without standard input; its output is captured.
     pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("git");
         for name in INHERITED {
@@ -68,7 +68,8 @@ impl Git {
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
-            // Grafts are the older way to replace history; git knows no switch for them but another file.
+            // Grafts are the older way to replace history; git has no switch against them, except
+            // another file.
             .env("GIT_GRAFT_FILE", "/dev/null")
             .args(["--no-pager", "-c", "advice.graftFileDeprecated=false", "-C"])
             .arg(&self.dir)
@@ -79,7 +80,7 @@ impl Git {
         command
     }
 
-    /// Runs a command to its end, whatever that is.
+    /// Runs a command to its end, with any status.
     pub(super) fn run(&self, args: &[&str]) -> Result<Finished, InputError> {
         let output = self.command(args).output().map_err(start_error)?;
         Ok(Finished {
@@ -89,7 +90,7 @@ impl Git {
         })
     }
 
-    /// Runs a command that must succeed and returns its output.
+    /// Runs a command that must succeed, and returns its output.
     pub(super) fn run_ok(&self, name: &str, args: &[&str]) -> Result<Vec<u8>, InputError> {
         let finished = self.run(args)?;
         if finished.status.success() {
@@ -100,14 +101,14 @@ impl Git {
     }
 }
 
-/// How a command ended and what it wrote.
+/// Status and output of a command.
 pub(super) struct Finished {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: String,
 }
 
-/// Why git could not be started.
+/// Returns the error of a failed start of git.
 pub(super) fn start_error(source: io::Error) -> InputError {
     match source.kind() {
         io::ErrorKind::NotFound => InputError::GitMissing,
@@ -126,7 +127,7 @@ pub(super) fn failed(name: &str, status: ExitStatus, stderr: String) -> InputErr
     }
 }
 
-/// What git said, as text of bounded length.
+/// Returns standard error as text of bounded length.
 pub(super) fn words(stderr: &[u8]) -> String {
     let kept = stderr.get(..STDERR_BYTES_MAX).unwrap_or(stderr);
     String::from_utf8_lossy(kept).trim().to_owned()

@@ -1,14 +1,13 @@
-//! What each commit changed, as `git log --raw -z` writes it.
+//! Changes of each commit, parsed from `git log --raw -z`, oldest first.
 //!
-//! In goes the log's output as a byte stream, out come commits, oldest first, each with the paths it set or deleted.
-//! The form, where `NUL` ends every field and a commit without changes is its header alone:
+//! `NUL` ends every field, and a commit without changes is only its header:
 //!
 //! ```text
 //! commit ID NUL  [ LF  { :OLDMODE NEWMODE OLDID NEWID STATUS NUL PATH NUL } ]
 //! ```
 //!
-//! Everything else is an error that names its offset: a path may hold any byte but NUL, so a reader that skipped what
-//! it did not expect could take a path for a commit.
+//! Everything else is an error that names its offset. A path may contain any byte except NUL, so a
+//! reader that skipped unexpected bytes could take a path for a commit.
 
 use std::io::BufRead;
 
@@ -18,11 +17,11 @@ use super::tree::EntryKind;
 
 pub(super) const COMMAND: &str = "git log --raw";
 
-/// The arguments for the history up to a commit.
+/// Returns the arguments for the history up to a commit.
 ///
-/// Git before 2.31 shows merges only with `-m`; since 2.32 that flag obeys `log.diffMerges`, hence the setting. The flag
-/// against `diff.relative` is younger than the setting. Colour, decoration, notes and the like need none: the format
-/// asks for nothing that they change.
+/// Git before 2.31 shows merges only with `-m`; since 2.32 that flag obeys `log.diffMerges`, hence
+/// the setting. The flag against `diff.relative` is younger than the setting. Colour, decoration,
+/// notes and others need no flag: the format requests nothing that they change.
 pub(super) fn arguments(commit: &ObjectId) -> [&str; 19] {
     [
         "-c",
@@ -47,14 +46,14 @@ pub(super) fn arguments(commit: &ObjectId) -> [&str; 19] {
     ]
 }
 
-/// A commit and what it changed against its first parent.
+/// A commit, and its changes against its first parent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Commit {
     pub(super) id: ObjectId,
     pub(super) changes: Vec<PathChange>,
 }
 
-/// A path and what is there after the commit.
+/// A path, and its state after the commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PathChange {
     pub(super) path: Vec<u8>,
@@ -64,19 +63,19 @@ pub(super) struct PathChange {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum After {
     Absent,
-    /// A file's content or a link's target.
+    /// Content of a file, or target of a link.
     Blob(ObjectId),
-    /// The commit of another repository.
+    /// Commit of another repository.
     Submodule(ObjectId),
 }
 
-/// Reads commits off the log's output.
+/// Reader of the commits in the log's output.
 pub(super) struct HistoryReader<R> {
     output: Output<R>,
-    /// The commit the history must end with.
+    /// Expected last commit of the history.
     head: ObjectId,
     last: Option<ObjectId>,
-    /// How many commits must still come.
+    /// Number of expected further commits.
     remaining: u64,
 }
 
@@ -90,10 +89,10 @@ impl<R: BufRead> HistoryReader<R> {
         }
     }
 
-    /// The next commit, or `None` where the output ends with the last one.
+    /// Returns the next commit, or `None` if the output ends with the last one.
     pub(super) fn next_commit(&mut self) -> Result<Option<Commit>, ReadError> {
         if self.output.peek()?.is_none() {
-            // The form alone can't tell the end from a cut between two commits.
+            // The format alone cannot distinguish the end from a cut between two commits.
             let whole = self.remaining == 0 && self.last.as_ref() == Some(&self.head);
             return if whole {
                 Ok(None)
@@ -139,7 +138,7 @@ impl<R: BufRead> HistoryReader<R> {
         Ok(PathChange { path, after })
     }
 
-    /// Reads `:OLDMODE NEWMODE OLDID NEWID STATUS`; `None` if it is not that, or contradicts itself.
+    /// Parses `:OLDMODE NEWMODE OLDID NEWID STATUS`; `None` if it is invalid or contradicts itself.
     fn after(&self, record: &[u8]) -> Option<After> {
         let mut parts = record.strip_prefix(b":")?.split(|&byte| byte == b' ');
         let before = side(parts.next()?)?;
@@ -170,7 +169,7 @@ impl<R: BufRead> HistoryReader<R> {
     }
 }
 
-/// What a mode says is on one side of a change: `Some(None)` nothing, `None` no mode we know.
+/// Returns the kind of one side of a change: `Some(None)` for nothing, `None` for an unknown mode.
 #[expect(
     clippy::option_option,
     reason = "the two absences mean different things"
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_look_like_structure_are_paths() {
+    fn path_that_resembles_structure_is_a_path() {
         let commits = read(&sample()).expect("well-formed");
         assert_eq!(
             commits
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_is_noticed() {
+    fn every_cut_of_the_log_is_noticed() {
         let whole = sample();
         for length in 0..whole.len() {
             let cut = whole.get(..length).expect("shorter");
@@ -272,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn contradictions_and_strangers_are_errors_with_their_offset() {
+    fn invalid_log_records_are_errors_with_their_offset() {
         let header = format!("commit {ONE}\0\n");
         let records = [
             format!(":000000 100644 {ONE} {ONE} A\0a\0"),
@@ -312,7 +311,7 @@ mod tests {
                 "{log:?}"
             );
         }
-        // No path, and what follows changes without being one or a commit.
+        // A missing path, and bytes after the changes that are neither a change nor a commit.
         for tail in [
             format!(":000000 100644 {ZERO} {ONE} A\0\0"),
             format!(":000000 100644 {ZERO} {ONE} A\0a\0\n"),
@@ -325,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_field_is_refused() {
+    fn endless_field_is_refused() {
         let log = [b"commit ".to_vec(), vec![b'1'; 2 << 20]].concat();
         assert!(matches!(
             read(&log),
@@ -338,7 +337,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(position in 0usize..2000, byte: u8, noise: Vec<u8>) {
+        fn arbitrary_bytes_never_panic(position in 0usize..2000, byte: u8, noise: Vec<u8>) {
             let _ = read(&noise);
             let mut log = sample();
             let index = position % log.len();

@@ -1,6 +1,6 @@
-//! Git's name for an object: the hash of its type, size and content, as lower-case hex.
+//! Git's id of an object: the hash of its type, size and content, in lower-case hex.
 //!
-//! In go the bytes git prints, out comes an id of 40 digits (SHA-1) or 64 (SHA-256); nothing else is an id.
+//! An id has 40 digits (SHA-1) or 64 (SHA-256).
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 const SHA1_DIGITS: usize = 40;
 const SHA256_DIGITS: usize = 64;
 
-/// An object's id. Its length tells the repository's object format.
+/// Id of an object. Its length is that of the repository's object format.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId(Box<str>);
 
 impl ObjectId {
-    /// Reads an id as git prints it: all digits, lower case. `None` for anything else.
+    /// Parses an id as git prints it: all digits, lower case.
     #[must_use]
     pub fn parse(hex: &[u8]) -> Option<Self> {
         let digits = hex
@@ -27,7 +27,7 @@ impl ObjectId {
         std::str::from_utf8(hex).ok().map(|hex| Self(hex.into()))
     }
 
-    /// The id a blob with that content has in a repository of this id's object format.
+    /// Returns the id of a blob with that content, in this id's object format.
     #[must_use]
     pub fn of_blob(&self, content: &[u8]) -> Self {
         let header = format!("blob {}\0", content.len());
@@ -45,13 +45,13 @@ impl ObjectId {
         Self(hash.into())
     }
 
-    /// Its hex digits.
+    /// Returns the hex digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it stands for "no object".
+    /// Returns `true` for the id that means "no object".
     #[must_use]
     pub fn is_zero(&self) -> bool {
         self.0.bytes().all(|digit| digit == b'0')
@@ -62,7 +62,7 @@ fn hex(hash: &[u8]) -> String {
     use fmt::Write as _;
     let mut digits = String::with_capacity(2 * hash.len());
     for byte in hash {
-        // A String takes whatever is written to it.
+        // Writing to a string never fails.
         let _ = write!(digits, "{byte:02x}");
     }
     digits
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_lower_case_hex_is_an_id() {
+    fn object_id_is_complete_lower_case_hex() {
         for good in ["0".repeat(40), "9f".repeat(32)] {
             assert_eq!(
                 ObjectId::parse(good.as_bytes()).expect("an id").as_str(),
@@ -104,9 +104,10 @@ mod tests {
         }
     }
 
-    /// From `printf hello | git hash-object --stdin`, in a repository of either format.
+    /// Expected ids are from `printf hello | git hash-object --stdin`, in a repository of either
+    /// format.
     #[test]
-    fn blobs_hash_as_git_hashes_them() {
+    fn blob_ids_are_equal_to_gits() {
         let sha1 = ObjectId::parse("0".repeat(40).as_bytes()).expect("an id");
         assert_eq!(
             sha1.of_blob(b"hello").as_str(),

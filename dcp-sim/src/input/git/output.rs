@@ -1,31 +1,32 @@
-//! A git command's output, read field by field.
+//! Output of a git command, read field by field.
 //!
-//! In goes a byte stream, out come its fields; every error carries the command and the byte it is about, and says
-//! whether the stream merely ended too early, because then git itself may know why.
+//! Every error carries the command and the byte offset. It also distinguishes a stream that ends
+//! too early, since git itself may know the reason.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
 use crate::input::error::InputError;
 
-/// Longer than any header and any path git can check out; keeps damage from filling the memory.
+/// Largest field: longer than any header and any path that git can check out. It keeps damaged
+/// output from filling the memory.
 const FIELD_BYTES_MAX: u64 = 1 << 20;
 
-/// How much is set aside for a content before any of it has been read.
+/// Memory reserved for a content before it is read.
 const CAPACITY_BYTES_MAX: u64 = 1 << 20;
 
-/// Why output could not be read.
+/// Error of reading output.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// It ends too early.
+    /// The output ends too early.
     CutShort(InputError),
-    /// It is not what was asked for, or can't be read.
+    /// The output is unexpected, or cannot be read.
     Other(InputError),
 }
 
 pub(super) struct Output<R> {
     command: &'static str,
     input: R,
-    /// Bytes consumed so far.
+    /// Number of consumed bytes.
     offset: u64,
 }
 
@@ -38,12 +39,12 @@ impl<R: BufRead> Output<R> {
         }
     }
 
-    /// Where the next byte is.
+    /// Returns the offset of the next byte.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The next byte, left where it is; `None` at the end.
+    /// Returns the next byte without consuming it; `None` at the end.
     pub(super) fn peek(&mut self) -> Result<Option<u8>, ReadError> {
         loop {
             match self.input.fill_buf() {
@@ -54,13 +55,13 @@ impl<R: BufRead> Output<R> {
         }
     }
 
-    /// Consumes the byte that `peek` has just shown.
+    /// Consumes the byte that `peek` returned.
     pub(super) fn skip_one(&mut self) {
         self.input.consume(1);
         self.offset += 1;
     }
 
-    /// The bytes up to the next delimiter, which is consumed too.
+    /// Reads the bytes up to the next delimiter, and consumes the delimiter.
     pub(super) fn field(&mut self, delimiter: u8) -> Result<Vec<u8>, ReadError> {
         let start = self.offset;
         let mut field = Vec::new();
@@ -81,7 +82,7 @@ impl<R: BufRead> Output<R> {
         Err(self.cut_short())
     }
 
-    /// Exactly that many bytes.
+    /// Reads exactly that many bytes.
     pub(super) fn exact(&mut self, bytes: u64) -> Result<Vec<u8>, ReadError> {
         let mut content =
             Vec::with_capacity(usize::try_from(bytes.min(CAPACITY_BYTES_MAX)).unwrap_or(0));
@@ -99,7 +100,7 @@ impl<R: BufRead> Output<R> {
         ReadError::Other(self.unexpected(offset, what))
     }
 
-    /// That the output ends where it must not.
+    /// Returns the error of an output that ends too early.
     pub(super) fn cut_short(&self) -> ReadError {
         ReadError::CutShort(self.unexpected(self.offset, "the output ends too early".into()))
     }
@@ -120,7 +121,7 @@ impl<R: BufRead> Output<R> {
     }
 }
 
-/// The beginning of a field, for an error's text.
+/// Returns the beginning of a field, for an error's text.
 pub(super) fn shown(field: &[u8]) -> String {
     field.get(..80).unwrap_or(field).escape_ascii().to_string()
 }

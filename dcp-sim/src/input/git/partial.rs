@@ -1,7 +1,7 @@
-//! Partial clones: whether a repository lacks contents that its history names, found out before any of it is read.
+//! Partial clones: the search for contents that the history names and the repository lacks.
 //!
-//! Only a repository that says it is a partial clone is looked through, because that costs a walk over its history. Nothing
-//! is fetched: what is read does not depend on a network.
+//! Only a repository that is marked as a partial clone is searched, since the search walks its
+//! history. Nothing is fetched, so a read does not depend on a network.
 
 use std::io::{BufRead, BufReader};
 
@@ -9,10 +9,10 @@ use super::command::{Git, start_error};
 use super::object_id::ObjectId;
 use crate::input::error::InputError;
 
-/// Returns an object that the history up to `head` needs and a partial clone does not have; `None` if there is none.
+/// Returns an object that the history up to `head` needs and a partial clone lacks.
 pub(super) fn missing_object(git: &Git, head: &ObjectId) -> Result<Option<String>, InputError> {
     let settings = r"^(remote\..*\.promisor|extensions\.partialclone)$";
-    // Fails if nothing is set.
+    // It fails if nothing is set.
     let is_partial = git
         .run(&["config", "--get-regexp", settings])?
         .status
@@ -30,7 +30,7 @@ pub(super) fn missing_object(git: &Git, head: &ObjectId) -> Result<Option<String
         "--",
     ];
     let mut command = git.command(&walk);
-    // Where the walk fails, reading the history will, and says why.
+    // If the walk fails, reading the history fails too, with a message.
     command.stderr(std::process::Stdio::null());
     let mut child = command.spawn().map_err(start_error)?;
     let Some(output) = child.stdout.take() else {
@@ -38,7 +38,7 @@ pub(super) fn missing_object(git: &Git, head: &ObjectId) -> Result<Option<String
     };
     let mut line = String::new();
     let read = BufReader::new(output).read_line(&mut line);
-    // One is enough. If it ended by itself, there is nothing to stop.
+    // One object is enough. The process may have ended by itself.
     let _ = child.kill();
     let ended = child.wait().and(read);
     ended.map_err(|source| InputError::Io {

@@ -1,4 +1,4 @@
-//! Reads a history ahead of its consumer, so that git's work overlaps with the simulator's.
+//! Read-ahead of a history, so that git's work overlaps with the simulator's.
 //!
 //! ```text
 //! git log -> asks --commits--> answers --batches--> consumer
@@ -6,10 +6,15 @@
 //!                          ^----------credits---------/
 //! ```
 //!
-//! In goes a commit, out come its history's batches, oldest first. What always holds:
-//! - one thread writes to `git cat-file` and another reads from it, so neither can wait for the other in a circle;
-//! - what is read ahead is bounded in bytes: a batch costs credits, which the consumer gives back when it takes it;
-//! - dropping the pipeline at any moment ends both processes and both threads.
+//! It reads the batches of a commit's history, oldest first.
+//!
+//! # Invariants
+//!
+//! - One thread writes to `git cat-file` and another reads from it, so neither waits for the other
+//!   in a circle.
+//! - The read-ahead is bounded in bytes: a batch costs credits, which the consumer returns when it
+//!   takes the batch.
+//! - Dropping the pipeline at any moment ends both processes and both threads.
 
 use std::io::{BufReader, Write};
 use std::process::{ChildStdin, ChildStdout};
@@ -25,17 +30,17 @@ use super::output::ReadError;
 use super::process::{Process, spawn};
 use super::{blobs, history};
 use crate::input::error::InputError;
-use crate::input::{Change, ChangeBatch};
+use crate::input::source::{Change, ChangeBatch};
 
-/// How much is read ahead, in credits: so many small batches, or so many mebibytes.
+/// Size of the read-ahead in credits. A batch costs at least one, and one per mebibyte.
 const CREDITS: usize = 64;
 const CREDIT_BYTES: usize = 1 << 20;
 
-/// How many commits are known of before their contents are.
+/// Number of commits that are read before their contents.
 const COMMITS_AHEAD: usize = 64;
 
 pub(super) struct Pipeline {
-    /// Dropped first of all, which stops the threads.
+    /// Dropped first, which stops the threads.
     ends: Option<Ends>,
     log: Process,
     cat: Process,
@@ -48,7 +53,7 @@ struct Ends {
     credits: Sender<()>,
 }
 
-/// A batch and the credits it holds.
+/// A batch with the credits that it holds.
 struct Ready {
     batch: ChangeBatch,
     cost: usize,
@@ -56,7 +61,7 @@ struct Ready {
 
 struct Failure {
     error: InputError,
-    /// The process whose output ended too early, and which may therefore know better what happened.
+    /// Process whose output ended too early, which may know the reason.
     ended: Option<Role>,
 }
 
@@ -120,7 +125,8 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// The next batch, or `None` at the history's end. Not to be called again after that or an error.
+    /// Returns the next batch, or `None` at the history's end. Must not be called again after the
+    /// end or an error.
     pub(super) fn next_batch(&mut self) -> Result<Option<ChangeBatch>, InputError> {
         let Some(ends) = &self.ends else {
             return Ok(None);
@@ -133,7 +139,7 @@ impl Pipeline {
                 Ok(Some(batch))
             }
             Ok(Err(failure)) => Err(self.explain(failure)),
-            // Both threads have come to their ends without a word of failure.
+            // Both threads ended without a failure.
             Err(_) => {
                 self.stop_threads()?;
                 self.log.finish()?;
@@ -143,17 +149,17 @@ impl Pipeline {
         }
     }
 
-    /// Prefers what git says about its own failure to what we saw of it.
+    /// Returns git's own error if it failed, and otherwise ours.
     fn explain(&mut self, failure: Failure) -> InputError {
-        let told = self.stop_threads().and_then(|()| match failure.ended {
+        let explained = self.stop_threads().and_then(|()| match failure.ended {
             Some(Role::Log) => self.log.finish(),
             Some(Role::Cat) => self.cat.finish(),
             None => Ok(()),
         });
-        told.err().unwrap_or(failure.error)
+        explained.err().unwrap_or(failure.error)
     }
 
-    /// Joins threads that are at their end, or will be since nobody listens to them any more.
+    /// Joins the threads, which have ended or will end, since their receivers are dropped.
     fn stop_threads(&mut self) -> Result<(), InputError> {
         self.ends = None;
         for thread in self.threads.drain(..) {
@@ -183,9 +189,10 @@ impl Drop for Pipeline {
 
 type BlobReader = blobs::BlobReader<BufReader<ChildStdout>>;
 
-/// Passes each commit on, then asks for its contents.
+/// Sends each commit on, then requests its contents.
 ///
-/// In that order: whoever reads the answers must know of the commit before the pipe of the questions is full.
+/// The order matters: the reader of the responses must know the commit before the pipe of the
+/// requests is full.
 fn ask(
     mut history: HistoryReader<BufReader<ChildStdout>>,
     mut questions: ChildStdin,
@@ -206,14 +213,15 @@ fn ask(
                 After::Absent | After::Submodule(_) => None,
             },
         ));
-        // Neither failure is ours to report: nobody listens any more, or git has gone and its reader sees that.
+        // Neither failure is reported here: the receiver is dropped, or git has ended and its
+        // reader notices.
         if commits.send(Ok(commit)).is_err() || questions.write_all(&lines).is_err() {
             return;
         }
     }
 }
 
-/// Fills commits with their contents.
+/// Thread that fills commits with their contents.
 struct Answers {
     blobs: BlobReader,
     credits: Receiver<()>,

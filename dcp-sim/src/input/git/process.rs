@@ -1,7 +1,9 @@
 //! A git process whose output is read while it runs.
 //!
-//! In goes a command, out come its pipes and, later, how it ended. What always holds: what it says on standard error is
-//! read all the time, so that it never waits for us there; dropping it ends it and leaves no zombie behind.
+//! # Invariants
+//!
+//! - Standard error is read all the time, so the process never blocks on it.
+//! - Dropping it ends the process and leaves no zombie.
 
 use std::io::{self, Read};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
@@ -13,11 +15,11 @@ use crate::input::error::InputError;
 pub(super) struct Process {
     name: &'static str,
     child: Child,
-    /// Gathers what the process says; taken when it is joined.
+    /// Collects standard error; taken when it is joined.
     stderr: Option<JoinHandle<Vec<u8>>>,
 }
 
-/// The ends of a process's pipes, each for the thread that uses it.
+/// Pipes of a process, each for the thread that uses it.
 pub(super) struct Pipes {
     pub(super) stdin: ChildStdin,
     pub(super) stdout: ChildStdout,
@@ -33,7 +35,7 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let child = command.spawn().map_err(start_error)?;
-        // From here on dropping it ends the child.
+        // From here on a drop ends the child.
         let mut process = Self {
             name,
             child,
@@ -49,7 +51,8 @@ impl Process {
         Ok((process, Pipes { stdin, stdout }))
     }
 
-    /// Waits for the process, whose pipes must have been dropped; anything but success is an error with its words.
+    /// Waits for the process, whose pipes must have been dropped. Any failure is an error with its
+    /// message.
     pub(super) fn finish(&mut self) -> Result<(), InputError> {
         let status = self
             .child
@@ -89,7 +92,7 @@ impl Drop for Process {
     }
 }
 
-/// Starts a thread with a name that shows in debuggers.
+/// Starts a thread with a name for debuggers.
 pub(super) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -101,10 +104,10 @@ pub(super) fn spawn<T: Send + 'static>(
     })
 }
 
-/// Keeps the beginning of what is said and lets the rest go by.
+/// Keeps the beginning of standard error and discards the rest.
 fn gather(mut stderr: ChildStderr) -> Vec<u8> {
     let mut kept = Vec::new();
-    // Where it can't be read the process's status still tells of the failure.
+    // If it cannot be read, the process's status still reports the failure.
     let _ = stderr
         .by_ref()
         .take(STDERR_BYTES_MAX as u64)

@@ -1,10 +1,14 @@
-//! The source against repositories made by git, each commit compared with git's own account of it.
+//! Tests of the source against repositories made by git; each commit is compared with git's own
+//! list of its files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::*;
-use crate::input::Change;
+use super::object_id::ObjectId;
+use super::source::{GitSource, Progress};
+use super::tree::{TreeReport, verify_tree};
+use crate::input::error::InputError;
+use crate::input::source::{Change, ChangeBatch, Source};
 use repository::{Files, Repository};
 
 mod broken;
@@ -26,7 +30,8 @@ fn batches(dir: &Path) -> Vec<ChangeBatch> {
     batches
 }
 
-/// Plays a repository into a map, comparing it with git's account after each commit; returns the end's files.
+/// Plays a repository into a map, comparing it with git's list after each commit. Returns the final
+/// files.
 fn play(repository: &Repository, dir: &Path) -> Files {
     let mut documents = Files::new();
     for batch in batches(dir) {
@@ -62,7 +67,7 @@ fn verify(source: &GitSource, documents: &Files) -> TreeReport {
     )
 }
 
-/// A history with one of everything.
+/// Creates a history with one change of every kind.
 fn everything(arguments: &[&str]) -> Repository {
     let repository = Repository::new(arguments);
     repository.commit("an empty root");
@@ -110,7 +115,7 @@ fn everything(arguments: &[&str]) -> Repository {
     repository
 }
 
-/// An ordinary merge, one with three parents, and one that changes nothing.
+/// Creates an ordinary merge, one with three parents, and one that changes nothing.
 fn merges(repository: &Repository, prefix: &str) {
     let branches = ["one", "two", "three", "ignored"].map(|name| format!("{prefix}{name}"));
     let [one, two, three, ignored] = branches.each_ref().map(String::as_str);
@@ -138,7 +143,7 @@ fn merges(repository: &Repository, prefix: &str) {
 }
 
 #[test]
-fn every_commit_is_its_tree() {
+fn batches_up_to_a_commit_give_its_tree() {
     let repository = everything(&[]);
     let documents = play(&repository, &repository.dir);
     assert!(documents.contains_key(&b"\xff\xfe not UTF-8"[..]));
@@ -161,7 +166,7 @@ fn every_commit_is_its_tree() {
 }
 
 #[test]
-fn a_mode_sets_the_path_to_what_it_was() {
+fn mode_change_sets_the_path_to_its_old_content() {
     let repository = everything(&[]);
     let batches = batches(&repository.dir);
     let mode = batches.get(6).expect("seven");
@@ -194,13 +199,13 @@ fn bare_and_shallow_repositories_are_read() {
     for depth in 1..=4 {
         let shallow = Repository::cloned(&origin, &["--no-checkout", &format!("--depth={depth}")]);
         assert_eq!(play(&shallow, &shallow.dir), origin.files("HEAD"));
-        // Below the boundary nothing is known: the oldest commit there is sets everything.
+        // Nothing is known below the boundary: the oldest commit sets everything.
         assert_eq!(open(&shallow.dir).batches_total(), Some(depth));
     }
 }
 
 #[test]
-fn a_directory_inside_is_the_whole_repository() {
+fn directory_inside_gives_the_whole_repository() {
     let repository = everything(&[]);
     let inside = repository.dir.join("empty");
     assert_eq!(play(&repository, &inside), repository.files("HEAD"));
@@ -226,7 +231,7 @@ fn linked_work_trees_and_detached_heads_are_read() {
 }
 
 #[test]
-fn an_empty_repository_has_no_batches() {
+fn empty_repository_has_no_batches() {
     for repository in [Repository::new(&[]), Repository::new(&["--bare"])] {
         let mut source = open(&repository.dir);
         assert!(source.is_empty_repository());
@@ -247,7 +252,7 @@ fn an_empty_repository_has_no_batches() {
 }
 
 #[test]
-fn head_is_looked_up_once() {
+fn head_is_resolved_once() {
     let repository = everything(&[]);
     let mut source = open(&repository.dir);
     let before = repository.files("HEAD");
@@ -267,7 +272,7 @@ fn head_is_looked_up_once() {
 }
 
 #[test]
-fn a_source_describes_itself() {
+fn git_source_describes_itself() {
     let repository = Repository::new(&[]);
     repository.commit("only");
     let source = open(&repository.dir);
@@ -281,7 +286,7 @@ fn a_source_describes_itself() {
     drop(source);
 }
 
-/// A path that makes also the log longer than what can be read ahead.
+/// Returns a path that makes the log, too, longer than the read-ahead.
 fn long_path(number: usize) -> String {
     format!(
         "{}file-{}",
@@ -290,7 +295,7 @@ fn long_path(number: usize) -> String {
     )
 }
 
-/// Many commits, and contents larger than any pipe: more than can be read ahead.
+/// Creates many commits with contents larger than any pipe: more than the read-ahead.
 fn long() -> Repository {
     let repository = Repository::new(&[]);
     let mut stream = Vec::new();
@@ -325,10 +330,10 @@ fn long_histories_are_read_in_order() {
     }
 }
 
-/// More questions than a pipe holds, to which the answers are more than a pipe holds: who reads the answers only after
-/// all the questions would wait for ever.
+/// The requests exceed a pipe, and so do their responses: a reader that starts after all the
+/// requests would wait for ever.
 #[test]
-fn a_commit_of_many_files_is_read() {
+fn commit_of_many_files_is_read() {
     let repository = Repository::new(&[]);
     let mut stream = String::from(
         "commit refs/heads/main\ncommitter C <c@example.org> 1700000000 +0000\ndata 0\n",
@@ -357,7 +362,7 @@ fn a_commit_of_many_files_is_read() {
     }
 }
 
-/// Sends a signal; whether there was a process to take it.
+/// Sends a signal. Returns `true` if there was a process to receive it.
 fn signal(number: u8, process: u32) -> bool {
     let script = format!("kill -{number} {process}");
     Command::new("sh")
@@ -383,7 +388,7 @@ fn dropping_a_source_early_ends_its_processes() {
         let ids = pipeline.process_ids();
         drop(source);
         for id in ids {
-            // Zero is no process's: the signal that only asks whether there is one. Also a zombie would be one.
+            // Signal 0 only tests for the process. A zombie would count as one, too.
             assert!(!signal(0, id), "{id} is left behind");
         }
     }

@@ -1,8 +1,8 @@
-//! The proof that a set of documents is a commit's files: git's own list of them, and the comparison.
+//! Proof that a set of documents is equal to a commit's files: git's own list of them, and the
+//! comparison.
 //!
-//! In go `git ls-tree` and the documents, out comes what is missing, extra or different. The proof shares nothing with
-//! the way the documents took: the list is not read from the history, and a document's content is compared by hashing
-//! it here as git would.
+//! The proof shares nothing with the documents' way. The list is not read from the history, and
+//! contents are compared by hashing them in git's manner.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,22 +13,23 @@ use crate::input::error::InputError;
 
 pub(super) const COMMAND: &str = "git ls-tree";
 
-/// How many paths of each sort a report names.
+/// Number of paths of each sort in a report.
 const PATHS_SHOWN: usize = 5;
 
-/// What a path in a commit is.
+/// Kind of a path in a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A file; its document is its content.
     File,
     /// A symbolic link; its document is its target.
     Symlink,
-    /// A submodule; its document is its commit's id as hex digits.
+    /// A submodule; its document is its commit's id in hex digits.
     Submodule,
 }
 
 impl EntryKind {
-    /// The kind with that mode, six octal digits. `None` for directories and modes git does not store.
+    /// Returns the kind of a mode of six octal digits; `None` for directories and modes that git
+    /// does not store.
     pub(super) fn of_mode(mode: &[u8]) -> Option<Self> {
         parse_mode(mode).map(|(_, kind)| kind)
     }
@@ -48,19 +49,19 @@ fn parse_mode(digits: &[u8]) -> Option<(u32, EntryKind)> {
     Some((mode, kind))
 }
 
-/// A path's entry in a commit.
+/// Entry of a path in a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeEntry {
-    /// Its mode, as 0o100644.
+    /// Mode, like 0o100644.
     pub mode: u32,
-    /// What it is.
+    /// Kind of the entry.
     pub kind: EntryKind,
-    /// Its content's id, or for a submodule its commit's.
+    /// Id of its content, or of a submodule's commit.
     pub oid: ObjectId,
 }
 
 impl TreeEntry {
-    /// Whether that is the document of this entry.
+    /// Returns `true` if that is the document of this entry.
     #[must_use]
     pub fn matches(&self, document: &[u8]) -> bool {
         match self.kind {
@@ -74,7 +75,7 @@ pub(super) fn arguments(commit: &ObjectId) -> [&str; 5] {
     ["ls-tree", "-r", "-z", "--full-tree", commit.as_str()]
 }
 
-/// Reads the list: `MODE TYPE ID TAB PATH NUL` for each path.
+/// Parses the list: `MODE TYPE ID TAB PATH NUL` for each path.
 pub(super) fn parse(list: &[u8]) -> Result<BTreeMap<Vec<u8>, TreeEntry>, InputError> {
     let mut output = Output::new(COMMAND, list);
     let mut entries = BTreeMap::new();
@@ -94,7 +95,7 @@ fn read_entries(
         let Some((path, entry)) = parse_entry(&record) else {
             return Err(output.malformed(start, format!("not an entry: \"{}\"", shown(&record))));
         };
-        // Git refuses to make such trees, but damaged and forged ones exist.
+        // Git refuses to create such trees, but damaged and forged ones exist.
         if entries.insert(path, entry).is_some() {
             return Err(output.malformed(
                 start,
@@ -122,12 +123,12 @@ fn parse_entry(record: &[u8]) -> Option<(Vec<u8>, TreeEntry)> {
     Some((path.to_vec(), TreeEntry { mode, kind, oid }))
 }
 
-/// Paths with something in common: how many, and the first few.
+/// Set of paths: their number, and the first few.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Paths {
-    /// How many there are.
+    /// Number of paths.
     pub count: u64,
-    /// The first of them in the order of their bytes, at most five.
+    /// First paths in the order of their bytes, at most five.
     pub first: Vec<Vec<u8>>,
 }
 
@@ -142,21 +143,21 @@ impl Paths {
     }
 }
 
-/// How documents compare with a commit's files.
+/// Result of a comparison of documents with a commit's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TreeReport {
-    /// How many paths the commit has.
+    /// Number of paths in the commit.
     pub files: u64,
-    /// Paths of the commit that have no document.
+    /// Paths of the commit without a document.
     pub missing: Paths,
-    /// Documents whose key is no path of the commit, or was there before.
+    /// Documents whose key is not a path of the commit, or is repeated.
     pub extra: Paths,
-    /// Documents whose value is not the path's content.
+    /// Documents whose value differs from the path's content.
     pub different: Paths,
 }
 
 impl TreeReport {
-    /// Whether the documents are exactly the commit's files.
+    /// Returns `true` if the documents are exactly the commit's files.
     #[must_use]
     pub const fn is_equal(&self) -> bool {
         self.missing.count == 0 && self.extra.count == 0 && self.different.count == 0
@@ -195,7 +196,7 @@ impl fmt::Display for TreeReport {
 
 /// Compares documents, as keys and values in any order, with a commit's files.
 ///
-/// A document says nothing of its path's mode, so an executable bit can't differ.
+/// A document does not contain its path's mode, so an executable bit is not compared.
 #[must_use]
 pub fn verify_tree<'a>(
     entries: &BTreeMap<Vec<u8>, TreeEntry>,
@@ -229,7 +230,7 @@ pub fn verify_tree<'a>(
 mod tests {
     use super::*;
 
-    /// The ids of "hello" and of nothing, from `git hash-object`.
+    /// Ids of "hello" and of an empty content, from `git hash-object`.
     const HELLO: &str = "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0";
     const NOTHING: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
 
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_files_are_equal() {
+    fn equal_files_are_equal() {
         let report = verify(&documents());
         assert!(report.is_equal(), "{report}");
         assert_eq!(report.to_string(), "4 files, all equal");
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn each_sort_of_difference_is_found() {
+    fn every_sort_of_difference_is_found() {
         for key in [&b"a\tb\nc"[..], b"link", b"sub", b"run"] {
             let mut changed = documents();
             changed.insert(key.to_vec(), b"other".to_vec());
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_comes_twice_is_extra() {
+    fn repeated_key_is_extra() {
         let all = documents();
         let twice = all
             .iter()
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_names_the_first_few_paths() {
+    fn report_names_the_first_few_paths() {
         let keys: Vec<Vec<u8>> = (0..9u8).rev().map(|n| vec![b'0' + n]).collect();
         let report = verify_tree(
             &BTreeMap::new(),
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_are_none_are_errors() {
+    fn invalid_tree_lists_are_errors() {
         for bad in [
             format!("100644 blob {HELLO}\ta"),
             format!("100644 blob {HELLO} a\0"),

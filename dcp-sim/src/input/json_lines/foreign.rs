@@ -1,16 +1,16 @@
-//! Files that are often given in place of JSON lines, recognized by how they begin.
+//! Files of other formats, recognized by their first bytes.
 
 use std::path::Path;
 
 use crate::input::error::InputError;
 
-/// A kind of file that is not JSON lines, and the command that makes JSON lines of it.
+/// Format other than JSON lines, with the command that converts it.
 pub(super) struct Foreign {
     what: &'static str,
     converter: &'static str,
 }
 
-/// By their first bytes: what a file is, and what turns it into text.
+/// First bytes of a file, its description, and the command that converts it to text.
 const MAGIC: [(&[u8], &str, &str); 6] = [
     (b"\x1f\x8b", "compressed with gzip", "gzip -dc"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -dc"),
@@ -28,7 +28,7 @@ const MAGIC: [(&[u8], &str, &str); 6] = [
     ),
 ];
 
-/// Recognizes what begins with `line`, the first that is not blank.
+/// Recognizes a file by `line`, the first that is not blank.
 pub(super) fn recognized(line: &[u8]) -> Option<Foreign> {
     if let Some(&(_, what, converter)) = MAGIC.iter().find(|(magic, ..)| line.starts_with(magic)) {
         return Some(Foreign { what, converter });
@@ -47,7 +47,7 @@ pub(super) fn recognized(line: &[u8]) -> Option<Foreign> {
 }
 
 impl Foreign {
-    /// The error for a file of this kind.
+    /// Returns the error for a file of this format.
     pub(super) fn error(&self, name: &Path) -> InputError {
         InputError::NotJsonLines {
             path: name.to_owned(),

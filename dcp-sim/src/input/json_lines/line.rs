@@ -1,16 +1,16 @@
-//! One line of JSON as a change.
+//! Parser from one line of JSON to a change.
 //!
-//! In goes a line, out comes a change or what is wrong with it. Values are cut out of the text, not decoded and written
-//! anew, so a number of any length and precision comes out as it went in.
+//! Values are cut out of the text, not decoded and encoded again, so a number of any length and
+//! precision is preserved.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 use serde::de::{Deserialize, IgnoredAny};
 
-use crate::input::Change;
+use crate::input::source::Change;
 
-/// The text of each member the line has.
+/// Text of each member of the line.
 #[derive(Default)]
 struct Members<'a> {
     op: Option<&'a str>,
@@ -20,7 +20,7 @@ struct Members<'a> {
     value_hex: Option<&'a str>,
 }
 
-/// Reads a line.
+/// Parses a line.
 pub(super) fn parse(line: &[u8]) -> Result<Change, String> {
     let text = std::str::from_utf8(line).map_err(|error| format!("not UTF-8: {error}"))?;
     let members = Members::read(text)?;
@@ -54,7 +54,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Change, String> {
 }
 
 impl<'a> Members<'a> {
-    /// Reads `{ NAME : VALUE , ... }` and nothing after it.
+    /// Parses `{ NAME : VALUE , ... }` with nothing after it.
     fn read(text: &'a str) -> Result<Self, String> {
         let mut members = Self::default();
         let mut at = expect(text, 0, '{')?;
@@ -95,7 +95,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The JSON value that starts at or after `from`, and where it is.
+/// Parses the JSON value that starts at or after `from`, and returns its range.
 fn next<'a, T: Deserialize<'a>>(text: &'a str, from: usize) -> Result<(T, Range<usize>), String> {
     let start = skip_space(text, from);
     let rest = text.get(start..).unwrap_or_default();
@@ -107,7 +107,7 @@ fn next<'a, T: Deserialize<'a>>(text: &'a str, from: usize) -> Result<(T, Range<
     }
 }
 
-/// Where the text goes on after `token`, which must come next.
+/// Returns the offset after `token`, which must be next.
 fn expect(text: &str, from: usize, token: char) -> Result<usize, String> {
     let start = skip_space(text, from);
     let rest = text.get(start..).unwrap_or_default();
@@ -132,10 +132,10 @@ fn stray(text: &str, from: usize, wanted: &str) -> String {
     }
 }
 
-/// An error of one value, with its place in the whole line.
+/// Formats an error of one value, with its place in the whole line.
 fn bad_json(error: &serde_json::Error, start: usize) -> String {
     let message = error.to_string();
-    // It ends in its place within the value, which would mislead.
+    // The message ends with the place inside the value, which would mislead.
     let what = message
         .rsplit_once(" at line ")
         .map_or(message.as_str(), |(what, _)| what);
@@ -176,7 +176,7 @@ fn digit(hex: u8) -> Option<u8> {
         .and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// Drops the space between the tokens of a valid JSON text.
+/// Removes the space between the tokens of a valid JSON text.
 fn compact(json: &str) -> String {
     let mut kept = String::with_capacity(json.len());
     let (mut in_string, mut escaped) = (false, false);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_their_bytes_and_the_rest_is_its_text() {
+    fn strings_are_stored_as_bytes_and_other_values_as_text() {
         for (json, stored) in [
             (r#""""#, ""),
             (r#""a\"b\u00e9\n""#, "a\"b\u{e9}\n"),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn hex_gives_any_bytes() {
+    fn hex_members_give_any_bytes() {
         let change =
             parse(br#" { "value_hex" : "00fFa1", "key_hex":"", "op":"set" } "#).expect("good");
         assert_eq!(
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_line_is_refused_with_its_defect() {
         for (line, said) in [
             (&br#"{"op":"get","key":"a"}"#[..], "unknown op \"get\""),
             (br#"{"key":"a","value":1}"#, "no \"op\""),
@@ -324,14 +324,14 @@ mod tests {
     }
 
     #[test]
-    fn depth_costs_no_stack() {
+    fn deep_nesting_needs_no_stack() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(value(&deep).len(), 200_000);
     }
 
     proptest! {
         #[test]
-        fn no_bytes_panic(noise: Vec<u8>, at in 0usize..60, byte: u8) {
+        fn arbitrary_bytes_never_panic(noise: Vec<u8>, at in 0usize..60, byte: u8) {
             let _ = parse(&noise);
             let mut line = br#"{"op":"set","key":"k","value":{"a":[1,"b\n"]},"x":1}"#.to_vec();
             let index = at % line.len();
@@ -341,7 +341,7 @@ mod tests {
             let _ = parse(&line);
         }
 
-        /// Compacting is what serde_json writes, wherever that loses nothing.
+        /// Compacting gives the output of serde_json, if that loses nothing.
         #[test]
         fn any_string_and_number_survive(text: String, number: i64) {
             let value_json = serde_json::json!({ "n": number, "s": text });

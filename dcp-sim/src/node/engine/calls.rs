@@ -1,12 +1,13 @@
-//! What a node's engine is to do beside flushes: calls go in, the one that is next comes out.
+//! Queue of a node's engine calls besides flushes.
 //!
-//! What always holds:
-//! - N7. The calls of one vBucket are carried out in the order in which they were asked for. One that failed is the next of its
-//!   vBucket to be tried, after its pause; the other vBuckets' calls do not wait for it. Nothing passes a
-//!   [`EngineCall::Reopen`].
-//! - N8. A vBucket is unsettled from when a call for it is asked for until the last of its calls is done.
-//! - A vBucket that is to go takes the calls asked for before with it: those that wait are not carried out, and the answer to
-//!   the one that is carried out is nobody's.
+//! # Invariants
+//!
+//! - N7. The calls of one vBucket are executed in the order of their requests. A failed call is the
+//!   next of its vBucket to be tried, after its pause. Calls of other vBuckets do not wait for it.
+//!   No call passes a [`EngineCall::Reopen`].
+//! - N8. A vBucket is unsettled from the request of a call until the last of its calls is done.
+//! - A drop cancels the earlier calls of its vBucket. Waiting ones are removed, and the answer of a
+//!   running one is ignored.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -15,39 +16,40 @@ use lowtide_checkpoint::Vbid;
 use super::engine_call::EngineCall;
 use crate::fault::{self, Fault};
 
-/// The calls of one node's engine.
+/// Engine calls of one node.
 #[derive(Debug, Default)]
 pub(in crate::node) struct Calls {
     waiting: VecDeque<EngineCall>,
     running: Option<EngineCall>,
-    /// The answer to the running call is nobody's: its vBucket is to go.
+    /// The answer of the running call is ignored: its vBucket is to be dropped.
     is_void: bool,
-    /// Whose next call failed and waits for its pause to end; `None` for the store as a whole.
+    /// vBuckets whose next call failed and waits for the end of its pause. `None` stands for the
+    /// whole store.
     paused: BTreeSet<Option<Vbid>>,
 }
 
 impl Calls {
-    /// Asks for a call, after those asked for before.
+    /// Queues a call after all others.
     pub(in crate::node) fn push(&mut self, call: EngineCall) {
         if let EngineCall::Drop(vb) = call {
-            self.give_up(vb);
+            self.cancel(vb);
         }
         self.waiting.push_back(call);
     }
 
-    /// Asks for a call that comes before all others.
+    /// Queues a call before all others.
     pub(in crate::node) fn push_first(&mut self, call: EngineCall) {
         self.waiting.push_front(call);
     }
 
-    /// Has the store opened anew before anything else, unless that is asked for already.
+    /// Queues a reopening of the store before all others, unless one is queued.
     pub(in crate::node) fn reopen(&mut self) {
         if !self.waiting.contains(&EngineCall::Reopen) {
             self.waiting.push_front(EngineCall::Reopen);
         }
     }
 
-    /// Begins the next call that may be carried out, if the one before has ended.
+    /// Starts the next call that is allowed to run, if the previous one ended.
     pub(in crate::node) fn begin(&mut self) -> Option<EngineCall> {
         if self.running.is_some() || self.paused.contains(&None) {
             return None;
@@ -60,13 +62,13 @@ impl Calls {
         self.running
     }
 
-    /// The running call has ended. Returns whether its answer counts.
+    /// Ends the running call. Returns `true` if its answer counts.
     pub(in crate::node) fn end(&mut self) -> bool {
         self.running = None;
         !std::mem::take(&mut self.is_void)
     }
 
-    /// A call that ended has failed: it is tried again, before all others of its vBucket, once it is resumed.
+    /// Queues a failed call again, before all others of its vBucket, and pauses it.
     pub(in crate::node) fn pause(&mut self, call: EngineCall) {
         if fault::is(Fault::FailedCallGoesLast) {
             self.waiting.push_back(call);
@@ -76,12 +78,12 @@ impl Calls {
         self.paused.insert(call.vbucket());
     }
 
-    /// The pause of a call that failed is over.
+    /// Ends the pause of a failed call.
     pub(in crate::node) fn resume(&mut self, call: EngineCall) {
         self.paused.remove(&call.vbucket());
     }
 
-    /// Whether a vBucket is being made, rolled back or removed, or is to be.
+    /// Returns `true` if the vBucket is being created, rolled back or dropped, or waits for that.
     pub(in crate::node) fn is_unsettled(&self, vb: Vbid) -> bool {
         let is_of = |call: &EngineCall| call.vbucket() == Some(vb);
         self.waiting.iter().any(is_of)
@@ -91,17 +93,17 @@ impl Calls {
                 .is_some_and(|call| !self.is_void && is_of(call))
     }
 
-    /// Whether the store is to be opened anew before anything is committed.
+    /// Returns `true` if the store must be reopened before the next commit.
     pub(in crate::node) fn is_reopen_due(&self) -> bool {
         self.waiting.contains(&EngineCall::Reopen)
     }
 
-    /// Whether nothing is to be done.
+    /// Returns `true` if no call is queued or running.
     pub(in crate::node) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.running.is_none()
     }
 
-    fn give_up(&mut self, vb: Vbid) {
+    fn cancel(&mut self, vb: Vbid) {
         let of = Some(vb);
         self.waiting.retain(|call| call.vbucket() != of);
         self.paused.remove(&of);
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_call_holds_up_its_own_vbucket_only_and_comes_before_its_later_calls() {
+    fn failed_call_delays_only_its_own_vbucket_and_keeps_its_order() {
         let mut calls = calls(&[Drop(ONE), Create(ONE), Create(TWO)]);
         assert_eq!(calls.begin(), Some(Drop(ONE)));
         assert_eq!(calls.begin(), None, "one at a time");
@@ -146,11 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_passes_a_store_that_must_be_opened_anew() {
+    fn no_call_passes_a_reopening() {
         let mut calls = calls(&[Create(ONE)]);
         calls.reopen();
         calls.reopen();
-        // Neither a call that goes before all others nor one that has failed.
+        // A call before all others, and one that failed.
         calls.push_first(Reset(ONE));
         assert_eq!(
             (calls.begin(), calls.is_reopen_due()),
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vbucket_that_goes_takes_its_earlier_calls_with_it() {
+    fn drop_cancels_earlier_calls_of_its_vbucket() {
         let mut calls = calls(&[Rollback(ONE, Seqno(3)), Create(TWO)]);
         assert_eq!(calls.begin(), Some(Rollback(ONE, Seqno(3))));
         calls.push(Drop(ONE));

@@ -1,7 +1,10 @@
-//! Engine calls that are no flush: what is asked goes in, what the engine said comes out.
+//! Engine calls other than flushes, and their answers.
 //!
-//! As with a flush the host carries the call out and decides how long it takes. What always holds: a call that failed
-//! has changed nothing and may be tried again as it stands.
+//! The host executes a call and decides how long it takes, as with a flush.
+//!
+//! # Invariants
+//!
+//! - A failed call changed nothing and can be retried unchanged.
 
 use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 use lowtide_persistence::{Engine, EngineError, RolledBack};
@@ -9,56 +12,56 @@ use lowtide_persistence::{Engine, EngineError, RolledBack};
 use crate::fault::{self, Fault};
 use crate::node::vbuckets::Stored;
 
-/// What a node asks its engine.
+/// A call to the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineCall {
-    /// Make an empty vBucket.
+    /// Create an empty vBucket.
     Create(Vbid),
-    /// Remove a vBucket.
+    /// Drop a vBucket.
     Drop(Vbid),
-    /// Go back to the newest state at or below a seqno.
+    /// Roll back to the newest state at or below a seqno.
     Rollback(Vbid, Seqno),
-    /// Start again with nothing: the engine has no state as old as is wanted.
+    /// Start again without data: the engine has no state old enough for a rollback.
     Reset(Vbid),
-    /// The host closes the store and opens it again, before it says what is there.
+    /// Close and reopen the store, and return its vBuckets.
     Reopen,
 }
 
-/// What an engine has of a vBucket, in brief.
+/// A vBucket of a reopened store.
 #[derive(Clone, Debug)]
 pub struct Attached {
     /// The vBucket.
     pub vb: Vbid,
-    /// What was committed with its last batch; `None` if there was none.
+    /// State committed with its last batch; `None` without a batch.
     pub state: Option<VBucketState>,
-    /// Its last seqno.
+    /// The last seqno.
     pub high: Seqno,
 }
 
-/// What an engine answers.
+/// Answer of the engine.
 #[derive(Debug)]
 pub enum EngineAnswer {
-    /// It is done.
+    /// The call is done.
     Done,
-    /// This is what is left after a rollback.
+    /// Content after a rollback.
     RolledBack(Box<Stored>),
-    /// It can't go back so far.
+    /// The engine has no state old enough; a reset is needed.
     NeedsReset,
-    /// The store was reopened and has these.
+    /// vBuckets of the reopened store.
     Reopened(Vec<Attached>),
 }
 
 /// A call and its answer.
 #[derive(Debug)]
 pub struct EngineDone {
-    /// What was asked.
+    /// The call.
     pub call: EngineCall,
-    /// What the engine said.
+    /// Answer of the engine.
     pub result: Result<EngineAnswer, EngineError>,
 }
 
 impl EngineCall {
-    /// The vBucket it is about; `None` for one about the store as a whole.
+    /// Returns the vBucket of the call, or `None` for a call about the whole store.
     #[must_use]
     pub const fn vbucket(&self) -> Option<Vbid> {
         match *self {
@@ -67,7 +70,7 @@ impl EngineCall {
         }
     }
 
-    /// Its name, for reports.
+    /// Returns the name of the call, for reports.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -79,7 +82,7 @@ impl EngineCall {
         }
     }
 
-    /// Carries it out; for [`EngineCall::Reopen`] on the engine that was opened anew.
+    /// Executes the call. [`EngineCall::Reopen`] runs on the reopened engine.
     #[must_use]
     pub fn run(self, engine: &dyn Engine) -> EngineDone {
         EngineDone {
@@ -125,7 +128,8 @@ impl EngineCall {
     }
 }
 
-/// One that is there already is what an attempt before this one has made: nobody else makes any.
+/// Creates a vBucket. An existing one is the result of an earlier attempt, since only the node
+/// creates vBuckets.
 fn create(engine: &dyn Engine, vb: Vbid) -> Result<(), EngineError> {
     match engine.create(vb) {
         Err(EngineError::VBucketExists { .. }) => Ok(()),

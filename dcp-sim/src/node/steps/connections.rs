@@ -1,7 +1,11 @@
-//! Both ends of a node's connections: bytes in, streams and vBuckets moved on, bytes out.
+//! Connections of a node: opening and closing them, and bytes from producers.
 //!
-//! What always holds: a vBucket follows one producer at most; the cursors of a connection that is over are given up; a
-//! stream is asked for only for a vBucket that is settled (N3); a stream is of one branch (S29).
+//! # Invariants
+//!
+//! - A vBucket follows at most one producer.
+//! - The cursors of a closed connection are unregistered.
+//! - A stream is requested only for a settled vBucket (N3).
+//! - A stream belongs to one branch (S29).
 
 use bytes::Bytes;
 use lowtide_checkpoint::Vbid;
@@ -18,7 +22,8 @@ use crate::producer::Producer;
 use crate::wire::StreamEndReason;
 
 impl Node {
-    /// Awaits the consumer on `peer`, whose streams are fed from here. An older connection of its is over.
+    /// Accepts a connection of the consumer on `peer`. It replaces an older connection of that
+    /// consumer.
     pub fn accept(&mut self, peer: NodeId) {
         self.consumer_gone(peer);
         self.accepted += 1;
@@ -27,8 +32,8 @@ impl Node {
         self.producers.insert(peer, (self.accepted, producer));
     }
 
-    /// Awaits a client that is no node, whose streams are fed from here. `peer` is a number that no node has. An older
-    /// connection of its is over.
+    /// Accepts a connection of a client that is not a node. `peer` is a number that no node has. It
+    /// replaces an older connection of that client.
     pub fn accept_client(&mut self, peer: NodeId, knows_collections: bool) {
         self.consumer_gone(peer);
         self.accepted += 1;
@@ -41,10 +46,11 @@ impl Node {
         self.producers.insert(peer, (self.accepted, producer));
     }
 
-    /// Connects to the producer on `peer` and asks for these vBuckets. An older connection to it is over.
+    /// Connects to the producer on `peer` and requests streams of these vBuckets. It replaces an
+    /// older connection to that producer.
     ///
     /// # Errors
-    /// If it lacks one of them.
+    /// If the node lacks one of the vBuckets.
     pub fn follow(&mut self, peer: NodeId, vbs: &[Vbid]) -> Result<Vec<Action>, NodeError> {
         self.producer_gone(peer);
         let consumer = Consumer::new(&format!("replication:{peer}"), self.config.buffer_bytes)
@@ -53,20 +59,20 @@ impl Node {
         self.follow_more(peer, vbs)
     }
 
-    /// Asks for further vBuckets on the connection to `peer`.
+    /// Requests further streams on the connection to `peer`.
     ///
     /// # Errors
-    /// If there is no connection, or it lacks one of the vBuckets.
+    /// If the connection or one of the vBuckets does not exist.
     pub fn follow_more(&mut self, peer: NodeId, vbs: &[Vbid]) -> Result<Vec<Action>, NodeError> {
         let consumer = self.consumers.get_mut(&peer).ok_or(NodeError::NotHere {
-            what: "a producer's connection",
+            what: "connection to a producer",
         })?;
         for &vb in vbs {
             let partition = self
                 .partitions
                 .get(vb)
                 .filter(|_| !self.calls.is_unsettled(vb));
-            let partition = partition.ok_or(NodeError::NotHere { what: "a vBucket" })?;
+            let partition = partition.ok_or(NodeError::NotHere { what: "vBucket" })?;
             let asked = consumer.request_stream(vb, partition.vbucket.resume_point());
             asked.map_err(|source| NodeError::Consumer { peer, source })?;
             self.followed.insert(vb, peer);
@@ -74,13 +80,13 @@ impl Node {
         Ok(vec![Action::ToProducer(peer, consumer.take_output())])
     }
 
-    /// Where a vBucket's stream comes from, if it has one or has asked for it.
+    /// Returns the node that a vBucket follows, if it has or requested a stream.
     #[must_use]
     pub fn followed(&self, vb: Vbid) -> Option<NodeId> {
         self.followed.get(&vb).copied()
     }
 
-    /// The vBuckets that have a stream from `peer`, or have asked for one.
+    /// Returns the vBuckets that have or requested a stream from `peer`.
     pub fn followed_from(&self, peer: NodeId) -> impl Iterator<Item = Vbid> {
         self.followed
             .iter()
@@ -109,7 +115,7 @@ impl Node {
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
         let consumer = self.consumers.get_mut(&peer).ok_or(NodeError::NotHere {
-            what: "a producer's connection",
+            what: "connection to a producer",
         })?;
         let received = consumer.receive(bytes, &mut self.partitions);
         let events = received.map_err(|source| NodeError::Consumer { peer, source })?;
@@ -117,7 +123,8 @@ impl Node {
         if !output.is_empty() {
             actions.push(Action::ToProducer(peer, output));
         }
-        // Who follows this copy was told of the branch that it had, and must learn of the new one before its first item.
+        // Followers of this copy know its old branch. They must learn of the new one before its
+        // first item.
         for vb in self.partitions.take_rebranched() {
             if !fault::is(Fault::BranchChangesUnderStreams) {
                 self.end_streams(vb, StreamEndReason::StateChanged, actions);
@@ -127,15 +134,20 @@ impl Node {
             self.queued(vb, actions);
         }
         for event in events {
-            self.heed(peer, event, actions);
+            self.handle_consumer_event(peer, event, actions);
         }
         self.recover_memory();
         Ok(())
     }
 
-    fn heed(&mut self, peer: NodeId, event: ConsumerEvent, actions: &mut Vec<Action>) {
+    fn handle_consumer_event(
+        &mut self,
+        peer: NodeId,
+        event: ConsumerEvent,
+        actions: &mut Vec<Action>,
+    ) {
         match event {
-            // A message that was refused is the producer's to judge.
+            // The producer decides about a refused message.
             ConsumerEvent::StreamOpened(_) | ConsumerEvent::Refused { .. } => {}
             ConsumerEvent::StateSet { vb, state } => actions.push(Action::StateSet { vb, state }),
             ConsumerEvent::StreamEnded {
@@ -156,12 +168,12 @@ impl Node {
         }
     }
 
-    /// Starts or stops taking note of what streams bring.
+    /// Starts or stops the recording of observations.
     pub fn observe(&mut self, wanted: bool) {
         self.partitions.set_observed(wanted);
     }
 
-    /// What streams have brought since the last call, in order.
+    /// Returns the observations since the last call, in order.
     pub fn take_observations(&mut self) -> Vec<Observation> {
         self.partitions.take_observations()
     }

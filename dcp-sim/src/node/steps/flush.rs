@@ -1,4 +1,4 @@
-//! The flusher's side of a node, and whatever else its engine does: one thing at a time (N1), again if it failed (N2).
+//! Flushes and engine calls of a node: one operation at a time (N1), retried after a failure (N2).
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ use crate::node::error::NodeError;
 use crate::node::event::{Action, Event};
 use crate::node::state::Node;
 
-/// The first pause after a failure; it doubles with each that follows.
+/// Pause after the first failure. It doubles with each further one.
 const PAUSE_MICROS: u64 = 1_000;
-/// It doubles so often at most.
+/// Largest number of doublings.
 const DOUBLINGS_MAX: u32 = 8;
 
 impl Node {
@@ -21,7 +21,8 @@ impl Node {
         if self.is_engine_busy || self.calls.is_reopen_due() {
             return Ok(());
         }
-        // One that the engine has not made yet can't be flushed, and of one that goes back nothing may be added.
+        // A vBucket that the engine has not created cannot be flushed, and nothing may be added to
+        // one in a rollback.
         let (waiting, due): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut self.dirty)
             .into_iter()
             .partition(|&vb| !self.can_be_flushed(vb));
@@ -51,7 +52,7 @@ impl Node {
                     let state = self.flusher.persisted_state(vb);
                     let whole =
                         state.map_or(persisted.seqno, |state| whole_seqno(state, persisted.seqno));
-                    // A replica's store learns of its active's purges with what its stream brings.
+                    // A replica's store learns of its active's purges from its stream.
                     let purged = state.map_or(Seqno::ZERO, |state| state.purge_seqno);
                     self.purged(vb, purged);
                     prepared.push((vb, persisted.prepared));
@@ -99,13 +100,13 @@ impl Node {
         }
     }
 
-    /// Has the engine do something as soon as it can.
+    /// Queues an engine call and starts it if the engine is free.
     pub(in crate::node) fn call(&mut self, call: EngineCall, actions: &mut Vec<Action>) {
         self.calls.push(call);
         self.proceed(actions);
     }
 
-    /// The engine is free: what waits for it goes on.
+    /// Starts the next operation if the engine is free.
     pub(in crate::node) fn proceed(&mut self, actions: &mut Vec<Action>) {
         if self.is_engine_busy {
             return;
@@ -115,7 +116,7 @@ impl Node {
         }
     }
 
-    /// Has the engine, which is free, carry out the next call; `false` if there is none that may be.
+    /// Starts the next engine call. Returns `false` if none may run. The engine is free.
     fn begin_call(&mut self, actions: &mut Vec<Action>) -> bool {
         let Some(call) = self.calls.begin() else {
             return false;
@@ -128,7 +129,7 @@ impl Node {
         true
     }
 
-    /// Whether there is something to persist that can be persisted now.
+    /// Returns `true` if there are items that can be persisted now.
     pub(in crate::node) fn is_flush_due(&self) -> bool {
         !self.calls.is_reopen_due() && self.dirty.iter().any(|&vb| self.can_be_flushed(vb))
     }
@@ -137,7 +138,7 @@ impl Node {
         !self.calls.is_unsettled(vb) || fault::is(Fault::ReopenedIsTakenAtItsWord)
     }
 
-    /// A call failed: it comes again after a pause. A poisoned store is reopened first.
+    /// Handles a failed call: it is retried after a pause, on a poisoned store after reopening.
     pub(in crate::node) fn call_failed(
         &mut self,
         call: EngineCall,
@@ -160,7 +161,7 @@ impl Node {
         self.proceed(actions);
     }
 
-    /// A call that failed is tried again: its pause is over.
+    /// Retries a failed call after its pause.
     pub(in crate::node) fn retry(&mut self, call: EngineCall, actions: &mut Vec<Action>) {
         self.calls.resume(call);
         self.proceed(actions);
@@ -172,15 +173,15 @@ impl Node {
         pause
     }
 
-    /// The store was opened anew: what it has may be more than was acknowledged, and never less.
+    /// Continues with a reopened store. It may have more than was acknowledged, and never less.
     pub(in crate::node) fn reopened(&mut self, attached: Vec<Attached>) {
         for Attached { vb, state, high } in attached {
-            // What the store has of one that is to go, or to go back, is not what its calls will leave.
+            // The store's content of a vBucket with pending calls will change with them.
             let is_settled =
                 !self.calls.is_unsettled(vb) || fault::is(Fault::ReopenedIsTakenAtItsWord);
             let settled = self.partitions.get(vb).filter(|_| is_settled);
             let Some(partition) = settled else { continue };
-            // Nothing was ever committed: it is as it was when it was made.
+            // Without a commit the vBucket is as it was created.
             if let Some(state) = state {
                 self.flusher.attach(vb, state, high);
             }

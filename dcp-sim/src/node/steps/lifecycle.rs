@@ -1,8 +1,11 @@
-//! vBuckets come, change their role, go back and go: on the host's command, or because an active says so.
+//! Lifecycle of vBuckets: creation, warm-up, change of state, rollback and removal.
 //!
-//! What always holds: memory never has a vBucket that the engine has not made; a rollback is done by the engine first and
-//! then in memory, and nothing is applied between (N3); a vBucket that was active when its node died goes on, if at all,
-//! on a branch of its own.
+//! # Invariants
+//!
+//! - Memory has no vBucket that the engine was not asked to create.
+//! - A rollback happens in the engine first and then in memory, and nothing is applied in between
+//!   (N3).
+//! - A vBucket that was active when its node died continues, if at all, on a new branch.
 
 use lowtide_checkpoint::{
     AfterStop, FailoverLog, Seqno, State, VBucket, VBucketState, VbUuid, Vbid,
@@ -17,10 +20,11 @@ use crate::node::vbuckets::{Observation, Stored};
 use crate::wire::StreamEndReason;
 
 impl Node {
-    /// Takes on a vBucket that its store has, in the role it now has. `after` says how the process ended that had it before.
+    /// Adds a vBucket of the store, in its current role. `after` says how the previous process
+    /// ended.
     ///
     /// # Errors
-    /// As [`VBucket::recover`].
+    /// Same as [`VBucket::recover`].
     pub fn warm_up(
         &mut self,
         vb: Vbid,
@@ -40,14 +44,14 @@ impl Node {
         self.purged(vb, purge);
         let (is_new, persisted) = match (state, after) {
             (Some(state), _) => (false, state),
-            // Nothing was ever committed of it: its history begins here.
+            // Without a commit its history starts here.
             (None, AfterStop::Unclean { uuid }) => (
                 true,
                 VBucketState::new(State::Replica, FailoverLog::new(uuid)),
             ),
             (None, AfterStop::Orderly) => {
                 return Err(NodeError::NotHere {
-                    what: "a vBucket's state",
+                    what: "vBucket state",
                 });
             }
         };
@@ -113,7 +117,7 @@ impl Node {
         let (before, log) = (partition.vbucket.state(), partition.vbucket.failover_log());
         partition.vbucket.set_state(state, uuid)?;
         if state != before || partition.vbucket.failover_log() != log {
-            // Who follows an active must learn of its new branch as well.
+            // Followers of an active must learn of its new branch, too.
             if before == State::Active {
                 self.end_streams(vb, StreamEndReason::StateChanged, actions);
             }
@@ -122,8 +126,8 @@ impl Node {
         Ok(())
     }
 
-    /// The active's history does not have what is here after `to`. Returns whether the vBucket goes back there, and then asks
-    /// again; if not, that is for whoever asked for the stream.
+    /// Rolls a vBucket back to `to`: the active's history differs after it. Returns `true` if the
+    /// vBucket is rolled back and then requests its stream again. Otherwise the caller decides.
     pub(in crate::node) fn roll_back(
         &mut self,
         vb: Vbid,
@@ -131,7 +135,8 @@ impl Node {
         actions: &mut Vec<Action>,
     ) -> bool {
         self.followed.remove(&vb);
-        // Of one that leads by now, or serves nobody, nobody takes anything back: its engine would, and its memory not.
+        // An active or dead vBucket is not rolled back: its engine would do it, and memory would
+        // refuse.
         let state = self
             .partitions
             .get(vb)
@@ -150,7 +155,7 @@ impl Node {
     ) -> Result<(), NodeError> {
         self.is_engine_busy = false;
         let EngineDone { call, result } = done;
-        // The vBucket is to go, and perhaps to come anew: whatever became of the one before.
+        // The vBucket was dropped and may be created again: the answer concerns the old one.
         if !self.calls.end() {
             self.proceed(actions);
             return Ok(());
@@ -188,7 +193,7 @@ impl Node {
         stored: Stored,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
-        // Dropped meanwhile: then there is nothing to go back.
+        // The vBucket was dropped in between.
         let Some(partition) = self.partitions.get_mut(vb) else {
             return Ok(());
         };
@@ -205,7 +210,7 @@ impl Node {
         let persisted = state.unwrap_or_else(|| VBucketState::new(partition.vbucket.state(), log));
         partition.vbucket.rollback(high, &persisted)?;
         (partition.documents, partition.collections) = (documents, collections);
-        // The store has the log of that time; the next flush brings it what is true now.
+        // The store has an old failover log; the next flush writes the current one.
         partition.vbucket.queue_current_state()?;
         self.flusher.attach(vb, persisted, high);
         self.partitions.set_prepares(vb, &prepares);

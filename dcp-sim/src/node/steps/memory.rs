@@ -1,28 +1,28 @@
-//! Memory recovery of a whole node: what goes in is the quota's state, what comes out is less memory used.
+//! Memory recovery of a whole node, down to the quota's lower mark.
 //!
-//! The mildest step first, over all vBuckets before the next: close and expel everywhere, then drop cursors in the
-//! vBucket that takes most. Consumers whose cursor went fetch from disk.
+//! The mildest step comes first, over all vBuckets: close and expel everywhere, then drop cursors
+//! in the vBuckets that take most. Consumers with a dropped cursor read from disk.
 
 use lowtide_checkpoint::{MemoryState, Quota, QuotaConfig, QuotaStats};
 
 use crate::node::state::Node;
 
 impl Node {
-    /// Changes how much its checkpoint managers may take; nothing for one that has no quota.
+    /// Changes the quota's configuration. Does nothing without a quota.
     pub fn set_quota(&mut self, config: Option<QuotaConfig>) {
         if let (Some(quota), Some(config)) = (&self.quota, config) {
-            // What makes no sense changes nothing.
+            // An invalid configuration is ignored.
             let _ = quota.configure(config);
         }
     }
 
-    /// Its quota's figures, if it has one.
+    /// Returns the quota's figures, if there is one.
     #[must_use]
     pub fn quota_stats(&self) -> Option<QuotaStats> {
         self.quota.as_ref().map(Quota::stats)
     }
 
-    /// Whether its memory is used up, whatever could be recovered: who can wait with what it brings, should.
+    /// Returns `true` if memory is used up after recovery. Senders that can wait should wait.
     pub fn is_memory_full(&mut self) -> bool {
         let is_full = |node: &Self| {
             node.quota
@@ -35,7 +35,8 @@ impl Node {
         is_full(self)
     }
 
-    /// Brings the quota down to its lower mark if it is above its upper one, as far as it can.
+    /// Recovers memory down to the quota's lower mark, as far as possible, if it is above the upper
+    /// one.
     pub(in crate::node) fn recover_memory(&mut self) {
         let Some(quota) = self
             .quota
@@ -51,12 +52,13 @@ impl Node {
             }
             manager.expel();
         }
-        // A manager says what its items came to. The quota counts what they lay in, which goes with the last of several: a round
-        // that gives up what was asked for may not be enough.
+        // A manager reports the size of its items. The quota counts the chunks that hold them,
+        // which are freed with their last item. So a round that frees the requested bytes may not
+        // be enough.
         while self.recover_from_the_fullest(&quota) {}
     }
 
-    /// A round over all vBuckets. Returns whether one gave up anything.
+    /// Runs one round over all vBuckets. Returns `true` if memory was freed.
     fn recover_from_the_fullest(&self, quota: &Quota) -> bool {
         let bytes = |partition: &crate::node::vbuckets::Partition| {
             partition.vbucket.manager().stats().memory_bytes()

@@ -1,11 +1,13 @@
-//! What a client may read of a vBucket here: everything on an active, whole snapshots on a replica.
+//! Reads of clients: everything on an active, complete snapshots on a replica.
 //!
-//! A vBucket's number goes in; out comes a reader, which asks the engine where that has what is to be seen. The node does
-//! no I/O: the host lends the engine. What always holds:
+//! The node does no I/O. [`Node::reader`] returns a reader, and the host lends it the engine.
 //!
-//! - N5. A reader of a vBucket that follows sees it as some commit left it that ended with a whole snapshot (S22), never what
-//!   is in memory; while the vBucket is being made, rolled back or removed, or started with a part of a snapshot that it has
-//!   not got whole yet, there is nothing to read, and the client is told to come again.
+//! # Invariants
+//!
+//! - N5. A reader of a replica sees the result of a commit that ended with a complete snapshot
+//!   (S22), never what is in memory. There is nothing to read in two cases, and the client must
+//!   retry: while the vBucket is created, rolled back or dropped, and after a start with an
+//!   incomplete snapshot.
 
 use std::sync::Arc;
 
@@ -17,35 +19,36 @@ use crate::node::error::NodeError;
 use crate::node::state::Node;
 use crate::node::vbuckets::{Document, Documents};
 
-/// Reads one vBucket as its clients may see it.
+/// Reader of one vBucket.
 #[derive(Debug)]
 pub enum Reader<'a> {
-    /// An active: all that was written.
+    /// An active: all writes.
     Memory(&'a Documents),
-    /// One that follows: what its disk has in whole snapshots.
+    /// A replica: complete snapshots on its disk.
     Disk(DiskReader),
 }
 
-/// Reads a vBucket that follows. It may outlive what it reads: then the engine says that the vBucket is gone.
+/// Reader of a replica. It may outlive its vBucket; the engine then reports that the vBucket is
+/// unknown.
 #[derive(Clone, Debug)]
 pub struct DiskReader {
     vb: Vbid,
     views: ReadViews,
 }
 
-/// Why nothing can be read.
+/// Error of a read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// There is nothing whole to be shown now; there will be.
-    #[error("vBucket {vb} has nothing to show for now: {why}")]
+    /// No complete snapshot can be read now.
+    #[error("vBucket {vb} is temporarily unreadable: {why}")]
     Unavailable {
         /// The vBucket.
         vb: Vbid,
-        /// What it waits for.
+        /// The cause.
         why: &'static str,
     },
-    /// The vBucket is not here, or serves nobody.
+    /// The vBucket does not exist or is dead.
     #[error(transparent)]
     Node(#[from] NodeError),
     /// The engine failed.
@@ -54,19 +57,20 @@ pub enum ReadError {
 }
 
 impl Node {
-    /// How to read a vBucket.
+    /// Returns the reader of a vBucket.
     ///
     /// # Errors
-    /// [`ReadError::Node`] for one that is not here or dead; [`ReadError::Unavailable`] while it is between two states.
+    /// [`ReadError::Node`] for a missing or dead vBucket; [`ReadError::Unavailable`] while an
+    /// engine call for it is pending.
     pub fn reader(&self, vb: Vbid) -> Result<Reader<'_>, ReadError> {
         let partition = self
             .partitions
             .get(vb)
-            .ok_or(NodeError::NotHere { what: "a vBucket" })?;
+            .ok_or(NodeError::NotHere { what: "vBucket" })?;
         if self.calls.is_unsettled(vb) {
             return Err(ReadError::Unavailable {
                 vb,
-                why: "it is being made or rolled back",
+                why: "it is being created, rolled back or dropped",
             });
         }
         match partition.vbucket.state() {
@@ -86,10 +90,10 @@ impl Node {
 }
 
 impl Reader<'_> {
-    /// The newest revision of a key that may be seen; tombstones included.
+    /// Returns the newest visible revision of a key, including tombstones.
     ///
     /// # Errors
-    /// As [`DiskReader::view`].
+    /// Same as [`DiskReader::view`].
     pub fn get(&self, engine: &dyn Engine, key: &Key) -> Result<Option<Document>, ReadError> {
         match self {
             Self::Memory(documents) => Ok(documents.get(key).cloned()),
@@ -102,16 +106,16 @@ impl Reader<'_> {
 }
 
 impl DiskReader {
-    /// All that may be seen of the vBucket now.
+    /// Returns a view of everything that is visible.
     ///
     /// # Errors
-    /// [`ReadError::Unavailable`] after a start with a part of a snapshot on disk, until the rest has come;
-    /// [`ReadError::Engine`].
+    /// [`ReadError::Unavailable`] after a start with an incomplete snapshot on disk, until the rest
+    /// was flushed; [`ReadError::Engine`].
     pub fn view(&self, engine: &dyn Engine) -> Result<Arc<dyn Snapshot>, ReadError> {
         let view = self.views.view(engine, self.vb)?;
         view.ok_or(ReadError::Unavailable {
             vb: self.vb,
-            why: "the rest of a snapshot has yet to come",
+            why: "the rest of a snapshot is missing",
         })
     }
 }

@@ -1,8 +1,9 @@
-//! A node's outgoing streams: what its producers see of it, and their steps on the engine.
+//! Outgoing streams of a node: input and output of its producers, and their backfill steps.
 //!
-//! In go consumers' bytes and backfills' outcomes; out come actions. What always holds: every step a producer wants is an
-//! action as soon as the event that caused it has been dealt with; its sender is woken once per change from idle to
-//! busy (S8).
+//! # Invariants
+//!
+//! - Every step that a producer requests is an action of the same event.
+//! - S8. A sender is woken once per change from idle to busy.
 
 use lowtide_checkpoint::{Seqno, State, Vbid};
 use lowtide_persistence::BackfillOutcome;
@@ -23,7 +24,7 @@ impl Node {
         bytes: &[u8],
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
-        // It may ask for a stream, which is refused where there is no memory (N6).
+        // The bytes may contain a stream request, which is refused without memory (N6).
         self.recover_memory();
         self.with_producer(peer, actions, |producer, streamed| {
             producer.receive(bytes, streamed)
@@ -36,7 +37,7 @@ impl Node {
         outcome: BackfillOutcome,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
-        // Nobody waits for it when the connection was lost meanwhile, though there may be a new one.
+        // The connection was closed, and there may be a newer one.
         if self
             .producers
             .get(&peer)
@@ -59,7 +60,7 @@ impl Node {
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
         let streamed = streamed!(self);
-        // A connection that is over needs nothing sent, though somebody was told to.
+        // The connection was closed after the wake-up.
         let Some((connection, producer)) = self.producers.get_mut(&peer) else {
             return Ok(());
         };
@@ -72,7 +73,8 @@ impl Node {
             actions.push(Action::WakeSender(peer));
         }
         take_backfills((peer, *connection), producer, actions);
-        // The flusher may have been the faster one: whoever reads last expels.
+        // The flusher may have passed the items before the stream did. Whichever is later expels
+        // them.
         for vb in producer.take_read() {
             if let Some(partition) = self.partitions.get(vb) {
                 partition.vbucket.manager().expel();
@@ -81,7 +83,7 @@ impl Node {
         Ok(())
     }
 
-    /// A vBucket is not what its streams were opened on any more: they end.
+    /// Ends the streams of a vBucket that changed.
     pub(in crate::node) fn end_streams(
         &mut self,
         vb: Vbid,
@@ -98,7 +100,7 @@ impl Node {
         }
     }
 
-    /// Lets a producer take something in, and wakes its sender if that made it busy.
+    /// Calls a producer, and wakes its sender if that became busy.
     fn with_producer(
         &mut self,
         peer: NodeId,
@@ -107,7 +109,7 @@ impl Node {
     ) -> Result<(), NodeError> {
         let streamed = streamed!(self);
         let (connection, producer) = self.producers.get_mut(&peer).ok_or(NodeError::NotHere {
-            what: "a consumer's connection",
+            what: "connection to a consumer",
         })?;
         let was_busy = producer.has_more();
         step(producer, &streamed).map_err(|source| NodeError::Producer { peer, source })?;
@@ -126,31 +128,31 @@ impl Node {
         Ok(())
     }
 
-    /// Hands a vBucket to another node: it takes no more writes, and every other stream of it ends.
+    /// Makes a vBucket dead, to hand it over: it accepts no more writes, and its other streams end.
     fn die(&mut self, vb: Vbid, actions: &mut Vec<Action>) -> Result<(), NodeError> {
         let partition = self
             .partitions
             .get(vb)
-            .ok_or(NodeError::NotHere { what: "a vBucket" })?;
+            .ok_or(NodeError::NotHere { what: "vBucket" })?;
         partition.vbucket.set_state(State::Dead, None)?;
         self.end_streams(vb, StreamEndReason::StateChanged, actions);
         self.queued(vb, actions);
         Ok(())
     }
 
-    /// Asks the producer on `peer`, which this node is connected to, to hand a vBucket over.
+    /// Requests a takeover of a vBucket from the producer on `peer`.
     ///
     /// # Errors
-    /// If the vBucket or the connection is not here.
+    /// If the vBucket or the connection does not exist.
     pub fn take_over(&mut self, peer: NodeId, vb: Vbid) -> Result<Vec<Action>, NodeError> {
         let wrong = |source| NodeError::Consumer { peer, source };
         let partition = self
             .partitions
             .get(vb)
-            .ok_or(NodeError::NotHere { what: "a vBucket" })?;
+            .ok_or(NodeError::NotHere { what: "vBucket" })?;
         let consumer = self.consumers.get_mut(&peer);
         let consumer = consumer.ok_or(NodeError::NotHere {
-            what: "a producer's connection",
+            what: "connection to a producer",
         })?;
         consumer.close_stream(vb).map_err(wrong)?;
         consumer
@@ -160,7 +162,7 @@ impl Node {
         Ok(vec![Action::ToProducer(peer, consumer.take_output())])
     }
 
-    /// Everything up to the prepare `seqno` is as durable here as it must be: who sent it is told.
+    /// Reports that everything up to the prepare `seqno` is as durable on this node as required.
     pub(in crate::node) fn prepared(
         &mut self,
         vb: Vbid,
@@ -179,7 +181,7 @@ impl Node {
         Ok(())
     }
 
-    /// Tells every connection how late it is.
+    /// Passes the time to every connection.
     pub(in crate::node) fn tick(
         &mut self,
         now: u64,

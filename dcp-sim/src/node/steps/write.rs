@@ -1,4 +1,5 @@
-//! A client's write: its revision is looked up, its vBucket orders it, and memory is recovered first if there is none.
+//! Write of a client: recovers memory if needed, looks up the previous revision, and lets the
+//! vBucket order the item.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Vbid};
@@ -24,7 +25,7 @@ impl Node {
             .map_or(0, |document| document.rev_seqno);
         let mut item = match value {
             Some(value) => Item::mutation(key, value),
-            // A deletion's time, in seconds.
+            // Time of the deletion in seconds.
             None => Item {
                 expiry: (now / 1_000_000_000) as u32,
                 ..Item::deletion(key)

@@ -1,4 +1,4 @@
-//! A replica whose active changes, and what those who follow that replica are told.
+//! A replica that moves to another active, and the streams of its own clients.
 
 use bytes::BytesMut;
 use lowtide_checkpoint::ResumePoint;
@@ -8,7 +8,7 @@ use crate::wire::{Command, Frame, Message, Reply, Request, StreamEndReason};
 
 const CLIENT: NodeId = 1_000;
 
-/// What a node sends its client.
+/// Returns the messages that a node sends to its client.
 fn told(node: &mut Node, mut actions: Vec<Action>) -> Vec<Message> {
     let mut bytes = BytesMut::new();
     while let Some(action) = actions.pop() {
@@ -37,7 +37,7 @@ fn follow(active: &mut Node, replica: &mut Node) {
 
 /// Guards S29.
 #[test]
-fn a_replica_that_follows_another_branch_ends_its_streams() {
+fn replica_that_moves_to_another_branch_ends_its_streams() {
     let (mut first, mut second, mut replica) = (
         node(State::Active),
         node(State::Replica),

@@ -1,4 +1,5 @@
-//! Engine calls that fail while others of the same vBucket wait: they keep their order, and their vBucket stays unsettled.
+//! Failed engine calls while others of the same vBucket wait: the order is kept, and the vBucket
+//! stays unsettled.
 
 use lowtide_persistence::Engine;
 use lowtide_persistence::disk::Fault;
@@ -29,7 +30,7 @@ fn written(keys: &[&str]) -> Rig {
     rig
 }
 
-fn assert_is_made_anew(rig: &Rig) {
+fn assert_is_created_again(rig: &Rig) {
     assert!(rig.wanted.is_empty() && rig.node.is_settled(VB) && rig.node.reader(VB).is_ok());
     let partition = rig.node.partition(VB).expect("there");
     assert_eq!(
@@ -47,9 +48,10 @@ fn assert_is_made_anew(rig: &Rig) {
     assert_eq!(rig.node.persisted_seqno(VB), Some(Seqno::ZERO));
 }
 
-/// Found by several seeds: the copy was made anew, which changed nothing, and then the drop was tried again.
+/// Guards against a bug found by several seeds: the copy was created again, without effect, and
+/// then the drop was retried.
 #[test]
-fn a_drop_that_failed_comes_before_the_vbucket_is_made_anew() {
+fn failed_drop_is_retried_before_the_vbucket_is_created_again() {
     let mut rig = written(&["a"]);
     rig.disk.fail_io(1, Fault::Eio);
     rig.step(DROP);
@@ -69,19 +71,20 @@ fn a_drop_that_failed_comes_before_the_vbucket_is_made_anew() {
             .any(|action| matches!(action, Action::Settled { vb: VB })),
         "{made:?}"
     );
-    assert_is_made_anew(&rig);
+    assert_is_created_again(&rig);
 }
 
-/// Guards N2: what a store that was opened anew has of a vBucket that is to go is nothing to the one that is made next.
+/// Guards N2: the content of a dropped vBucket in a reopened store does not affect the one created
+/// next.
 #[test]
-fn a_reopened_store_says_nothing_of_a_vbucket_that_is_to_go() {
+fn reopened_store_does_not_affect_a_dropped_vbucket() {
     let mut rig = written(&["a"]);
     rig.set("b", 10).expect("active");
     rig.disk.fail_sync(1);
     rig.flush();
     rig.step(DROP);
     rig.step(CREATE);
-    // The store is poisoned: the drop finds out.
+    // The store is poisoned; the drop detects it.
     rig.answer();
     assert!(
         matches!(rig.wanted[..], [Action::Call(EngineCall::Reopen)]),
@@ -92,12 +95,12 @@ fn a_reopened_store_says_nothing_of_a_vbucket_that_is_to_go() {
     assert_eq!(rig.node.persisted_seqno(VB), Some(Seqno::ZERO));
     rig.answer();
     rig.answer();
-    assert_is_made_anew(&rig);
+    assert_is_created_again(&rig);
 }
 
-/// Guards N3: a rollback that ends after its vBucket was told to go is not the next one's.
+/// Guards N3: a rollback that ends after the drop of its vBucket does not affect the next one.
 #[test]
-fn a_vbucket_that_is_made_anew_is_not_rolled_back_for_the_one_before() {
+fn recreated_vbucket_is_not_rolled_back_for_its_predecessor() {
     let mut rig = written(&["a", "b"]);
     rig.step(Event::SetState {
         vb: VB,
@@ -118,12 +121,13 @@ fn a_vbucket_that_is_made_anew_is_not_rolled_back_for_the_one_before() {
     );
     rig.answer();
     rig.answer();
-    assert_is_made_anew(&rig);
+    assert_is_created_again(&rig);
 }
 
-/// Guards N8: until the engine has made a vBucket nothing is committed to it, and the others are flushed as ever.
+/// Guards N8: nothing is committed to a vBucket before the engine has created it, and other
+/// vBuckets are flushed as usual.
 #[test]
-fn what_is_not_made_yet_is_not_flushed_and_holds_up_nobody() {
+fn vbucket_not_created_yet_is_not_flushed_and_delays_no_other() {
     let mut rig = written(&[]);
     let other = Vbid(1);
     rig.disk.fail_io(1, Fault::Eio);
@@ -167,9 +171,10 @@ fn what_is_not_made_yet_is_not_flushed_and_holds_up_nobody() {
     assert!(rig.node.is_idle());
 }
 
-/// Found by a seed (W1): the engine had gone back and could not say so, and what it had was taken for what memory has.
+/// Guards W1 against a seed: the engine rolled back and failed to report it, and its content
+/// replaced the seqnos in memory.
 #[test]
-fn a_reopened_store_says_nothing_of_a_vbucket_that_goes_back() {
+fn reopened_store_does_not_affect_a_vbucket_in_rollback() {
     let mut rig = written(&["a", "b"]);
     rig.step(Event::SetState {
         vb: VB,
@@ -179,7 +184,7 @@ fn a_reopened_store_says_nothing_of_a_vbucket_that_goes_back() {
     let mut actions = Vec::new();
     rig.node.roll_back(VB, Seqno(1), &mut actions);
     rig.wanted.extend(actions);
-    // The second sync of the commit that goes back.
+    // The second sync of the rollback's commit.
     rig.disk.fail_sync(2);
     let failed = retry(rig.answer());
     rig.step(failed);

@@ -1,13 +1,13 @@
-//! Highest seqnos of collections, as a node knows them.
+//! Highest seqnos of collections on a node.
 
 use lowtide_checkpoint::{AfterStop, Key};
 
 use super::engine::rig;
 use super::*;
 
-/// Guards S23: what was written, received, loaded and rolled back to.
+/// Guards S23 for items that were written, received, loaded and rolled back to.
 #[test]
-fn a_node_knows_its_collections_whatever_became_of_it() {
+fn collection_high_seqnos_are_exact_after_writes_streams_loads_and_rollbacks() {
     let mut rig = rig(NodeConfig {
         keeps_collections_highest: true,
         ..NodeConfig::default()
@@ -56,9 +56,9 @@ fn a_node_knows_its_collections_whatever_became_of_it() {
     );
 }
 
-/// Guards S23: what an engine may have purged is not known.
+/// Guards S23: seqnos that an engine may have purged are unknown.
 #[test]
-fn collections_are_unknown_where_a_purge_may_have_taken_their_newest() {
+fn collection_high_seqnos_are_unknown_after_a_purge_that_may_include_them() {
     use crate::producer::Partitions;
     for keeps_collections_highest in [false, true] {
         let mut rig = rig(NodeConfig {

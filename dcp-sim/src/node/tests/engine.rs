@@ -1,4 +1,5 @@
-//! A node and its engine: one thing at a time, again after a failure, back together.
+//! A node and its engine: one operation at a time, retries, and rollbacks of memory and disk
+//! together.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,11 +12,12 @@ use lowtide_persistence::disk::{Disk, FaultyDisk, MemoryDisk};
 
 use super::*;
 
-/// A node with one active vBucket, its engine and its disk; what the node wants of the engine waits in `wanted`.
+/// A node with one active vBucket, its engine and its disk. `wanted` holds the engine operations
+/// that the node requested.
 pub(super) struct Rig {
     pub(crate) node: Node,
     pub(super) disk: FaultyDisk,
-    /// Absent only while it is opened anew: two would not get the store's lock.
+    /// `None` only during a reopening: a second engine would not get the store's lock.
     engine: Option<Couchstore>,
     pub(super) wanted: Vec<Action>,
 }
@@ -48,7 +50,7 @@ impl Rig {
         self.engine.as_ref().expect("open")
     }
 
-    /// Returns what is not the engine's to do.
+    /// Returns the actions that do not concern the engine.
     pub(super) fn step(&mut self, event: Event) -> Vec<Action> {
         let actions = self.node.step(event, 1).expect("nothing is refused");
         let (engines, others) = actions
@@ -70,7 +72,7 @@ impl Rig {
         )
     }
 
-    /// The engine does what it was asked first, and the node hears of it.
+    /// Executes the engine's first operation and passes the result to the node.
     pub(super) fn answer(&mut self) -> Vec<Action> {
         let done = match self.wanted.remove(0) {
             Action::Commit(group) => Event::FlushDone(group.commit(self.engine(), 1)),
@@ -98,7 +100,7 @@ fn is_persisted(actions: &[Action], upto: u64) -> bool {
 }
 
 #[test]
-fn one_engine_operation_at_a_time() {
+fn engine_operations_run_one_at_a_time() {
     let mut rig = rig(NodeConfig::default());
     rig.set("a", 10).expect("active");
     rig.step(Event::FlushDue);
@@ -118,7 +120,7 @@ fn one_engine_operation_at_a_time() {
 }
 
 #[test]
-fn a_flush_that_failed_comes_again_and_a_poisoned_store_is_reopened() {
+fn failed_flush_is_retried_and_a_poisoned_store_is_reopened() {
     let mut rig = rig(NodeConfig::default());
     rig.set("a", 10).expect("active");
     rig.disk.fail_sync(1);
@@ -129,7 +131,7 @@ fn a_flush_that_failed_comes_again_and_a_poisoned_store_is_reopened() {
     });
     assert!(pause.is_some_and(|micros| micros > 0), "{failed:?}");
     assert!(!is_persisted(&failed, 1));
-    // The store is poisoned: the next attempt finds out, and has it reopened.
+    // The store is poisoned; the next attempt detects it and reopens the store.
     let refused = rig.flush();
     assert!(
         refused
@@ -157,7 +159,7 @@ fn a_flush_that_failed_comes_again_and_a_poisoned_store_is_reopened() {
 }
 
 #[test]
-fn a_rollback_is_the_engines_first_and_then_memorys() {
+fn rollback_happens_in_the_engine_before_memory() {
     let mut rig = rig(NodeConfig::default());
     for key in ["a", "b", "c"] {
         rig.set(key, 10).expect("active");
@@ -202,7 +204,7 @@ fn a_rollback_is_the_engines_first_and_then_memorys() {
     assert_eq!(partition.documents.live().count(), 2);
     assert_eq!(rig.node.persisted_seqno(VB), Some(Seqno(2)));
     assert!(rig.node.follow_more(1, &[VB]).is_ok());
-    // The state it has now is committed, though nothing else is.
+    // The current state is committed, though no item is.
     rig.flush();
     let stored = Stored::read(rig.engine(), VB).expect("readable");
     assert_eq!(stored.state.map(|state| state.state), Some(State::Replica));
@@ -215,9 +217,9 @@ fn a_rollback_is_the_engines_first_and_then_memorys() {
     );
 }
 
-/// Found by a producer that sent nonsense: the engine went back, and memory refused.
+/// Guards against a producer with invalid messages: the engine rolled back, and memory refused to.
 #[test]
-fn what_leads_is_not_rolled_back() {
+fn active_or_dead_vbucket_is_not_rolled_back() {
     let mut rig = rig(NodeConfig::default());
     rig.set("a", 10).expect("active");
     rig.flush();
@@ -237,7 +239,7 @@ fn what_leads_is_not_rolled_back() {
 }
 
 #[test]
-fn an_engine_that_cannot_go_back_so_far_starts_with_nothing() {
+fn rollback_below_the_oldest_state_resets_the_vbucket() {
     let mut rig = rig(NodeConfig::default());
     for key in ["a", "b"] {
         rig.set(key, 10).expect("active");

@@ -1,12 +1,12 @@
 //! A node that runs out of memory.
 
-use lowtide_checkpoint::{MemoryState, QuotaConfig, VBucketError};
+use lowtide_checkpoint::{CursorOptions, MemoryState, QuotaConfig, VBucketError};
 
 use super::engine::rig;
 use super::*;
 
 #[test]
-fn memory_is_recovered_before_a_write_is_refused() {
+fn write_is_refused_only_after_memory_was_recovered() {
     let quota = QuotaConfig {
         limit_bytes: 64 << 10,
         ..QuotaConfig::default()
@@ -22,13 +22,9 @@ fn memory_is_recovered_before_a_write_is_refused() {
         .vbucket
         .manager()
         .clone();
-    // A consumer that reads nothing: its cursor goes, so that what the disk has can go from memory.
+    // A consumer that reads nothing: its cursor is dropped, so items on disk can leave memory.
     manager
-        .register(
-            "slow",
-            Seqno::ZERO,
-            lowtide_checkpoint::CursorOptions::new(),
-        )
+        .register("slow", Seqno::ZERO, CursorOptions::new())
         .expect("a name");
     for key in 0..300 {
         rig.set(&key.to_string(), 1_000)
@@ -38,7 +34,7 @@ fn memory_is_recovered_before_a_write_is_refused() {
         }
     }
     assert!(manager.cursor("slow").is_none(), "it was dropped");
-    // What no disk has must stay.
+    // Items that are not on disk must stay.
     let refused = (0..300).find_map(|key| rig.set(&key.to_string(), 1_000).err());
     let is_memory = |error: &NodeError| {
         matches!(error, NodeError::VBucket(VBucketError::Checkpoint { source, .. })
@@ -60,7 +56,7 @@ fn memory_is_recovered_before_a_write_is_refused() {
 
 /// Guards N6.
 #[test]
-fn a_stream_is_refused_when_memory_is_used_up() {
+fn stream_request_is_refused_when_memory_is_used_up() {
     let quota = QuotaConfig {
         limit_bytes: 64 << 10,
         ..QuotaConfig::default()
@@ -103,7 +99,7 @@ fn a_stream_is_refused_when_memory_is_used_up() {
         };
         assert_eq!(stopped, if is_refused { vec![refusal] } else { vec![] });
         if is_refused {
-            // What is on disk need not be in memory.
+            // Items on disk need not stay in memory.
             rig.flush();
         }
     }

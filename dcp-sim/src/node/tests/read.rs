@@ -1,4 +1,4 @@
-//! N5: what a client reads, and when there is nothing to read.
+//! N5: reads of clients, and the states without a readable snapshot.
 
 use lowtide_checkpoint::{Item, SnapshotMarker, SnapshotType, VBucketError};
 
@@ -6,7 +6,7 @@ use super::engine::{Rig, rig};
 use super::*;
 use crate::consumer::Replicas;
 
-/// A replica that has the snapshot 1-2 whole on disk.
+/// A replica with the complete snapshot 1-2 on disk.
 fn replica() -> Rig {
     let mut rig = rig(NodeConfig::default());
     rig.step(Event::SetState {
@@ -19,7 +19,7 @@ fn replica() -> Rig {
     rig
 }
 
-/// Of the snapshot `range` these seqnos and keys arrive; a range that has begun already goes on.
+/// Receives items of the snapshot `range`. A range that has begun continues.
 fn receive(rig: &mut Rig, range: (u64, u64), items: &[(u64, &str)]) {
     let partitions = &mut rig.node.partitions;
     if partitions
@@ -48,7 +48,7 @@ fn receive(rig: &mut Rig, range: (u64, u64), items: &[(u64, &str)]) {
     rig.node.dirty.insert(VB);
 }
 
-/// The seqno of what a client finds.
+/// Returns the seqno of the document that a client reads.
 fn get(rig: &Rig, key: &str) -> Result<Option<u64>, ReadError> {
     let found = rig
         .node
@@ -62,7 +62,7 @@ fn is_unavailable(read: &Result<Option<u64>, ReadError>) -> bool {
 }
 
 #[test]
-fn an_active_shows_what_was_written_and_a_replica_whole_snapshots_from_its_disk() {
+fn reads_see_all_writes_on_an_active_and_complete_snapshots_on_a_replica() {
     let mut rig = rig(NodeConfig::default());
     rig.set("a", 10).expect("active");
     assert_eq!(
@@ -97,7 +97,7 @@ fn an_active_shows_what_was_written_and_a_replica_whole_snapshots_from_its_disk(
 }
 
 #[test]
-fn a_copy_that_is_promoted_inside_a_snapshot_shows_all_it_has() {
+fn reads_see_everything_after_a_promotion_inside_a_snapshot() {
     let mut rig = replica();
     receive(&mut rig, (3, 5), &[(4, "b")]);
     rig.flush();
@@ -110,7 +110,7 @@ fn a_copy_that_is_promoted_inside_a_snapshot_shows_all_it_has() {
 }
 
 #[test]
-fn between_two_states_there_is_nothing_to_read() {
+fn reads_are_unavailable_during_a_rollback() {
     let mut rig = replica();
     receive(&mut rig, (3, 5), &[(4, "b")]);
     rig.flush();
@@ -145,12 +145,12 @@ fn between_two_states_there_is_nothing_to_read() {
 }
 
 #[test]
-fn a_store_that_was_opened_anew_inside_a_snapshot_shows_nothing_before_its_end() {
+fn reads_are_unavailable_after_a_reopening_inside_a_snapshot() {
     let mut rig = replica();
     receive(&mut rig, (3, 5), &[(4, "b")]);
     rig.flush();
     assert_eq!(get(&rig, "b").expect("pinned"), Some(2));
-    // A sync fails; the next attempt finds the store poisoned, and has it opened anew.
+    // A sync fails. The next attempt detects the poisoned store and reopens it.
     rig.disk.fail_sync(1);
     receive(&mut rig, (3, 5), &[(5, "a")]);
     rig.flush();

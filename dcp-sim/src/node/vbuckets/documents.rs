@@ -1,29 +1,33 @@
-//! The documents of one vBucket as its node's memory has them: the newest revision of every key, tombstones included.
+//! Documents of one vBucket in memory: the newest revision of every key, including tombstones.
 //!
-//! What always holds: [`Documents::content`] is the sum of its live documents' digests, so that two sets can be compared
-//! at any moment without being walked. A digest is computed once, when its document comes: to read an old value again only
-//! to take its digest away costs more than to keep eight bytes.
+//! A digest is computed once, when its document arrives. Storing eight bytes is cheaper than
+//! reading an old value again to subtract its digest.
+//!
+//! # Invariants
+//!
+//! - [`Documents::content`] is the sum of the live documents' digests. So two sets are compared at
+//!   any time without a walk.
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use lowtide_checkpoint::{Cas, Item, Key, Namespace, Seqno};
 
-/// The newest revision of one key.
+/// Newest revision of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// Its place in the vBucket's order.
+    /// Position in the vBucket's order.
     pub seqno: Seqno,
-    /// Its CAS.
+    /// CAS of the revision.
     pub cas: Cas,
-    /// How many revisions there were.
+    /// Number of revisions.
     pub rev_seqno: u64,
-    /// Its value; `None` for a tombstone.
+    /// Value; `None` for a tombstone.
     pub value: Option<Bytes>,
 }
 
 impl Document {
-    /// What `item` makes of its key.
+    /// Returns the document that `item` leaves under its key.
     #[must_use]
     pub fn of(item: &Item) -> Self {
         let value = item.value.clone().filter(|_| !item.deleted);
@@ -37,8 +41,7 @@ impl Document {
 }
 
 impl Document {
-    /// A number that tells this revision of `key` from any other, as good as surely: 64 bits of key, value, seqno, CAS
-    /// and revision. Tombstones have one as well.
+    /// Returns a 64-bit digest of key, value, seqno, CAS and revision. Tombstones have one, too.
     #[must_use]
     pub fn digest(&self, key: &Key) -> u64 {
         let value = self
@@ -53,7 +56,8 @@ impl Document {
     }
 }
 
-/// Steele, Lea and Flood's finalizer: each bit of the input changes each of the output as often as not.
+/// Finalizer of Steele, Lea and Flood: each bit of the input flips each bit of the output with
+/// probability one half.
 const fn mix(number: u64) -> u64 {
     let z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -86,8 +90,8 @@ impl Digested {
 }
 
 impl Documents {
-    /// Takes an item of the committed name space; others change no document. Returns the digest of what the item makes
-    /// of its key.
+    /// Applies an item of the committed name space; others change no document. Returns the digest
+    /// of the resulting document.
     pub fn apply(&mut self, item: &Item) -> u64 {
         let document = Document::of(item);
         let digest = document.digest(&item.key);
@@ -101,44 +105,45 @@ impl Documents {
         digest
     }
 
-    /// The sum of the digests of the documents that are no tombstones.
+    /// Returns the sum of the digests of all live documents.
     #[must_use]
     pub fn content(&self) -> u64 {
         self.content
     }
 
-    /// The newest revision of a key.
+    /// Returns the newest revision of a key.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Document> {
         self.by_key.get(key).map(|digested| &digested.document)
     }
 
-    /// The digest of the newest revision of a key.
+    /// Returns the digest of the newest revision of a key.
     #[must_use]
     pub fn digest(&self, key: &Key) -> Option<u64> {
         self.by_key.get(key).map(|digested| digested.digest)
     }
 
-    /// All of them, by key, tombstones included. O(n log n).
+    /// Returns all documents by key, including tombstones. O(n log n).
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Document)> {
         let mut entries: Vec<_> = self.entries().collect();
         entries.sort_unstable_by_key(|&(key, _)| key);
         entries.into_iter()
     }
 
-    /// Those that are no tombstones, by key. O(n log n).
+    /// Returns the live documents by key. O(n log n).
     pub fn live(&self) -> impl Iterator<Item = (&Key, &Bytes)> {
         self.iter()
             .filter_map(|(key, document)| Some((key, document.value.as_ref()?)))
     }
 
-    /// The first key on which two sets differ.
+    /// Returns the first key whose documents differ.
     #[must_use]
     pub fn first_difference<'a>(&'a self, other: &'a Self) -> Option<&'a Key> {
         self.first_difference_among(other, |_| true)
     }
 
-    /// The first key on which two sets differ, a tombstone being as good as nothing: one may have been purged.
+    /// Returns the first key whose live documents differ. A tombstone counts as absent: it may have
+    /// been purged on one side.
     #[must_use]
     pub fn first_live_difference<'a>(&'a self, other: &'a Self) -> Option<&'a Key> {
         self.first_difference_among(other, |document| document.value.is_some())
@@ -157,7 +162,7 @@ impl Documents {
         here.chain(there).map(|(key, _)| key).min()
     }
 
-    /// In no order that means anything: nothing may come of it.
+    /// Returns the entries in arbitrary order; no result may depend on it.
     fn entries(&self) -> impl Iterator<Item = (&Key, &Document)> {
         self.by_key
             .iter()

@@ -1,24 +1,24 @@
-//! What streams bring to a node, one note each, for a host that checks it against what its active wrote.
+//! Observations of a replica's streams, for a host that checks them against the active's history.
 
 use lowtide_checkpoint::{Seqno, SnapshotMarker, VbUuid, Vbid};
 
-/// One thing that happened to a vBucket that follows.
+/// An event of a vBucket that follows an active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observation {
     /// A stream was opened.
     Opened {
         /// The vBucket.
         vb: Vbid,
-        /// The branch its active is on.
+        /// Branch of its active.
         branch: VbUuid,
-        /// The last seqno it has.
+        /// Its last seqno.
         seqno: Seqno,
     },
     /// A snapshot was announced.
     Marker {
         /// The vBucket.
         vb: Vbid,
-        /// Its marker.
+        /// The marker.
         marker: SnapshotMarker,
     },
     /// An item was applied.
@@ -27,16 +27,16 @@ pub enum Observation {
         vb: Vbid,
         /// Its seqno.
         seqno: Seqno,
-        /// [`Document::digest`](super::Document::digest) of what it made of its key.
+        /// [`Document::digest`](super::Document::digest) of the resulting document.
         revision: u64,
-        /// [`Documents::content`](super::Documents::content) with it.
+        /// [`Documents::content`](super::Documents::content) after the item.
         content: u64,
     },
     /// The vBucket was rolled back.
     RolledBack {
         /// The vBucket.
         vb: Vbid,
-        /// Its last seqno now.
+        /// Its last seqno after the rollback.
         seqno: Seqno,
     },
 }

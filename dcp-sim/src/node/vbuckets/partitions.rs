@@ -1,4 +1,4 @@
-//! A node's vBuckets, and how a consumer applies to them.
+//! Table of a node's vBuckets, and the target of its consumers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,23 +16,23 @@ use crate::producer::Collections;
 /// A vBucket and its documents.
 #[derive(Debug)]
 pub struct Partition {
-    /// Order, memory and state.
+    /// The vBucket: order, memory and state.
     pub vbucket: VBucket,
-    /// What its keys are worth now.
+    /// Newest revision of each key.
     pub documents: Documents,
-    /// How far its collections have come.
+    /// Highest seqno of each collection.
     pub collections: Collections,
 }
 
-/// vBuckets by number, and which of them have taken something since they were last asked.
+/// vBuckets by number, with the changes that their streams brought.
 #[derive(Debug, Default)]
 pub(in crate::node) struct PartitionTable {
     partitions: BTreeMap<Vbid, Partition>,
     changed: BTreeSet<Vbid>,
-    /// vBuckets that go on with another branch than they had.
+    /// vBuckets that moved to another branch.
     rebranched: BTreeSet<Vbid>,
     observations: Option<Vec<Observation>>,
-    /// Durable writes that have not ended.
+    /// Prepares without commit or abort.
     prepares: BTreeMap<Vbid, Prepares>,
 }
 
@@ -59,17 +59,17 @@ impl PartitionTable {
         self.partitions.values()
     }
 
-    /// The vBuckets that a stream brought something.
+    /// Returns the vBuckets that a stream changed since the last call.
     pub(in crate::node) fn take_changed(&mut self) -> BTreeSet<Vbid> {
         std::mem::take(&mut self.changed)
     }
 
-    /// The vBuckets whose stream brought them another branch.
+    /// Returns the vBuckets that a stream moved to another branch since the last call.
     pub(in crate::node) fn take_rebranched(&mut self) -> BTreeSet<Vbid> {
         std::mem::take(&mut self.rebranched)
     }
 
-    /// The vBucket went back, or was loaded: these of its prepares have not ended.
+    /// Replaces the open prepares of a vBucket, after a rollback or a warm-up.
     pub(in crate::node) fn set_prepares<'a>(
         &mut self,
         vb: Vbid,
@@ -86,7 +86,7 @@ impl PartitionTable {
         self.observations = wanted.then(Vec::new);
     }
 
-    /// Takes note of something, if anybody wants to know.
+    /// Records an observation, if requested.
     pub(in crate::node) fn observe(&mut self, note: impl FnOnce() -> Observation) {
         if let Some(observations) = &mut self.observations {
             observations.push(note());
@@ -101,7 +101,7 @@ impl PartitionTable {
     }
 
     fn require(&mut self, vb: Vbid) -> Result<&mut Partition, VBucketError> {
-        // One that is not here is as good as dead: nobody may send to it.
+        // A missing vBucket is reported as dead: nothing may be sent to it.
         self.partitions.get_mut(&vb).ok_or(not_here(vb))
     }
 }
@@ -118,10 +118,10 @@ impl consumer::Replicas for PartitionTable {
         let vbucket = &self.require(vb)?.vbucket;
         let seqno = vbucket.high_seqno();
         let before = vbucket.failover_log();
-        // Also where it is known: it follows another from here on.
+        // Set even if unchanged: the vBucket follows another copy from now on.
         vbucket.set_failover_log(log.clone());
         if before != log {
-            // Nothing else may be written for long, and the store must know whose history it has.
+            // The next write may be late, and the store must know the branch of its history.
             vbucket.queue_current_state()?;
             self.changed.insert(vb);
             if before.newest().uuid != log.newest().uuid {
@@ -138,7 +138,7 @@ impl consumer::Replicas for PartitionTable {
 
     fn apply_marker(&mut self, vb: Vbid, marker: SnapshotMarker) -> Result<(), VBucketError> {
         let vbucket = &self.require(vb)?.vbucket;
-        // Who has nothing yet can take it without looking for what was there before.
+        // An empty vBucket needs no lookup of previous revisions.
         let is_first = marker.snapshot_type.is_disk() && vbucket.high_seqno() == Seqno::ZERO;
         let snapshot_type = if is_first {
             SnapshotType::InitialDisk
@@ -174,9 +174,10 @@ impl consumer::Replicas for PartitionTable {
     }
 
     fn advance(&mut self, vb: Vbid, _seqno: Seqno) -> Result<(), VBucketError> {
-        // A replica is sent every item: nothing is hidden from it.
-        let source =
-            CheckpointError::InvalidArgument("a replica's snapshot ends with its last item");
+        // A replica sees every item, so nothing is skipped.
+        let source = CheckpointError::InvalidArgument(
+            "a replica is sent every item, so its stream never advances",
+        );
         Err(VBucketError::Checkpoint { vb, source })
     }
 

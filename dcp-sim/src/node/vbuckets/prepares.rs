@@ -1,7 +1,8 @@
-//! The prepares of a node's replicas that were not ended yet: what a commit makes of its key.
+//! Open prepares of a replica, from which its commits take their values.
 //!
-//! In go the items of a stream, in order; out come the same, a commit with what its prepare said. What always holds: there
-//! is at most one prepare of a key, and only while nothing of the committed name space came after it.
+//! # Invariants
+//!
+//! - A key has at most one open prepare, and only until the next item of the committed name space.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,11 @@ use lowtide_checkpoint::{Item, Key, Namespace, Operation, Seqno, VBucketError, V
 pub(in crate::node) struct Prepares(BTreeMap<Key, Item>);
 
 impl Prepares {
-    /// The item as it is to be queued; `high_completed` is how far durable writes have ended.
+    /// Returns the item to queue: a commit with the content of its prepare, any other item
+    /// unchanged. `high_completed` is the seqno up to which durable writes have ended.
     ///
     /// # Errors
-    /// [`VBucketError::CompletionOutOfOrder`] for the end of a prepare that is not here.
+    /// [`VBucketError::CompletionOutOfOrder`] if the prepare is missing.
     pub(in crate::node) fn complete(
         &self,
         vb: Vbid,
@@ -43,7 +45,7 @@ impl Prepares {
                 history: item.history,
                 ..prepare.clone()
             }),
-            // An abort may be all that is left of its prepare in a snapshot from disk.
+            // In a snapshot from disk an abort may remain without its prepare.
             (_, Operation::Abort) => Ok(Item {
                 deleted: true,
                 ..item
@@ -57,7 +59,7 @@ impl Prepares {
         }
     }
 
-    /// Takes note of an item that was queued.
+    /// Records an item that was queued.
     pub(in crate::node) fn take_note(&mut self, item: &Item) {
         match (item.operation, item.operation.namespace()) {
             (Operation::Prepare, _) => {
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_is_what_its_prepare_said() {
+    fn commit_takes_the_content_of_its_prepare() {
         let mut prepares = Prepares::default();
         prepares.take_note(&prepare(3));
         let commit = prepares
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_another_prepare_is_refused() {
+    fn commit_of_another_prepare_is_refused() {
         let mut prepares = Prepares::default();
         prepares.take_note(&prepare(3));
         assert!(
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mutation_from_disk_stands_for_the_commit() {
+    fn mutation_from_disk_ends_the_prepare() {
         let mut prepares = Prepares::default();
         prepares.take_note(&prepare(3));
         prepares.take_note(&Item {

@@ -1,4 +1,4 @@
-//! What a store has of one vBucket, read whole: for warm-up, and after a rollback.
+//! Content of one vBucket in a store, for warm-up and after a rollback.
 
 use lowtide_checkpoint::{Item, Operation, Seqno, VBucketState, Vbid};
 use lowtide_persistence::{Engine, EngineError, ScanLimit, whole_seqno};
@@ -6,26 +6,26 @@ use lowtide_persistence::{Engine, EngineError, ScanLimit, whole_seqno};
 use super::documents::Documents;
 use crate::producer::Collections;
 
-/// A scan's slice.
+/// Limit of one slice of the scan.
 const SLICE: ScanLimit = ScanLimit {
     items: 4_096,
     bytes: 16 << 20,
 };
 
-/// A vBucket as its store has it.
+/// Content of a vBucket in its store.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
-    /// What was committed with the last batch; `None` if there was none.
+    /// State committed with the last batch; `None` without a batch.
     pub state: Option<VBucketState>,
     /// The last seqno.
     pub high: Seqno,
-    /// The highest tombstone that was purged.
+    /// Seqno of the highest purged tombstone.
     pub purge: Seqno,
-    /// Prepares that have not ended.
+    /// Prepares without commit or abort.
     pub prepares: Vec<Item>,
-    /// Every key's newest revision.
+    /// Newest revision of each key.
     pub documents: Documents,
-    /// How far each collection has come.
+    /// Highest seqno of each collection.
     pub collections: Collections,
 }
 
@@ -33,7 +33,7 @@ impl Stored {
     /// Reads a vBucket. O(documents).
     ///
     /// # Errors
-    /// As the engine's reads.
+    /// Same as the engine's reads.
     pub fn read(engine: &dyn Engine, vb: Vbid) -> Result<Self, EngineError> {
         let snapshot = engine.snapshot(vb)?;
         let completed = snapshot
@@ -64,7 +64,7 @@ impl Stored {
         })
     }
 
-    /// Up to here it has whole snapshots only.
+    /// Returns the seqno up to which the store has complete snapshots only.
     #[must_use]
     pub fn whole(&self) -> Seqno {
         self.state

@@ -1,11 +1,4 @@
-//! The sending side of a connection: a consumer's requests in, streams of snapshots out. No I/O, no clock.
-//!
-//! The host hands over the bytes that arrive ([`Producer::receive`]), says which vBuckets have something new
-//! ([`Producer::notify`]) or changed ([`Producer::end_streams`]), takes bytes to send ([`Producer::poll`]) and steps to run
-//! on the engine ([`Producer::take_backfills`]), whose outcomes it brings back ([`Producer::backfilled`]). What always
-//! holds (`docs/invariants.md`, S1 to S4 and S9 to S14): a stream's first message is a marker; its snapshots follow one
-//! another without overlap; inside each the seqnos rise and stay within the marker's range; whether items come from disk
-//! or from memory, none is missing and none comes twice; no more than one message passes the consumer's buffer.
+//! [`Producer`]: entry points of the host, and the output of one connection.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -22,16 +15,16 @@ use crate::producer::stream::{ActiveStream, Negotiated};
 use crate::producer::stream_key::StreamKey;
 use crate::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
 
-/// Up to here what is sent is copied into a buffer of its own size, and the one it was made in is kept: whoever takes a
-/// value out of it keeps all of it alive.
+/// Output up to this size is copied into a buffer of its own, and the large one is reused.
+/// Otherwise a receiver that keeps one value would keep all of the large buffer alive.
 const COPIED_BYTES_MAX: usize = 16 * 1024;
 
-/// The producer of one connection.
+/// Producer of one connection.
 #[derive(Debug)]
 pub struct Producer {
-    /// Distinguishes this connection's cursors from others'.
+    /// Distinguishes the cursors of this connection from those of others.
     pub(super) name: String,
-    /// The name its client gave it.
+    /// Name that the client gave the connection.
     pub(super) client_name: Bytes,
     pub(super) is_open: bool,
     pub(in crate::producer) limits: ProducerLimits,
@@ -39,23 +32,24 @@ pub struct Producer {
     pub(super) flow: FlowControl,
     pub(in crate::producer) streams: BTreeMap<StreamKey, ActiveStream>,
     pub(super) backfills: Backfills,
-    /// The last messages of streams that were ended.
+    /// Last messages of streams that ended.
     pub(super) stream_end_queue: VecDeque<Request>,
     heartbeat: Heartbeat,
     pub(super) events: Vec<ProducerEvent>,
-    /// Streams that may have something to send, each once, in the order they became so.
+    /// Streams that may have something to send, each once, in the order in which they became ready.
     pub(super) ready: VecDeque<StreamKey>,
     pub(super) is_ready: BTreeSet<StreamKey>,
-    /// vBuckets whose cursor has moved since somebody asked.
+    /// vBuckets whose cursors moved since the last [`Producer::take_read`].
     pub(super) read: BTreeSet<Vbid>,
     input: BytesMut,
     pub(super) output: Vec<u8>,
-    /// What a stream sends in its turn while others wait for theirs.
+    /// Bytes that a stream sends in its turn while others wait.
     pub(super) turn_bytes: usize,
 }
 
 impl Producer {
-    /// The producer of a connection that was just made. `name` must differ from those of the node's other connections.
+    /// Creates the producer of a new connection. `name` must differ from those of the node's other
+    /// connections.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -79,8 +73,9 @@ impl Producer {
         }
     }
 
-    /// The producer of a connection that did not negotiate Collections: its client sees the default collection only, by keys
-    /// without prefix, in markers of the first form, and hears nothing of what else there is.
+    /// Creates the producer of a connection that did not negotiate Collections. Its client sees the
+    /// default collection only, with keys without prefix and markers of the first form. It
+    /// does not learn of other items.
     #[must_use]
     pub fn without_collections(name: &str) -> Self {
         let mut producer = Self::new(name);
@@ -98,10 +93,10 @@ impl Producer {
         self
     }
 
-    /// Takes bytes from the consumer. Answers wait for [`Producer::poll`].
+    /// Receives bytes from the consumer. Answers wait for [`Producer::poll`].
     ///
     /// # Errors
-    /// When the connection must be closed; call [`Producer::close`] then.
+    /// When the connection must be closed. Call [`Producer::close`] then.
     pub fn receive(
         &mut self,
         bytes: &[u8],
@@ -122,8 +117,8 @@ impl Producer {
         Ok(())
     }
 
-    /// Says that a vBucket has something new. Returns whether a stream was idle and is not any more: only then does
-    /// the host need to call [`Producer::poll`].
+    /// Reports that a vBucket has new items. Returns `true` if an idle stream became ready; only
+    /// then does the host need to call [`Producer::poll`].
     pub fn notify(&mut self, vb: Vbid) -> bool {
         let waits = |(_, stream): &(&StreamKey, &ActiveStream)| !stream.waits_for_disk();
         let woken: SmallVec<[_; 2]> = self
@@ -138,9 +133,9 @@ impl Producer {
             > 0
     }
 
-    /// Ends every stream of a vBucket: its state changed, it was rolled back, or the host knows another reason. What was
-    /// not sent yet is not sent any more. A stream that hands the vBucket over goes on when that has died. Returns as
-    /// [`Producer::notify`].
+    /// Ends every stream of a vBucket: its state changed, it was rolled back, or the host has
+    /// another reason. Unsent messages are dropped. A stream that hands the vBucket over continues
+    /// after the vBucket's death. Returns the same as [`Producer::notify`].
     pub fn end_streams(
         &mut self,
         vb: Vbid,
@@ -164,7 +159,8 @@ impl Producer {
         self.notify(vb) || has_ended
     }
 
-    /// Ends every stream: the host is about to close the connection, once what [`Producer::poll`] gives is sent.
+    /// Ends every stream, before the host closes the connection. The host first sends what
+    /// [`Producer::poll`] returns.
     pub fn end_all(&mut self, reason: StreamEndReason, partitions: &impl Partitions) {
         let ended: Vec<_> = self.streams.keys().copied().collect();
         for key in ended {
@@ -172,16 +168,16 @@ impl Producer {
         }
     }
 
-    /// What happened since the last call that the host must act upon, in order.
+    /// Returns the events since the last call, in order.
     pub fn take_events(&mut self) -> Vec<ProducerEvent> {
         std::mem::take(&mut self.events)
     }
 
-    /// Says how late it is, in nanoseconds; the host does so now and then, at least as often as no-operations are due. Backfills
-    /// whose client stands still end. Ask [`Producer::has_more`] afterwards.
+    /// Passes in the time, in nanoseconds. The host calls it at least as often as no-operations are
+    /// due. Backfills whose client takes nothing end. Check [`Producer::has_more`] afterwards.
     ///
     /// # Errors
-    /// [`ProducerError::Silent`] when nothing came for so long that the connection must be dead.
+    /// [`ProducerError::Silent`] when the connection was idle for too long.
     pub fn tick(&mut self, now: u64, partitions: &impl Partitions) -> Result<(), ProducerError> {
         self.heartbeat
             .idle
@@ -202,16 +198,17 @@ impl Producer {
         Ok(())
     }
 
-    /// What is to be run on the engine, each step once, in any order. The host brings the outcomes to
-    /// [`Producer::backfilled`]. Ask after whatever else was called.
+    /// Returns the steps to run on the engine, each once. They may run in any order. The host
+    /// returns the outcomes to [`Producer::backfilled`]. Call it after any other call.
     pub fn take_backfills(&mut self) -> Vec<BackfillStep> {
         self.backfills.take_steps()
     }
 
-    /// Takes what a step gave. Returns as [`Producer::notify`]. The outcome of a stream that is gone is dropped.
+    /// Takes the outcome of a backfill step. Returns the same as [`Producer::notify`]. An outcome
+    /// of a stream that ended is dropped.
     ///
     /// # Errors
-    /// When the connection must be closed. An engine that failed only ends the stream.
+    /// When the connection must be closed. An engine failure ends only the stream.
     pub fn backfilled(
         &mut self,
         outcome: BackfillOutcome,
@@ -240,8 +237,9 @@ impl Producer {
         Ok(self.make_ready(key))
     }
 
-    /// Takes the bytes to send now: answers, and then stream messages while flow control lets them pass, until there
-    /// are `budget_bytes` or more. Streams take turns. Call it again while [`Producer::has_more`].
+    /// Returns the bytes to send: answers, then stream messages within flow control, until they
+    /// amount to `budget_bytes` or more. Streams take turns. Call it again while
+    /// [`Producer::has_more`].
     ///
     /// # Errors
     /// When the connection must be closed.
@@ -268,19 +266,20 @@ impl Producer {
         Ok(bytes)
     }
 
-    /// Whether there is something to send that flow control lets pass.
+    /// Returns `true` if there is something to send within flow control.
     #[must_use]
     pub fn has_more(&self) -> bool {
         let is_waiting = !self.stream_end_queue.is_empty() || !self.ready.is_empty();
         !self.output.is_empty() || (is_waiting && self.flow.may_send())
     }
 
-    /// The vBuckets that were read from since the last call: what their cursors have passed may be expelled.
+    /// Returns the vBuckets that were read from since the last call. Items that all their cursors
+    /// have passed can be expelled.
     pub fn take_read(&mut self) -> BTreeSet<Vbid> {
         std::mem::take(&mut self.read)
     }
 
-    /// Gives up every stream's cursor. The connection is over.
+    /// Unregisters the cursors of all streams. Call it when the connection is closed.
     pub fn close(&mut self, partitions: &impl Partitions) {
         for (key, mut stream) in std::mem::take(&mut self.streams) {
             if let Some(vbucket) = partitions.vbucket(key.vb) {
@@ -293,7 +292,7 @@ impl Producer {
         self.is_ready.clear();
     }
 
-    /// How far the stream of a vBucket has come: the last seqno sent; of several streams the one furthest behind.
+    /// Returns the last seqno sent for a vBucket. Of several streams it is the lowest one.
     #[must_use]
     pub fn sent_seqno(&self, vb: Vbid) -> Option<Seqno> {
         self.streams_of(vb)
@@ -301,7 +300,7 @@ impl Producer {
             .min()
     }
 
-    /// Its flow control.
+    /// Returns the state of flow control.
     #[must_use]
     pub fn flow_control(&self) -> FlowControl {
         self.flow

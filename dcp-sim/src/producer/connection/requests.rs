@@ -1,7 +1,10 @@
-//! What a consumer asks and answers: one message in, replies and changed streams out.
+//! Requests and answers of a consumer.
 //!
-//! What always holds: a request gets one reply, in order, but for acknowledged bytes, which get none; a consumer that
-//! refuses what a stream brings can't be served any more, unless the refusal crossed with the stream's end.
+//! # Invariants
+//!
+//! - A request gets one reply, in order, except acknowledged bytes, which get none.
+//! - A consumer that refuses a stream's message closes the connection, unless the refusal crossed
+//!   with the stream's end.
 
 use super::producer::Producer;
 use crate::producer::error::ProducerError;
@@ -78,7 +81,7 @@ impl Producer {
         }
     }
 
-    /// An answer to something that a stream sent.
+    /// Handles an answer to a message of a stream.
     pub(in crate::producer) fn answered(
         &mut self,
         response: &Response,
@@ -139,7 +142,8 @@ impl Producer {
     }
 }
 
-/// What a consumer may say of a message that crossed with the end of its stream. A takeover can't go on after any refusal.
+/// Returns `true` if a consumer may answer so to a message that crossed with the end of its stream.
+/// A takeover cannot continue after a refusal.
 fn is_forgiven(opcode: Opcode, status: Status) -> bool {
     match status {
         _ if opcode == Opcode::DCP_SET_VBUCKET_STATE => false,

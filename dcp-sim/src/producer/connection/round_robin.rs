@@ -1,7 +1,9 @@
-//! Streams take turns: which of them sends next, how much, and what becomes of one that is over.
+//! Round robin: which stream sends next, how much it sends, and the removal of streams that ended.
 //!
-//! What always holds: a stream that has something to send and may send it comes to its turn after each of the others has
-//! had one, however many there are; one that is over has no cursor, no scan and no place in the line.
+//! # Invariants
+//!
+//! - A stream with something to send gets its turn after each of the others had one.
+//! - An ended stream has no cursor, no scan and no place in the queue.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +17,16 @@ use crate::producer::stream_key::StreamKey;
 use crate::wire::StreamEndReason;
 
 impl Producer {
-    /// Lets one stream send until it has nothing left, its turn is over, the budget is used up or flow control holds it
-    /// back.
+    /// Sends from one stream until it has nothing left, its turn or the budget is used up, or flow
+    /// control stops it.
     pub(in crate::producer) fn send_from(
         &mut self,
         key: StreamKey,
         partitions: &impl Partitions,
         budget_bytes: usize,
     ) -> Result<(), ProducerError> {
-        // Taken out as a whole: a stream is large, and one that goes on would be moved out of the map and back.
+        // Taken out as a whole: a stream is large, and moving it out of the map and back costs
+        // more.
         let mut streams = std::mem::take(&mut self.streams);
         let sent = self.send_from_one_of(&mut streams, key, partitions, budget_bytes);
         self.streams = streams;
@@ -41,7 +44,7 @@ impl Producer {
             return Ok(());
         };
         let Some(vbucket) = partitions.vbucket(key.vb) else {
-            // It went without a word. Its cursor went with it.
+            // The vBucket was removed without notice, and the cursor with it.
             let end = stream.end_message(StreamEndReason::StateChanged);
             streams.remove(&key);
             return self.send(&end);
@@ -79,7 +82,7 @@ impl Producer {
         Ok(())
     }
 
-    /// Nothing of it is sent any more but its end; its cursor and its scan are given up at once, and its name is free.
+    /// Ends a stream and queues its last message. Its cursor, scan and name are released at once.
     pub(in crate::producer) fn end_stream(
         &mut self,
         key: StreamKey,

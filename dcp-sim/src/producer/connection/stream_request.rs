@@ -1,9 +1,21 @@
-//! Opening a stream: the checks, in the order a client may rely on, and the cursor that feeds it.
+//! Stream requests: the checks, in an order that clients may rely on, and the cursor that feeds the
+//! stream.
 //!
-//! What always holds (S12): of several things that are wrong with a request the first in this order is told: a filter on a
-//! connection that knows none, the vBucket, missing no-operations, the range, the filter, the stream's id, what can't be done together, a stream that is open
-//! already, a history that is not the vBucket's, the range once more with the end that the flags say. What is refused
-//! leaves nothing behind.
+//! # Invariants
+//!
+//! - S12. Of several defects the first in this order is reported, and a refused request leaves
+//!   nothing behind:
+//!
+//! 1. a filter on a connection without Collections;
+//! 2. the vBucket;
+//! 3. missing no-operations;
+//! 4. the range;
+//! 5. the filter;
+//! 6. the stream id;
+//! 7. features that exclude one another;
+//! 8. a stream that is open already;
+//! 9. a history that differs from the vBucket's;
+//! 10. the range again, with the end that the flags define.
 
 use lowtide_checkpoint::{
     FailoverLog, History, ResumePoint, ResumeRequest, Seqno, SnapshotType, State, VBucket, VbUuid,
@@ -17,7 +29,8 @@ use crate::producer::stream::{ActiveStream, Opening};
 use crate::producer::stream_key::StreamKey;
 use crate::wire::{Reply, Request, Response, Status, StreamRequest, StreamRequestFlags};
 
-/// Connections between nodes begin with this; their cursors stay unless they say otherwise.
+/// Prefix of the names of connections between nodes. Their cursors are not droppable unless they
+/// say so.
 const REPLICATION: &[u8] = b"replication";
 
 impl Producer {
@@ -62,7 +75,7 @@ impl Producer {
             return Err(Status::NOT_MY_VBUCKET);
         }
         let wanted = &with_latest(wanted, vbucket);
-        // A client of collections must be one that notices a dead connection.
+        // A client with Collections must detect a dead connection.
         if self.options.needs_noop() && !self.options.noop {
             return Err(Status::NOT_SUPPORTED);
         }
@@ -149,14 +162,15 @@ impl Producer {
     }
 }
 
-/// How a good request ends.
+/// Outcome of a valid request.
 enum Opened {
     Stream(StreamKey, FailoverLog),
     Rollback(Seqno),
 }
 
-/// Until it has all of that there is nothing it could send that makes sense. How far it is its high seqno says: the open checkpoint
-/// may be empty, and all of the snapshot in the one before.
+/// Returns `true` while the vBucket receives its first snapshot: it has nothing complete to send
+/// yet. The high seqno shows the progress. The open checkpoint may be empty, with all of the
+/// snapshot in the one before.
 fn is_receiving_first_snapshot(vbucket: &VBucket) -> bool {
     let range = vbucket.manager().open_range();
     range.snapshot_type == SnapshotType::InitialDisk && vbucket.high_seqno() < range.end

@@ -1,44 +1,49 @@
-//! What a connection negotiates: the flags it is opened with, and the options it sets afterwards.
+//! Negotiated options of a connection: the flags of its open request, and the options set
+//! afterwards.
 //!
-//! In goes what the client asks for; out comes a status, the one Couchbase's server gives. What always holds: what is
-//! refused changes nothing; options exclude one another in whichever order they come.
+//! Each option gets the status that Couchbase's server returns.
+//!
+//! # Invariants
+//!
+//! - A refused option changes nothing.
+//! - Options exclude one another in any order.
 
 use super::flow_control::FlowControl;
 use super::limits::ProducerLimits;
 use crate::wire::{Control, DeletionForm, ItemFormat, KeyForm, OpenFlags, Status};
 
-/// The shortest interval between no-operations, and the one there is without a word from the client.
+/// Shortest interval between no-operations, and the default interval.
 const NOOP_NANOS_MIN: u64 = 100_000_000;
 const NOOP_NANOS: u64 = 20_000_000_000;
 
-/// What was negotiated. The default is what a consumer gets that negotiates nothing.
+/// Negotiated options. The default applies to a consumer that negotiates nothing.
 #[derive(Clone, Debug)]
 pub(in crate::producer) struct Options {
-    /// What the connection was opened with.
+    /// Flags of the open request.
     pub(in crate::producer) flags: OpenFlags,
-    /// The connection knows of collections.
+    /// The connection negotiated Collections.
     pub(in crate::producer) collections: bool,
-    /// Markers in form 2.2, which says more.
+    /// Markers have form 2.2, which has more fields.
     pub(in crate::producer) marker_v2_2: bool,
-    /// A stream the consumer closes ends with a message.
+    /// A stream that the consumer closes ends with a message.
     pub(in crate::producer) end_on_close: bool,
-    /// Prepares, commits and aborts are sent as they are.
+    /// Prepares, commits and aborts are sent unchanged.
     pub(in crate::producer) sync_writes: bool,
     /// The consumer is a node of the cluster, not a client.
     pub(in crate::producer) is_replica_link: bool,
     /// Streams have ids.
     pub(in crate::producer) stream_ids: bool,
-    /// Memory recovery may take the cursors of a connection between nodes.
+    /// Memory recovery may drop the cursors of a connection between nodes.
     pub(in crate::producer) cursor_dropping: bool,
-    /// Statuses tell "no such stream" and "another stream's opaque" apart from other errors.
+    /// Statuses distinguish "no such stream" and "another stream's opaque" from other errors.
     pub(in crate::producer) v7_statuses: bool,
     /// No-operations are sent.
     pub(in crate::producer) noop: bool,
-    /// After so long.
+    /// Interval between no-operations.
     pub(in crate::producer) noop_nanos: u64,
-    /// Deletions come with attributes of the user's.
+    /// Deletions carry user attributes.
     pub(in crate::producer) deleted_user_xattrs: bool,
-    /// Streams that read from disk at once, unless the client asked for one after the other.
+    /// Streams that may read from disk at once, unless the client requested sequential backfills.
     pub(in crate::producer) scans_max: usize,
     expirations: bool,
     is_sequential: bool,
@@ -67,7 +72,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What a connection gets that is opened with these flags; `None` if they exclude one another.
+    /// Creates the options for the flags of an open request. Returns `None` if the flags exclude
+    /// one another.
     pub(in crate::producer) fn opened(flags: OpenFlags) -> Option<Self> {
         let has = |flag| flags.contains(flag);
         let is_sound = has(OpenFlags::PRODUCER)
@@ -79,7 +85,7 @@ impl Options {
         })
     }
 
-    /// Sets one; unknown ones are refused, which consumers must expect.
+    /// Sets one option. Unknown ones are refused, which consumers must expect.
     pub(in crate::producer) fn set(&mut self, control: &Control, flow: &mut FlowControl) -> Status {
         let value = std::str::from_utf8(&control.value).unwrap_or_default();
         match (&control.key[..], value) {
@@ -87,7 +93,7 @@ impl Options {
                 Ok(bytes) => flow.set_buffer(bytes),
                 Err(_) => return Status::INVALID,
             },
-            // Whatever is not `true` is false.
+            // Any value other than `true` is false.
             (b"enable_noop", value) => self.noop = value == "true",
             (b"set_noop_interval", seconds) => match nanos(seconds) {
                 Some(nanos) => self.noop_nanos = nanos,
@@ -119,11 +125,12 @@ impl Options {
             {
                 self.deleted_user_xattrs = true;
             }
-            // Permissions that this producer makes no use of, and a hint about connections it knows nothing of.
+            // Permissions that this producer does not use, and a hint that it ignores.
             (b"enable_out_of_order_snapshots", "true" | "true_with_seqno_advanced")
             | (b"supports_hifi_MFU", "true")
             | (b"set_priority", "low" | "medium" | "high") => {}
-            // No engine keeps history, nothing is cached, and system events are sent in their fixed layouts.
+            // No engine keeps history, nothing is cached, and system events have their fixed
+            // layouts.
             (b"change_streams" | b"flatbuffers_system_events", "true") => {
                 return Status::NOT_SUPPORTED;
             }
@@ -133,7 +140,7 @@ impl Options {
         Status::SUCCESS
     }
 
-    /// How many streams may read from disk at once.
+    /// Returns the number of streams that may read from disk at once.
     pub(in crate::producer) fn backfills_max(&self) -> usize {
         if self.is_sequential {
             1
@@ -142,12 +149,13 @@ impl Options {
         }
     }
 
-    /// Whether a client must have enabled no-operations before it asks for a stream: what it wants is newer than they are.
+    /// Returns `true` if no-operations are required before a stream request: the client uses newer
+    /// features than they are.
     pub(in crate::producer) fn needs_noop(&self) -> bool {
         self.collections || self.flags.contains(OpenFlags::INCLUDE_XATTRS)
     }
 
-    /// How items go to this consumer.
+    /// Returns the format of items for this consumer.
     pub(in crate::producer) fn item_format(&self) -> ItemFormat {
         let has_times = self.flags.contains(OpenFlags::INCLUDE_DELETE_TIMES);
         ItemFormat {
@@ -166,7 +174,7 @@ impl Options {
     }
 }
 
-/// Seconds, decimals allowed, as nanoseconds; `None` if that is no interval.
+/// Parses seconds, with decimals, to nanoseconds. Returns `None` for an invalid interval.
 fn nanos(seconds: &str) -> Option<u64> {
     let seconds: f64 = seconds
         .parse()

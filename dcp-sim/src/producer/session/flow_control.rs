@@ -1,9 +1,11 @@
-//! Flow control: how many bytes may be on their way to a consumer that has not acknowledged them.
+//! Flow control: limit of the bytes that a consumer has not acknowledged.
 //!
-//! What always holds: a message is sent only while fewer than the buffer's bytes are unacknowledged, so that the sum
-//! passes the buffer by at most one message; without a buffer size nothing is held back.
+//! # Invariants
+//!
+//! - S4. A message is sent only while fewer than the buffer's bytes are unacknowledged. So the sum
+//!   exceeds the buffer by at most one message. Without a buffer size there is no limit.
 
-/// A producer's account of what its consumer has not acknowledged.
+/// Account of the bytes that the consumer has not acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowControl {
     buffer_bytes: Option<u64>,
@@ -11,7 +13,7 @@ pub struct FlowControl {
 }
 
 impl FlowControl {
-    /// Sets the consumer's buffer; 0 turns flow control off and forgets what was unacknowledged.
+    /// Sets the size of the consumer's buffer. 0 turns flow control off and clears the account.
     pub fn set_buffer(&mut self, bytes: u32) {
         if bytes == 0 {
             *self = Self::default();
@@ -20,32 +22,32 @@ impl FlowControl {
         }
     }
 
-    /// Whether the next message may be sent.
+    /// Returns `true` if the next message may be sent.
     #[must_use]
     pub fn may_send(&self) -> bool {
         self.buffer_bytes
             .is_none_or(|buffer| self.unacknowledged_bytes < buffer)
     }
 
-    /// Takes note of a message sent.
+    /// Adds the bytes of a sent message.
     pub fn sent(&mut self, bytes: u32) {
         if self.buffer_bytes.is_some() {
             self.unacknowledged_bytes += u64::from(bytes);
         }
     }
 
-    /// Takes note of an acknowledgement; more than is outstanding is forgiven.
+    /// Subtracts acknowledged bytes. An excess is ignored.
     pub fn acknowledged(&mut self, bytes: u32) {
         self.unacknowledged_bytes = self.unacknowledged_bytes.saturating_sub(u64::from(bytes));
     }
 
-    /// The consumer's buffer; `None` without flow control.
+    /// Returns the size of the consumer's buffer, or `None` without flow control.
     #[must_use]
     pub fn buffer_bytes(&self) -> Option<u64> {
         self.buffer_bytes
     }
 
-    /// Bytes sent and not acknowledged.
+    /// Returns the bytes sent and not acknowledged.
     #[must_use]
     pub fn unacknowledged_bytes(&self) -> u64 {
         self.unacknowledged_bytes
@@ -57,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_buffer_is_passed_by_at_most_one_message() {
+    fn buffer_is_exceeded_by_at_most_one_message() {
         let mut flow = FlowControl::default();
         flow.set_buffer(100);
         flow.sent(99);
@@ -73,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_of_0_is_no_buffer() {
+    fn buffer_size_zero_turns_flow_control_off() {
         let mut flow = FlowControl::default();
         flow.set_buffer(1);
         flow.sent(10);

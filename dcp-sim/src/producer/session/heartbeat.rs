@@ -1,12 +1,15 @@
-//! No-operations, by which each side learns that the other is there.
+//! No-operations, by which each side detects that the other is alive.
 //!
-//! What always holds: one is sent whenever the interval has passed since the last, whatever else is sent meanwhile; an
-//! answer that does not come is no reason to part, only a long silence is.
+//! # Invariants
+//!
+//! - A no-operation is sent whenever the interval has passed since the last one, whatever else is
+//!   sent.
+//! - A missing answer does not close the connection; only the idle timeout does.
 
 use super::control::Options;
 use crate::idle_timeout::IdleTimer;
 
-/// The first of them; they count up.
+/// Opaque of the first no-operation. Later ones count up.
 const FIRST_OPAQUE: u32 = 10_000_001;
 
 #[derive(Debug)]
@@ -27,7 +30,7 @@ impl Default for Heartbeat {
 }
 
 impl Heartbeat {
-    /// The opaque of the no-operation to send at `now`, if it is time.
+    /// Returns the opaque of the no-operation to send at `now`, if one is due.
     pub(in crate::producer) fn due(&mut self, now: u64, options: &Options) -> Option<u32> {
         if !options.noop {
             self.last = None;

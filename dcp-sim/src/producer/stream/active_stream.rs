@@ -1,17 +1,24 @@
-//! One vBucket's stream to one consumer: from a cursor's batches, or from disk, to markers and items.
+//! One vBucket's stream to one consumer: from a cursor's batches, or from disk, to markers and
+//! items.
 //!
 //! ```text
-//!                 memory no longer has what comes next
+//!               memory no longer has the next items
 //!        memory ------------------------------------> disk ----> over
 //!           ^     the snapshot from disk was sent       |
 //!           +-------------------------------------------+
 //! ```
 //!
-//! What always holds: every message is read once, in order, from one of the two (S9); a cursor that is dropped takes the
-//! stream to the disk, not to its end (S10). The wanted end names a snapshot's end: the snapshot that contains it is sent
-//! whole, then the stream is over (S3). Every other end has its reason (S13).
+//! # Invariants
+//!
+//! - Every item is read once, in order, from memory or from disk (S9).
+//! - A dropped cursor moves the stream to disk; it does not end it (S10).
+//! - The requested end names the end of a snapshot. The snapshot that contains it is sent whole,
+//!   then the stream ends (S3).
+//! - Every other end has a reason (S13).
 
-use lowtide_checkpoint::{Batch, CheckpointError, Cursor, Registration, Seqno, State, VBucket};
+use lowtide_checkpoint::{
+    Batch, CheckpointError, Cursor, CursorOptions, Registration, Seqno, State, VBucket,
+};
 
 use super::outbox::Outbox;
 use super::progress::{Hidden, Standstill};
@@ -28,57 +35,58 @@ pub(in crate::producer) struct ActiveStream {
     cursor_name: String,
     is_droppable: bool,
     pub(super) flags: StreamRequestFlags,
-    /// What the vBucket was when the stream was opened: it serves this stream while it is that.
+    /// State of the vBucket when the stream was opened. The stream ends when the state changes.
     pub(super) state: State,
     pub(super) start: Seqno,
     pub(super) end: Seqno,
-    /// Tombstones up to there the client knows to be gone.
+    /// The client knows that tombstones up to here are purged.
     pub(super) client_purge: Seqno,
-    /// Of tombstones up to there it has missed none of its collections.
+    /// The client missed no tombstone of its collections up to here.
     pub(super) seen_purge: Seqno,
     pub(super) source: Source,
     pub(super) cursor: Option<Cursor>,
-    /// Everything up to here is in the outbox or was sent, as far as the client is to see it.
+    /// Everything up to here that the client sees is in the outbox or was sent.
     pub(super) read: Seqno,
     sent: Seqno,
-    /// The client is inside a snapshot that ends there: it is whole only at the end of one that reaches as far.
+    /// End of the snapshot that the client is inside. The client is complete only at the end of a
+    /// snapshot that reaches it.
     pub(super) reach: Option<Seqno>,
-    /// What was read from memory before the disk, to know where the snapshot ends.
+    /// Batches read from memory before the disk, to find the end of the snapshot.
     pub(super) gathered: Vec<Batch>,
-    /// What is found on disk that the client is to see, before any of it is sent.
+    /// First pass over a snapshot from disk, before any of it is sent.
     pub(super) survey: Option<Survey>,
-    /// How far it is with handing the vBucket over, if that is wanted.
+    /// Step of the takeover, if one was requested.
     pub(super) takeover: Option<Takeover>,
-    /// What a scan has read since the client was last told anything.
+    /// Items read from disk since the last message to the client.
     pub(super) hidden: Hidden,
-    /// Messages sent and slices read.
+    /// Number of messages sent and slices read.
     pub(super) moves: u64,
     pub(super) standstill: Option<Standstill>,
     pub(super) outbox: Outbox,
 }
 
-/// What a stream is opened with.
+/// Parameters of a new stream.
 #[derive(Debug)]
 pub(in crate::producer) struct Opening<'a> {
     pub(in crate::producer) key: StreamKey,
     pub(in crate::producer) opaque: u32,
     pub(in crate::producer) wanted: &'a StreamRequest,
     pub(in crate::producer) filter: Filter,
-    /// As the flags and the vBucket's history say.
+    /// End seqno that follows from the flags and the vBucket's history.
     pub(in crate::producer) end: Seqno,
     pub(in crate::producer) client_purge: Seqno,
     pub(in crate::producer) seen_purge: Seqno,
-    /// Whether its client hears of what it does not see.
+    /// `true` if the client learns of items that it does not see.
     pub(in crate::producer) knows_collections: bool,
     pub(in crate::producer) cursor_name: String,
     pub(in crate::producer) is_droppable: bool,
 }
 
 impl ActiveStream {
-    /// A stream whose request was found good.
+    /// Opens a stream after its request passed the checks.
     ///
     /// # Errors
-    /// If there is no place for its cursor: the client claims to have what is not queued yet.
+    /// If the cursor cannot be registered: the client claims items that are not queued yet.
     pub(in crate::producer) fn open(
         opening: Opening<'_>,
         vbucket: &VBucket,
@@ -146,24 +154,25 @@ impl ActiveStream {
         matches!(self.source, Source::Over) && self.outbox.is_empty()
     }
 
-    /// Whether it waits for the disk and has nothing else to do: news in memory are none for it.
+    /// Returns `true` if the stream waits for the disk only, so new items in memory do not concern
+    /// it.
     pub(in crate::producer) fn waits_for_disk(&self) -> bool {
         matches!(&self.source, Source::Disk(disk) if disk.waits()) && self.outbox.is_empty()
     }
 
-    /// The opaque of its request, which all its messages carry.
+    /// Returns the opaque of the request, which all messages of the stream carry.
     pub(in crate::producer) fn opaque(&self) -> u32 {
         self.outbox.opaque()
     }
 
-    /// What comes next.
+    /// Returns the next action.
     pub(in crate::producer) fn next(
         &mut self,
         vbucket: &VBucket,
         options: &Options,
     ) -> Result<Turn, ProducerError> {
         while self.outbox.is_empty() {
-            self.look_at_end(vbucket);
+            self.check_end(vbucket);
             if !self.outbox.is_empty() {
                 break;
             }
@@ -188,12 +197,12 @@ impl ActiveStream {
         Ok(Turn::Message(message))
     }
 
-    /// Whether a change of its vBucket's state is what it waits for.
+    /// Returns `true` if the stream waits for this state of its vBucket.
     pub(in crate::producer) fn expects(&self, vbucket: &VBucket) -> bool {
         vbucket.state() == State::Dead && self.may_be_dead()
     }
 
-    /// The stream is over, for that reason: what was not sent yet is not sent any more.
+    /// Ends the stream. Unsent messages are dropped.
     pub(in crate::producer) fn end(&mut self, reason: StreamEndReason) {
         if !matches!(self.source, Source::Over) {
             self.outbox.end(reason);
@@ -202,21 +211,21 @@ impl ActiveStream {
         }
     }
 
-    /// The message that ends it at once.
+    /// Returns the message that ends the stream.
     pub(in crate::producer) fn end_message(&self, reason: StreamEndReason) -> Request {
         self.outbox.end_message(reason)
     }
 
-    /// Gives up its cursor.
+    /// Unregisters the cursor.
     pub(in crate::producer) fn close(&mut self, vbucket: &VBucket) {
         if let Some(cursor) = self.cursor.take() {
-            // One that memory recovery dropped needs nothing more.
+            // The cursor may be gone already: memory recovery dropped it.
             let _gone = vbucket.manager().unregister(cursor);
         }
     }
 
-    /// Ends it where its client wanted, or when the vBucket no longer is what it was.
-    fn look_at_end(&mut self, vbucket: &VBucket) {
+    /// Ends the stream at its requested end, or when the vBucket's state changed.
+    fn check_end(&mut self, vbucket: &VBucket) {
         if matches!(self.source, Source::Over) {
             return;
         }
@@ -235,17 +244,16 @@ impl ActiveStream {
         self.flags.contains(StreamRequestFlags::DISK_ONLY)
     }
 
-    /// Stands its cursor after a seqno; one it had before is gone in the same step.
+    /// Registers the cursor after a seqno. It replaces the previous cursor in the same step.
     pub(super) fn register(
         &mut self,
         vbucket: &VBucket,
         after: Seqno,
     ) -> Result<Registration, CheckpointError> {
-        let registration = vbucket.manager().register(
-            &self.cursor_name,
-            after,
-            lowtide_checkpoint::CursorOptions::new().with_droppable(self.is_droppable),
-        )?;
+        let options = CursorOptions::new().with_droppable(self.is_droppable);
+        let registration = vbucket
+            .manager()
+            .register(&self.cursor_name, after, options)?;
         self.cursor = Some(registration.cursor);
         Ok(registration)
     }

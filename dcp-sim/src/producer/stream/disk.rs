@@ -1,13 +1,20 @@
-//! From a scan of the disk to a marker and items, and the hand-over to memory.
+//! From a disk scan to a marker and items, and the hand-over to memory.
 //!
-//! The order that leaves neither gap nor repeat (S9): a cursor is registered first and holds in memory whatever is not on
-//! disk yet; then the snapshot is pinned; then, in one step, the cursor stands after the snapshot's highest seqno. What
-//! memory gave up before that is in the snapshot, since nothing leaves memory that is not on disk; what comes after it
-//! the cursor holds. If the cursor was dropped in between, memory may have given up more: then there is another round,
-//! from the end of this snapshot. A client inside a snapshot that reaches further than the disk gets the rest of it from
-//! memory in the same snapshot: what memory has is read before the snapshot is announced, so that its end is known (S20).
-//! So does a client that hears nothing of what it does not see, of a snapshot that the disk has in part: once memory has
-//! all the rest of it, since only then is it known which is the last item that this client sees (S33).
+//! This order leaves neither gap nor repeat (S9):
+//!
+//! 1. A cursor is registered. It holds everything in memory that is not on disk yet.
+//! 2. The snapshot is pinned.
+//! 3. The cursor moves behind the snapshot's highest seqno, in one step.
+//!
+//! Items that memory dropped before step 3 are in the snapshot, since nothing leaves memory before
+//! it is on disk. Later items are held by the cursor. If the cursor was dropped in between, memory
+//! may have dropped more. Another round then starts at the end of this snapshot.
+//!
+//! A client inside a snapshot that reaches further than the disk gets the rest from memory in the
+//! same snapshot. Memory is read before the snapshot is announced, so its end is known (S20). The
+//! same holds for a client that does not learn of invisible items, when the disk has a part of a
+//! snapshot. That client waits until memory has all the rest, since only then is its last visible
+//! item known (S33).
 
 use lowtide_checkpoint::{
     CheckpointError, ResumePoint, ResumeRequest, Seqno, SnapshotMarker, SnapshotType, State,
@@ -27,7 +34,8 @@ use crate::producer::session::{Options, ProducerLimits};
 use crate::wire::{OpenFlags, StreamEndReason, StreamRequestFlags};
 
 impl ActiveStream {
-    /// The host has opened or read the scan. Returns whether the stream goes on with it.
+    /// Takes the outcome of a step: an opened scan or a slice. Returns `true` if the stream
+    /// continues with the scan.
     pub(in crate::producer) fn take_read(
         &mut self,
         read: BackfillRead,
@@ -75,8 +83,8 @@ impl ActiveStream {
         Ok(false)
     }
 
-    /// Whether tombstones are gone from the disk that the client has not seen and may need: the rule by which the stream was
-    /// opened, of the disk as it is now.
+    /// Returns `true` if tombstones were purged from disk that the client has not seen and may
+    /// need. It is the rule of the stream request, applied to the current disk.
     fn lacks_purged(&self, purge: Seqno, collections: Option<&Collections>) -> bool {
         let point = ResumePoint::whole(VbUuid(0), self.read);
         let ignore_purged = self
@@ -92,7 +100,7 @@ impl ActiveStream {
             && !collections.is_some_and(|known| self.outbox.has_all_collections(known, self.read))
     }
 
-    /// The snapshot is pinned: it is announced, and the cursor stands behind it.
+    /// Announces the pinned snapshot and moves the cursor behind it.
     fn opened(
         &mut self,
         scan: BackfillScan,
@@ -124,7 +132,8 @@ impl ActiveStream {
                 high
             };
             match self.register(vbucket, after) {
-                // Its cursor was dropped, and memory gave up more than this snapshot has: another round follows.
+                // The cursor was dropped, and memory dropped more than this snapshot has: another
+                // round follows.
                 Ok(registration) if registration.backfill => {
                     self.close(vbucket);
                     if self.reach.is_some_and(|reach| end < reach) {
@@ -161,7 +170,8 @@ impl ActiveStream {
         Ok(true)
     }
 
-    /// Takes the time. Returns whether it holds a scan of the disk and nothing of it has moved for too long.
+    /// Checks the time. Returns `true` if the stream holds a disk scan and made no progress for too
+    /// long.
     pub(in crate::producer) fn stands_still(&mut self, now: u64, limits: &ProducerLimits) -> bool {
         let waits_for_client = matches!(&self.source, Source::Disk(disk) if disk.is_paused());
         let before = self
@@ -179,12 +189,12 @@ impl ActiveStream {
         now.saturating_sub(standstill.since) >= limits.standstill_nanos
     }
 
-    /// The scan has come to that item, and nothing was sent for long.
+    /// Reports to the client that the scan reached `seqno`.
     pub(super) fn tell_progress(&mut self, seqno: Seqno) {
         self.outbox.advance_to(seqno);
     }
 
-    /// Announces what the disk has, and memory as far as it is joined with that.
+    /// Announces the snapshot from disk, joined with memory up to `end`.
     pub(super) fn announce_disk(&mut self, scan: &BackfillScan, end: Seqno, options: &Options) {
         if let Some(state) = scan.state() {
             let origin = if end > scan.high() {
@@ -194,7 +204,7 @@ impl ActiveStream {
             };
             let mut marker = marker(state, end, scan.info().purge);
             if self.state == State::Active {
-                // What a copy had when it was promoted is whole, though its last commit was made before.
+                // A promoted copy's snapshot is complete although its last commit is older.
                 marker.high_prepared_seqno =
                     marker.high_prepared_seqno.max(Some(state.prepared_seqno));
             }
@@ -202,7 +212,7 @@ impl ActiveStream {
         }
     }
 
-    /// Whether the client asked to be spared deletions where it has nothing that could be deleted.
+    /// Returns `true` if the client asked for no deletions in its initial backfill.
     pub(super) fn spares_deletes(&self, options: &Options) -> bool {
         self.start == Seqno::ZERO
             && options
@@ -210,21 +220,22 @@ impl ActiveStream {
                 .contains(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL)
     }
 
-    /// End of the snapshot that this node was receiving when it was committed in part: the rest of it comes from memory,
-    /// and only with that it is a whole (S14).
+    /// Returns the end of the snapshot that this node receives, if it is committed in part. The
+    /// rest comes from memory, and the snapshot is complete only with it (S14).
     fn rest_in_memory(&self, scan: &BackfillScan) -> Option<Seqno> {
         half(scan).filter(|_| self.state != State::Active)
     }
 
-    /// The same of one that is active now: what it had of that snapshot when it was promoted is all there will be of it, and
-    /// may be in memory only. A stream of the disk alone leaves its client inside.
+    /// Same as [`Self::rest_in_memory`], for a node that is active now. The part it had when it was
+    /// promoted is all there is, and may be in memory only. A stream of the disk alone leaves its
+    /// client inside the snapshot.
     fn half_on_disk(&self, scan: &BackfillScan, vbucket: &VBucket) -> Option<Seqno> {
         known_end(scan, vbucket).filter(|_| self.state == State::Active)
     }
 
-    /// Whether the snapshot that the client needs is not there as a whole, in the scan and, unless the disk alone is wanted,
-    /// in memory. A client that hears nothing of what it does not see waits for the rest. It does not wait with a stream
-    /// of the disk alone, which ends.
+    /// Returns `true` if the snapshot that the client needs is incomplete on disk and in memory. A
+    /// client that does not learn of invisible items waits for the rest. A stream of the disk alone
+    /// does not wait; it ends.
     fn lacks_rest(&mut self, scan: &BackfillScan, vbucket: &VBucket) -> bool {
         let needs_memory = self.reach.is_some_and(|reach| scan.high() < reach);
         let is_to_come = self.awaits_rest(vbucket) && (needs_memory || half(scan).is_some());
@@ -238,7 +249,8 @@ impl ActiveStream {
         true
     }
 
-    /// The disk has nothing that was not sent. If memory has not got it either, nobody has.
+    /// Continues with memory when the disk has no unsent items. Ends the stream if memory does not
+    /// have them either.
     fn nothing_on_disk(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
         self.close(vbucket);
         self.hand_over(vbucket)?;
@@ -248,7 +260,8 @@ impl ActiveStream {
         Ok(())
     }
 
-    /// All of the scan is in the outbox: memory goes on, if that was asked for.
+    /// Continues with memory after the whole scan is in the outbox, unless the request was for the
+    /// disk only.
     pub(super) fn hand_over(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
         match self.cursor {
             _ if self.is_disk_only() => self.source = Source::Exhausted,
@@ -259,13 +272,13 @@ impl ActiveStream {
     }
 }
 
-/// Where the snapshot ends that was committed in part, if the scan ends inside one.
+/// Returns the end of a snapshot that is committed in part, if the scan ends inside it.
 fn half(scan: &BackfillScan) -> Option<Seqno> {
     let (high, state) = (scan.high(), scan.state()?);
     (state.snapshot_start <= high && high < state.snapshot_end).then_some(state.snapshot_end)
 }
 
-/// The same, as far as memory has come, if that is further than the scan.
+/// Same as [`half`], limited to what is in memory. Returns `None` if that is not beyond the scan.
 fn known_end(scan: &BackfillScan, vbucket: &VBucket) -> Option<Seqno> {
     let end = half(scan)?.min(vbucket.high_seqno());
     (end > scan.high()).then_some(end)

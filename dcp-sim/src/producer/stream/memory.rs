@@ -1,9 +1,12 @@
 //! From a cursor's batches to markers and items.
 //!
-//! A client that is inside a snapshot lacks what was replaced in it, so it has nothing whole before that snapshot's end.
-//! What always holds (S20): the first snapshot it is sent reaches at least as far, to the end of a checkpoint. A client that
-//! hears nothing of what it does not see is sent whole snapshots only (S33): all checkpoints of one are read before it is
-//! announced, so that its last item for that client is known.
+//! # Invariants
+//!
+//! - S20. A client inside a snapshot lacks items that were replaced in it, so it is complete only
+//!   at that snapshot's end. The first snapshot it is sent reaches at least that far, to the end of
+//!   a checkpoint.
+//! - S33. A client that does not learn of invisible items is sent complete snapshots only. All
+//!   checkpoints of one are read before it is announced, so its last visible item is known.
 
 use lowtide_checkpoint::{
     Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, State, VBucket,
@@ -17,14 +20,15 @@ use crate::producer::error::ProducerError;
 use crate::producer::session::Options;
 use crate::wire::{StreamEndReason, WireError};
 
-/// A read takes whole checkpoints; it goes on to another only below this.
+/// A read takes whole checkpoints, and adds another one only below this limit.
 const READ_LIMIT: ReadLimit = ReadLimit {
     items: 1_000,
     bytes: 1 << 20,
 };
 
 impl ActiveStream {
-    /// Takes what the cursor has. Returns whether there was anything, or the stream stands elsewhere now.
+    /// Reads from the cursor. Returns `true` if there were items, or if the stream's source
+    /// changed.
     pub(super) fn refill(
         &mut self,
         vbucket: &VBucket,
@@ -39,7 +43,7 @@ impl ActiveStream {
             None if options.collections => Vec::from_iter(self.read_batch(vbucket)?),
             _ => self.gather(vbucket, reach, options)?,
         };
-        // With a new cursor it may stand in memory as before, with something to read that nobody wakes it for.
+        // A new cursor in memory may have items already that no notification announces.
         let is_elsewhere = self.cursor != cursor && !fault::is(Fault::DroppedCursorWakesNobody);
         let stands_elsewhere =
             self.reach.is_some() || is_elsewhere || !matches!(self.source, Source::Memory);
@@ -49,23 +53,23 @@ impl ActiveStream {
             Some(reach) if ranges.any(|range| range.last > Some(self.read)) => {
                 self.announce_joined(&batches, reach, options);
             }
-            // There was nothing, or a change of state alone.
+            // There were no items, or only a change of state.
             _ => self.reach = self.reach.max(reach),
         }
         self.take_batches(&batches, options)?;
         Ok(has_read)
     }
 
-    /// Whether this node has a snapshot in part that it receives, or has yet to receive what ends the one that the client is in. A
-    /// client that hears nothing of what it does not see waits for the rest: of the last items that it sees it could not
-    /// know that they end the snapshot (S33).
+    /// Returns `true` if this node is receiving a snapshot, or has yet to receive the end of the
+    /// client's snapshot. A client that does not learn of invisible items waits for the rest. It
+    /// could not know that its last visible item ends the snapshot (S33).
     pub(super) fn awaits_rest(&self, vbucket: &VBucket) -> bool {
         let point = vbucket.resume_point();
         let is_inside = point.snapshot_start < point.seqno && point.seqno < point.snapshot_end;
         is_inside || self.reach.is_some_and(|reach| point.seqno < reach)
     }
 
-    /// The cursor's next batch; `None` if there is none, or the stream stands elsewhere now.
+    /// Returns the cursor's next batch, or `None` if there is none or the stream's source changed.
     fn read_batch(&mut self, vbucket: &VBucket) -> Result<Option<Batch>, ProducerError> {
         let Some(cursor) = self.cursor else {
             return Ok(None);
@@ -80,9 +84,10 @@ impl ActiveStream {
         }
     }
 
-    /// Batches until one has the checkpoint that `reach` is in, or there are no more; for a client that hears nothing of what it
-    /// does not see, also until the last snapshot is whole. If the cursor is lost on the way there are none: then the
-    /// stream stands elsewhere, and gathers again.
+    /// Reads batches until one contains the checkpoint of `reach`, or there are no more. For a
+    /// client that does not learn of invisible items, the last snapshot must be complete, too.
+    /// Returns no batches if the cursor is lost: the stream's source changed, and it gathers again
+    /// later.
     pub(super) fn gather(
         &mut self,
         vbucket: &VBucket,
@@ -105,8 +110,9 @@ impl ActiveStream {
         Ok(batches)
     }
 
-    /// Announces all checkpoints up to the one that `reach` is in as one snapshot, if it is not the first. A replica that has not
-    /// come so far yet, of a snapshot that its client has in part from another copy, announces what it has up to `reach`.
+    /// Announces all checkpoints up to that of `reach` as one snapshot, unless that is the first
+    /// one. A replica may still lack a part of a snapshot that its client has in part from another
+    /// copy. It then announces its own part, with the end `reach`.
     fn announce_joined(&mut self, batches: &[Batch], reach: Seqno, options: &Options) {
         let ranges = || batches.iter().flat_map(Batch::ranges);
         let (first, last) = (ranges().next(), ranges().find(|range| range.end >= reach));
@@ -130,8 +136,9 @@ impl ActiveStream {
         }
     }
 
-    /// Where the client has a snapshot whole that ends with `range`: there, or, if it hears nothing of what it does not see,
-    /// at the last of `items`, which are all that is left of it, that it does; `None` if there is none (S25).
+    /// Returns the seqno at which the client completes the snapshot that ends with `range`. For a
+    /// client that does not learn of invisible items it is the last visible one of `items`, the
+    /// remaining items. Returns `None` if none is visible (S25).
     fn end_for_client<'a>(
         &self,
         items: impl Iterator<Item = &'a Item>,
@@ -148,13 +155,15 @@ impl ActiveStream {
             .max()
     }
 
-    /// Memory recovery took the cursor: the disk has what it no longer holds. A vBucket that has less than was sent went
+    /// Registers a new cursor after memory recovery dropped the old one; the disk has the items
+    /// that memory dropped. Ends the stream if the vBucket has less than was sent: it was rolled
     /// back, and the client must learn of it.
     pub(super) fn stand_again(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
         match self.register(vbucket, self.read) {
             Ok(registration) => {
                 self.source = Source::after(registration);
-                // What it was promised up to there it does not get: the next snapshot must reach as far.
+                // The client does not get the rest of the announced range: the next snapshot must
+                // reach as far.
                 self.reach = self.outbox.cut_short(self.read).max(self.reach);
                 Ok(())
             }
@@ -169,9 +178,9 @@ impl ActiveStream {
         }
     }
 
-    /// Where the items of a snapshot come from that begins with `range`. This node may have received it in parts, under several
-    /// markers. The parts are announced as one snapshot if the node is active, which has all of them, or if the batch has the
-    /// next part.
+    /// Returns the origin of the snapshot that starts with `range`. This node may have received it
+    /// in parts, under several markers. They are announced as one snapshot if the node is active,
+    /// which has all of them, or if the batch has the next part.
     fn origin(&self, range: &SnapshotRange, batch: &Batch) -> Origin {
         let is_part = range.last < Some(range.end);
         let has_rest = || {
@@ -186,7 +195,7 @@ impl ActiveStream {
         Origin::Memory(range.snapshot_id)
     }
 
-    /// Takes what was read from memory in one go.
+    /// Queues the messages for batches that were read together.
     pub(super) fn take_batches(
         &mut self,
         batches: &[Batch],
@@ -197,7 +206,8 @@ impl ActiveStream {
             .try_for_each(|batch| self.take_batch(batch, batches, options))
     }
 
-    /// Takes one of `batches`, in which the rest of its last snapshot may be, too.
+    /// Queues the messages for one of `batches`. The others may contain the rest of its last
+    /// snapshot.
     fn take_batch(
         &mut self,
         batch: &Batch,
@@ -206,7 +216,7 @@ impl ActiveStream {
     ) -> Result<(), WireError> {
         let is_operation = |item: &&Item| item.operation.namespace().is_some();
         let mut items = batch.items().filter(is_operation).peekable();
-        // Nothing rises from below what was sent, unless the vBucket went back.
+        // Items at or below the read seqno appear only after a rollback of the vBucket.
         if items.peek().is_some_and(|item| item.seqno <= self.read) {
             self.end(StreamEndReason::Rollback);
             return Ok(());
@@ -216,8 +226,8 @@ impl ActiveStream {
             let (mut last, end) = (None, self.end_for_client(all, &range, options));
             while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
                 if let (None, Some(end)) = (last, end) {
-                    // This node was receiving the snapshot itself: its rest came in another one, which may reach further
-                    // and may bring a key again.
+                    // This node was receiving the snapshot itself. Its rest came under another
+                    // marker, which may reach further and may repeat a key.
                     if self.outbox.is_announced_below(end)
                         || self.outbox.is_of_another(range.snapshot_id)
                     {
@@ -247,8 +257,8 @@ impl ActiveStream {
     }
 }
 
-/// A snapshot that was whole before it was extended is so still while nothing more of it is there; and the rest may never come,
-/// since its active may have lost it.
+/// Returns `range` without an extension of which nothing has arrived. The snapshot before the
+/// extension is complete, and the extension may never arrive: the active may have lost it.
 fn as_it_is_whole(range: &SnapshotRange) -> SnapshotRange {
     let end = range
         .last
@@ -261,14 +271,16 @@ fn as_it_is_whole(range: &SnapshotRange) -> SnapshotRange {
     }
 }
 
-/// Whether all of the snapshot is there that a batch ends with. Of one in several checkpoints only the last has its end.
+/// Returns `true` if the last snapshot of the batch is complete. Of one in several checkpoints only
+/// the last contains its end.
 fn ends_whole(batch: &Batch) -> bool {
     let last = batch.ranges().iter().rfind(|range| range.last.is_some());
-    // A change of state alone ends nothing, whichever snapshot it came in.
+    // A change of state alone ends no snapshot.
     last.is_some_and(|range| range.last == Some(range.end) || range.awaits_extension())
 }
 
-/// End of the first checkpoint that `reach` is in; where there is none, of the last, and at least `reach`.
+/// Returns the end of the first checkpoint that contains `reach`. Without one, returns the end of
+/// the last checkpoint or `reach`, whichever is higher.
 pub(super) fn end_of(batches: &[Batch], reach: Seqno) -> Seqno {
     let mut ends = batches
         .iter()

@@ -1,9 +1,14 @@
-//! What a stream has to send: markers and items in their order, and how far the last marker reaches.
+//! Outbox of a stream: markers and items in order, and the range of the last marker.
 //!
-//! What always holds: the first message is a marker that starts where the client's snapshot does; each later one starts
-//! after the end of the one before (S1). A marker's start says that the client has everything before it whole. So a snapshot
-//! that is cut short, because its sender receives it itself and lost its cursor inside it or was sent the rest as a part of
-//! another, goes on with a marker that starts where the cut one did (S28), and says that a key may come again (S32). No item lies outside the last marker's range.
+//! # Invariants
+//!
+//! - The first message is a marker that starts where the client's snapshot starts. Each later
+//!   marker starts after the end of the previous one (S1).
+//! - A marker's start says that the client has everything before it. A snapshot may be cut short:
+//!   this node receives it itself, and lost its cursor inside it or received the rest as part of
+//!   another one. The next marker then starts where the cut one did (S28), and says that a key may
+//!   repeat (S32).
+//! - No item lies outside the last marker's range.
 
 use std::collections::VecDeque;
 
@@ -17,18 +22,18 @@ use crate::producer::stream_key::StreamKey;
 use crate::producer::translate;
 use crate::wire::{Command, Marker, MarkerFlags, Request, StreamEndReason, WireError};
 
-/// Where a snapshot's items come from.
+/// Origin of a snapshot's items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The snapshot in memory with that id.
+    /// The snapshot in memory with this id.
     Memory(u64),
     /// One commit.
     Disk,
-    /// A commit and checkpoints, or several checkpoints: a key may come from each.
+    /// A commit and checkpoints, or several checkpoints: each may contain the same key.
     Joined,
 }
 
-/// What a marker announced.
+/// Range of a marker.
 #[derive(Clone, Copy, Debug)]
 struct Announced {
     start: Seqno,
@@ -40,27 +45,27 @@ pub(super) struct Outbox {
     key: StreamKey,
     opaque: u32,
     messages: VecDeque<Request>,
-    /// Where the next marker starts: at first the client's snapshot, then the seqno after the last one's end; of a snapshot
-    /// that was cut short its start.
+    /// Start of the next marker. Initially the client's snapshot, then the seqno after the last
+    /// marker's end; after a cut snapshot, that snapshot's start.
     next_start: Seqno,
-    /// The last marker's range.
+    /// Range of the last marker.
     announced: Option<Announced>,
-    /// What is left of that range comes under another marker.
+    /// The rest of that range comes under another marker.
     is_cut: bool,
-    /// The snapshot in memory that the last marker belonged to; none for one from disk.
+    /// Snapshot in memory of the last marker; `None` for one from disk.
     snapshot_id: Option<u64>,
-    /// The last seqno the client is told of.
+    /// Last seqno that the client was informed of.
     told: Seqno,
     filter: Filter,
-    /// The client hears of what it does not see.
+    /// The client learns of items that it does not see.
     knows_collections: bool,
-    /// Markers ask to be answered.
+    /// Markers ask for an answer.
     asks_answers: bool,
     unanswered_markers: usize,
 }
 
 impl Outbox {
-    /// Of a client that stands at `start` in a snapshot that starts at `snapshot_start`.
+    /// Creates the outbox for a client at `start`, in a snapshot that starts at `snapshot_start`.
     pub(super) fn new(
         key: StreamKey,
         opaque: u32,
@@ -89,7 +94,7 @@ impl Outbox {
         self.opaque
     }
 
-    /// Markers that were queued or sent and not answered yet.
+    /// Returns the number of markers that were queued or sent and not answered.
     pub(super) fn unanswered_markers(&self) -> usize {
         self.unanswered_markers
     }
@@ -98,7 +103,7 @@ impl Outbox {
         self.unanswered_markers = self.unanswered_markers.saturating_sub(1);
     }
 
-    /// Whether nothing can pass its filter any more.
+    /// Returns `true` if no item can pass the filter any more.
     pub(super) fn is_filter_empty(&self) -> bool {
         self.filter.is_empty()
     }
@@ -111,30 +116,32 @@ impl Outbox {
         self.messages.pop_front()
     }
 
-    /// Whether a client that has come to `seqno` has all of the last snapshot.
+    /// Returns `true` if a client at `seqno` has all of the last snapshot.
     pub(super) fn is_whole(&self, seqno: Seqno) -> bool {
         self.announced
             .is_none_or(|announced| announced.end <= seqno)
     }
 
-    /// Whether the last marker reaches less far.
+    /// Returns `true` if the last marker ends below `end`.
     pub(super) fn is_announced_below(&self, end: Seqno) -> bool {
         self.announced.is_some_and(|announced| announced.end < end)
     }
 
-    /// Whether the last marker was of another snapshot in memory than that one.
+    /// Returns `true` if the last marker was of another snapshot in memory.
     pub(super) fn is_of_another(&self, snapshot_id: u64) -> bool {
         self.snapshot_id.is_some_and(|last| last != snapshot_id)
     }
 
-    /// Announces a snapshot, but for what of it was announced already. A second marker of one checkpoint goes on with it.
+    /// Announces a snapshot, except for a part that was announced before. A second marker of one
+    /// checkpoint extends the first.
     pub(super) fn announce(
         &mut self,
         snapshot: &SnapshotMarker,
         origin: Origin,
         options: &Options,
     ) {
-        // A snapshot that this node receives itself may go on in another checkpoint: it was announced whole.
+        // A snapshot that this node receives itself may continue in another checkpoint. It was
+        // announced whole.
         if !self.is_cut
             && self
                 .announced
@@ -147,7 +154,7 @@ impl Outbox {
             Origin::Disk | Origin::Joined => None,
         };
         let extend = snapshot_id.is_some() && self.snapshot_id == snapshot_id;
-        // What was sent of a snapshot before it was cut may have a key that comes again.
+        // A key sent before the cut may repeat.
         let goes_on = std::mem::take(&mut self.is_cut);
         let may_repeat_keys = snapshot.may_repeat_keys || origin == Origin::Joined || goes_on;
         let snapshot = SnapshotMarker {
@@ -177,19 +184,19 @@ impl Outbox {
         };
         if self.asks_answers {
             marker.flags = marker.flags.with(MarkerFlags::ACK);
-            // A client that answers when it has the snapshot whole answers one that was cut with the rest of it: once.
+            // The client answers a complete snapshot once, so a cut one and its rest get one
+            // answer.
             self.unanswered_markers += usize::from(!goes_on || self.unanswered_markers == 0);
         }
         self.push(Command::SnapshotMarker(marker));
     }
 
-    /// An item of the snapshot, if the client is to see it.
-    /// Returns whether it is.
+    /// Queues an item of the snapshot. Returns `true` if the client sees it.
     pub(super) fn item(&mut self, item: &Item, options: &Options) -> Result<bool, WireError> {
         self.tell(item, options, translate::command)
     }
 
-    /// The same for an item from disk.
+    /// Same as [`Outbox::item`], for an item from disk.
     pub(super) fn disk_item(&mut self, item: &Item, options: &Options) -> Result<bool, WireError> {
         self.tell(item, options, translate::disk_command)
     }
@@ -201,7 +208,7 @@ impl Outbox {
         command: impl FnOnce(&Item, &Options) -> Result<Option<Command>, WireError>,
     ) -> Result<bool, WireError> {
         let mut is_told = false;
-        // First: a hidden item's key may be one that this connection can't be sent.
+        // Check the filter first: the key of a hidden item may not be encodable on this connection.
         if self.filter.passes(item)
             && let Some(command) = command(item, options)?
         {
@@ -212,12 +219,13 @@ impl Outbox {
         Ok(is_told)
     }
 
-    /// Whether the client is to see an item.
+    /// Returns `true` if the client sees the item.
     pub(super) fn shows(&self, item: &Item, options: &Options) -> bool {
         translate::is_shown(item, options) && self.filter.passes(item)
     }
 
-    /// All of the snapshot that ends there was read: a client that does not see its last items learns that it has it whole.
+    /// Completes the snapshot that ends at `end`. A client that does not see its last items is sent
+    /// an advance.
     pub(super) fn close_snapshot(&mut self, end: Seqno) {
         let is_end = self.announced.is_some_and(|announced| announced.end == end);
         if is_end && self.told < end && self.knows_collections {
@@ -226,7 +234,7 @@ impl Outbox {
         }
     }
 
-    /// The client has all of the snapshot that comes up to `seqno`, and sees nothing of the last part.
+    /// Advances the client to `seqno` inside the snapshot, after items that it does not see.
     pub(super) fn advance_to(&mut self, seqno: Seqno) {
         let is_inside = self
             .announced
@@ -237,13 +245,14 @@ impl Outbox {
         }
     }
 
-    /// Whether everything its filter lets through of a vBucket came up to `seqno` (S24).
+    /// Returns `true` if everything that the filter lets through is at or below `seqno` (S24).
     pub(super) fn has_all_collections(&self, known: &Collections, seqno: Seqno) -> bool {
         self.filter.high(known).is_some_and(|high| high <= seqno)
     }
 
-    /// Everything up to `seqno` was sent. If the last marker reaches further, its snapshot is cut short there: the next marker
-    /// starts where that one did, since the client has nothing of it whole (S28). Returns where it would have ended.
+    /// Cuts the announced snapshot short at `seqno`, if it reaches further. The next marker starts
+    /// where this one did, since the client has nothing of it complete (S28). Returns the announced
+    /// end.
     pub(super) fn cut_short(&mut self, seqno: Seqno) -> Option<Seqno> {
         let cut = self.announced.filter(|announced| announced.end > seqno)?;
         self.next_start = if fault::is(Fault::CutSnapshotStartsAnew) {
@@ -256,14 +265,15 @@ impl Outbox {
         Some(cut.end)
     }
 
-    /// Nothing but the end is sent any more.
+    /// Drops all messages and queues the end of the stream.
     pub(super) fn end(&mut self, reason: StreamEndReason) {
         self.messages.clear();
         let end = self.end_message(reason);
         self.messages.push_back(end);
     }
 
-    /// The stream's last message. A client that knows nothing of collections does not know the reasons they give, either.
+    /// Returns the last message of the stream. A client without Collections does not know the
+    /// reasons that concern them.
     pub(super) fn end_message(&self, reason: StreamEndReason) -> Request {
         let is_of_collections = matches!(
             reason,

@@ -1,15 +1,19 @@
-//! How far a backfill is, for a client that sees nothing of it, and for the host, whose engine it holds up.
+//! Progress of a backfill: reported to a client that sees none of its items, and checked for a
+//! standstill.
 //!
-//! - S30. A backfill that reads many items which its client does not see says how far it is, if its client understands that.
-//!   The client is inside the snapshot then, and has all of it that comes before; the snapshot is whole at its end only.
-//! - S31. A backfill whose client takes nothing for as long as the host allows ends, and lets go of its snapshot. Time in which
-//!   the engine works does not count.
+//! # Invariants
+//!
+//! - S30. A backfill that reads many invisible items reports its progress, if the client
+//!   understands that. The client is inside the snapshot then. It has everything before the
+//!   reported seqno, and the snapshot is complete only at its end.
+//! - S31. A backfill whose client takes nothing for longer than the host allows ends, and releases
+//!   its snapshot. Time in which the engine works does not count.
 
 use lowtide_checkpoint::Item;
 
 use crate::producer::session::ProducerLimits;
 
-/// What was read since the client was last told anything.
+/// Items and bytes read since the last message to the client.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Hidden {
     items: usize,
@@ -17,7 +21,7 @@ pub(super) struct Hidden {
 }
 
 impl Hidden {
-    /// Takes note of an item. Returns whether the client should be told how far the scan is.
+    /// Counts an item. Returns `true` if the client must receive the progress of the scan.
     pub(super) fn note(&mut self, item: &Item, is_shown: bool, limits: &ProducerLimits) -> bool {
         if is_shown {
             *self = Self::default();
@@ -33,7 +37,7 @@ impl Hidden {
     }
 }
 
-/// When a stream was last seen to have moved.
+/// Time of the last observed progress of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standstill {
     pub(super) moves: u64,

@@ -1,4 +1,5 @@
-//! Where a stream is: what its items come from, how far its scan, its survey and its takeover are, and what it does next.
+//! States of a stream: its source of items, disk scan, first pass and takeover, and its next
+//! action.
 
 use lowtide_checkpoint::{Registration, Seqno};
 
@@ -7,14 +8,14 @@ use crate::producer::collections::Collections;
 use crate::producer::session::{Options, ProducerLimits};
 use crate::wire::Request;
 
-/// Where the next items come from.
+/// Source of the next items.
 #[derive(Debug)]
 pub(super) enum Source {
     Memory,
     Disk(Disk),
-    /// The disk has been read, and that was all that was wanted.
+    /// The disk is read, and the request was for the disk only.
     Exhausted,
-    /// Nowhere: what is in the outbox is the last.
+    /// None: the outbox holds the last messages.
     Over,
 }
 
@@ -28,18 +29,19 @@ impl Source {
     }
 }
 
-/// How far a stream is with the disk.
+/// State of a stream's disk scan.
 #[derive(Debug)]
 pub(super) enum Disk {
-    /// It needs a scan and has not said so yet.
+    /// A scan is needed and not requested yet.
     Wanted,
-    /// The host has been asked to pin a snapshot.
+    /// The host was asked to pin a snapshot.
     Opening,
-    /// The host has been asked for a slice.
+    /// The host was asked for a slice.
     Reading,
-    /// It ended inside a snapshot whose rest is yet to come. Its client waits for that, and then another scan is needed.
+    /// The scan ended inside a snapshot. The client waits for the rest, and then another scan
+    /// follows.
     Halved,
-    /// There is more to read, once what was read is sent.
+    /// The next slice is read after the current one was sent.
     Paused(BackfillScan),
 }
 
@@ -58,25 +60,25 @@ impl Disk {
         }
     }
 
-    /// Whether the rest is read once what was read is sent.
+    /// Returns `true` if the next slice waits for the current one to be sent.
     pub(super) fn is_paused(&self) -> bool {
         matches!(self, Self::Paused(_))
     }
 
-    /// Whether the host has something to do first.
+    /// Returns `true` if a step of the host is in progress.
     pub(super) fn waits(&self) -> bool {
         matches!(self, Self::Opening | Self::Reading)
     }
 }
 
-/// How far the first reading has come.
+/// Progress of the first pass.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// The last item that the client will see.
+    /// Last item so far that the client sees.
     pub(super) last: Option<Seqno>,
 }
 
-/// How far a takeover is.
+/// Step of a takeover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Takeover {
     Sending,
@@ -86,24 +88,24 @@ pub(super) enum Takeover {
     ActiveAsked,
 }
 
-/// What a stream does next.
+/// Next action of a stream.
 #[derive(Debug)]
 pub(in crate::producer) enum Turn {
-    /// Send this.
+    /// Send this message.
     Message(Request),
-    /// It needs the disk, from after the seqno it has read.
+    /// Open a scan of the disk after the seqno read.
     Backfill,
-    /// It has room for the next slice.
+    /// Read the next slice of the scan.
     ReadOn(BackfillScan),
-    /// Nothing until something happens.
+    /// Wait for an event.
     Nothing,
 }
 
-/// What a connection negotiated, and what its host decided and knows.
+/// Options of the connection, and the limits and knowledge of its host.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::producer) struct Negotiated<'a> {
     pub(in crate::producer) options: &'a Options,
     pub(in crate::producer) limits: &'a ProducerLimits,
-    /// How far the vBucket's collections have come.
+    /// Highest seqnos of the vBucket's collections.
     pub(in crate::producer) collections: Option<&'a Collections>,
 }

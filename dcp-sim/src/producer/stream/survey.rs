@@ -1,8 +1,8 @@
-//! What a client without Collections will see of a snapshot from disk, found out before any of it is sent.
+//! First pass over a snapshot from disk, for a client without Collections.
 //!
-//! Such a client knows of no message for "and that was all", so its snapshots must end with an item that it sees (S25). Which
-//! that is the disk tells only when it was read to its end: so the pinned scan is read twice, in slices, and what is not seen
-//! at all is not announced at all. Slices go in; out comes the end to announce.
+//! No message tells such a client that a snapshot ended, so its snapshots must end with an item
+//! that it sees (S25). That item is known only after the disk was read to its end. So the pinned
+//! scan is read twice, in slices, and a snapshot without a visible item is not announced.
 
 use lowtide_checkpoint::{Batch, Item, VBucket};
 
@@ -13,7 +13,7 @@ use crate::producer::error::ProducerError;
 use crate::producer::session::Options;
 
 impl ActiveStream {
-    /// A slice was read the first time. Returns whether the stream goes on with the scan.
+    /// Processes a slice of the first pass. Returns `true` if the stream continues with the scan.
     pub(super) fn surveyed(
         &mut self,
         mut scan: BackfillScan,
@@ -37,7 +37,7 @@ impl ActiveStream {
             in_memory.filter(|item| item.seqno > scan.high() && self.outbox.shows(item, options));
         let last = in_memory.map(|item| item.seqno).max().or(last);
         let Some(end) = last else {
-            // Nothing to be seen: the client is as far as if it had been sent all of it.
+            // Nothing is visible: the client is in the same position as after receiving all of it.
             self.read = scan.high();
             let gathered = std::mem::take(&mut self.gathered);
             self.take_batches(&gathered, options)?;

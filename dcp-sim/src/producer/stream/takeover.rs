@@ -1,16 +1,18 @@
-//! A stream that hands its vBucket over.
+//! Takeover: a stream that hands its vBucket over.
 //!
-//! | step | what is sent | goes on when |
+//! | step | message | continues when |
 //! |---|---|---|
-//! | sending | everything there is | nothing is left and every marker was answered |
-//! | pending asked | set the state to pending | that was answered; the host lets the vBucket here die |
-//! | dying | | it is dead: what was written until then is in memory |
-//! | sending the rest | that | as the first |
-//! | active asked | set the state to active | that was answered |
+//! | sending | all items | nothing is left and every marker was answered |
+//! | pending asked | set the state to pending | it was answered; the host makes the vBucket dead |
+//! | dying | | it is dead: memory has everything written until then |
+//! | sending the rest | the remaining items | as after sending |
+//! | active asked | set the state to active | it was answered |
 //! | done | the stream's end | |
 //!
-//! What always holds (S16): the consumer's vBucket is told to become active only when the one here is dead and everything
-//! that it took has been applied there. So at no time both take writes, and none is lost.
+//! # Invariants
+//!
+//! - S16. The consumer's vBucket becomes active only after the one on this node is dead and
+//!   everything it accepted was applied. So never do both accept writes, and no write is lost.
 
 use lowtide_checkpoint::{State, VBucket};
 
@@ -19,7 +21,8 @@ use super::stage::Takeover;
 use crate::wire::{Command, StreamEndReason};
 
 impl ActiveStream {
-    /// Everything there was is sent: the next step, if it is time for it. Returns whether to look once more what there is.
+    /// Moves to the next step after all items were sent, if its condition holds. Returns `true` if
+    /// memory must be read once more.
     pub(super) fn hand_on(&mut self, vbucket: &VBucket) -> bool {
         let is_answered = self.outbox.unanswered_markers() == 0;
         match self.takeover {
@@ -27,7 +30,7 @@ impl ActiveStream {
                 self.ask_for(State::Pending, Takeover::PendingAsked)
             }
             Some(Takeover::Dying) if vbucket.state() == State::Dead => {
-                // What was written between the last look and its death is still to be read.
+                // Items written between the last read and its death remain to be read.
                 self.takeover = Some(Takeover::SendingRest);
                 return true;
             }
@@ -39,12 +42,13 @@ impl ActiveStream {
         false
     }
 
-    /// A marker was answered.
+    /// Records the answer to a marker.
     pub(in crate::producer) fn marker_answered(&mut self) {
         self.outbox.marker_answered();
     }
 
-    /// The consumer's vBucket has the state it was told to have. Returns whether the one here must die now.
+    /// Records that the consumer's vBucket has the requested state. Returns `true` if the vBucket
+    /// on this node must become dead now.
     pub(in crate::producer) fn state_answered(&mut self) -> bool {
         match self.takeover {
             Some(Takeover::PendingAsked) => {
@@ -59,7 +63,7 @@ impl ActiveStream {
         }
     }
 
-    /// Whether its vBucket may be dead: that is what the takeover wanted.
+    /// Returns `true` if the takeover expects its vBucket to be dead.
     pub(super) fn may_be_dead(&self) -> bool {
         matches!(
             self.takeover,

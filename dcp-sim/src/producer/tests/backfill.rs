@@ -1,8 +1,9 @@
-//! Streams that read from disk: the hand-over to memory, dropped cursors, and every way in which a backfill ends.
+//! Streams that read from disk: the hand-over to memory, dropped cursors, and the schedule of
+//! scans.
 
 use super::*;
 
-/// A rig whose first three items are on disk only, and the fourth in memory only.
+/// A rig with its first three items on disk only, and the fourth in memory only.
 pub(super) fn with_a_past() -> Rig {
     let mut rig = rig();
     for key in ["a", "b", "c"] {
@@ -24,9 +25,9 @@ pub(super) fn live(start: u64) -> StreamRequest {
     request(start, u64::MAX, (start, start))
 }
 
-/// Guards S9: what left memory comes from disk, what is in memory follows, each once.
+/// Guards S9: items that left memory come from disk, the others follow from memory, each once.
 #[test]
-fn memory_goes_on_where_the_disk_ends() {
+fn memory_continues_after_the_end_of_the_disk() {
     let mut rig = with_a_past();
     open(&mut rig, live(0));
     let expected = [
@@ -42,10 +43,9 @@ fn memory_goes_on_where_the_disk_ends() {
     assert_eq!(rig.sent(), ["marker 5-5 on", "mutation @5"]);
 }
 
-/// Guards S9 where everything moves between two steps: written, flushed and expelled before the snapshot is pinned, and
-/// after.
+/// Guards S9 when items are written, flushed and expelled before and after the snapshot is pinned.
 #[test]
-fn whatever_happens_between_two_steps_nothing_is_missing_or_repeated() {
+fn backfill_with_changes_between_steps_has_no_gap_or_repeat() {
     let mut rig = with_a_past();
     open(&mut rig, live(1));
     rig.poll(usize::MAX);
@@ -73,9 +73,9 @@ fn whatever_happens_between_two_steps_nothing_is_missing_or_repeated() {
     assert_eq!(rig.sent(), expected);
 }
 
-/// Guards S10: the client only sees a marker from disk.
+/// Guards S10: the client sees only a marker from disk.
 #[test]
-fn a_stream_whose_cursor_is_dropped_goes_on_from_disk() {
+fn stream_with_a_dropped_cursor_continues_from_disk() {
     let mut rig = rig();
     rig.set("a");
     open(&mut rig, live(0));
@@ -100,9 +100,9 @@ fn a_stream_whose_cursor_is_dropped_goes_on_from_disk() {
     assert_eq!(rig.cursors(), 1);
 }
 
-/// Guards S10 where the cursor goes while the disk is being read: there is another round.
+/// Guards S10 when the cursor is dropped during a disk scan: another round follows.
 #[test]
-fn a_cursor_that_is_dropped_during_a_backfill_costs_another_one() {
+fn cursor_dropped_during_a_backfill_causes_another_backfill() {
     let mut rig = with_a_past();
     open(&mut rig, live(0));
     rig.poll(usize::MAX);
@@ -136,7 +136,7 @@ fn a_cursor_that_is_dropped_during_a_backfill_costs_another_one() {
 }
 
 #[test]
-fn a_connection_between_nodes_keeps_its_cursors_unless_it_says_otherwise() {
+fn cursors_of_a_connection_between_nodes_are_droppable_only_on_request() {
     for (says, dropped) in [(false, 0), (true, 1)] {
         let mut rig = rig_of(State::Active, "replication:a->b", OpenFlags::PRODUCER);
         if says {
@@ -160,9 +160,10 @@ fn a_connection_between_nodes_keeps_its_cursors_unless_it_says_otherwise() {
     }
 }
 
-/// Guards S11: the next slice is read when the one before was sent, and only so many scans are open.
+/// Guards S11: the next slice is read after the previous one was sent, and the number of open scans
+/// is limited.
 #[test]
-fn a_slow_client_costs_one_slice() {
+fn slow_client_holds_one_slice() {
     let mut rig = rig();
     for number in 0..2_500 {
         rig.set(&format!("{number}"));
@@ -201,7 +202,7 @@ fn a_slow_client_costs_one_slice() {
 }
 
 #[test]
-fn backfills_wait_for_their_turn() {
+fn backfills_start_in_the_order_of_their_requests() {
     use crate::producer::backfill::Backfills;
     for running_max in [1, 16] {
         let mut backfills = Backfills::new(ProducerLimits::default().slice);
@@ -233,7 +234,7 @@ fn backfills_wait_for_their_turn() {
 }
 
 #[test]
-fn a_first_backfill_leaves_deletions_out_if_asked_to() {
+fn initial_backfill_omits_deletions_on_request() {
     let flags = OpenFlags::PRODUCER.with(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL);
     let mut rig = rig_of(State::Active, "consumer", flags);
     rig.set("a");
@@ -257,9 +258,9 @@ fn a_first_backfill_leaves_deletions_out_if_asked_to() {
     );
 }
 
-/// Guards a backfill whose stream is closed, or closed and opened again, while a step is under way.
+/// Guards a backfill whose stream is closed, or closed and opened again, during a step.
 #[test]
-fn an_outcome_for_a_stream_that_is_gone_is_dropped() {
+fn outcome_for_a_closed_stream_is_dropped() {
     let mut rig = with_a_past();
     open(&mut rig, live(0));
     rig.poll(usize::MAX);
@@ -275,9 +276,10 @@ fn an_outcome_for_a_stream_that_is_gone_is_dropped() {
     assert_eq!(rig.sent().len(), 6);
 }
 
-/// Guards S8: what is new in memory is no news for a stream that waits for the disk, and the disk's answer is.
+/// Guards S8: new items in memory do not wake a stream that waits for the disk; the disk's outcome
+/// does.
 #[test]
-fn a_stream_that_waits_for_the_disk_is_woken_by_the_disk() {
+fn stream_that_waits_for_the_disk_is_woken_by_the_disk() {
     let mut rig = with_a_past();
     open(&mut rig, live(0));
     rig.poll(usize::MAX);

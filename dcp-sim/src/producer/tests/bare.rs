@@ -53,7 +53,7 @@ impl Rig {
 }
 
 #[test]
-fn keys_are_bare_and_deletions_and_markers_of_the_first_form() {
+fn bare_connection_gets_bare_keys_and_the_first_form_of_deletions_and_markers() {
     let mut rig = bare_rig();
     assert_eq!(
         rig.control("max_marker_version", "2.2"),
@@ -87,9 +87,10 @@ fn keys_are_bare_and_deletions_and_markers_of_the_first_form() {
     assert_eq!((item.key, item.expiry), (Key::new(b"b"), 0));
 }
 
-/// Guards S25: whoever is not told of hidden items has each snapshot whole with its last item.
+/// Guards S25: a client that does not learn of hidden items completes each snapshot with its last
+/// visible item.
 #[test]
-fn a_snapshot_ends_with_the_last_item_the_client_sees() {
+fn bare_snapshot_ends_with_the_last_visible_item() {
     for is_on_disk in [false, true] {
         let mut rig = bare_rig();
         for (collection, key) in [(0, "a"), (8, "b"), (0, "c"), (9, "d")] {
@@ -113,7 +114,7 @@ fn a_snapshot_ends_with_the_last_item_the_client_sees() {
 }
 
 #[test]
-fn what_is_hidden_on_disk_is_passed_over() {
+fn hidden_items_on_disk_are_skipped() {
     let mut rig = bare_rig();
     rig.set_in(8, "a");
     rig.set_in(8, "b");
@@ -124,9 +125,10 @@ fn what_is_hidden_on_disk_is_passed_over() {
     assert_eq!(rig.sent(), ["marker 0-3", "mutation @3"]);
 }
 
-/// The scan is read in slices, twice; a client that wants no deletions at first must not be promised one.
+/// The scan is read in slices, twice. A client that asked for no initial deletions must not be
+/// promised one.
 #[test]
-fn a_long_scan_is_looked_through_before_it_is_sent() {
+fn long_scan_is_surveyed_before_it_is_sent() {
     let mut rig = bare_rig();
     rig.producer.options.flags =
         OpenFlags::PRODUCER.with(OpenFlags::SKIP_DELETES_IN_INITIAL_BACKFILL);
@@ -148,7 +150,7 @@ fn a_long_scan_is_looked_through_before_it_is_sent() {
 }
 
 #[test]
-fn prepares_are_hidden_without_a_word() {
+fn prepares_are_hidden_without_an_advance() {
     for is_on_disk in [false, true] {
         let mut rig = bare_rig();
         durable_writes(&rig);
@@ -162,7 +164,7 @@ fn prepares_are_hidden_without_a_word() {
 }
 
 #[test]
-fn a_dropped_default_collection_is_unknown_and_ends_streams_without_saying_why() {
+fn dropped_default_collection_is_unknown_and_ends_streams_with_ok() {
     let mut rig = bare_rig();
     rig.ask(VB, live());
     rig.set("a");
@@ -173,7 +175,7 @@ fn a_dropped_default_collection_is_unknown_and_ends_streams_without_saying_why()
 }
 
 #[test]
-fn another_reason_it_does_not_know_is_no_reason_either() {
+fn bare_client_is_not_sent_the_reason_of_lost_privileges() {
     let mut rig = bare_rig();
     rig.ask(VB, live());
     rig.producer

@@ -1,4 +1,4 @@
-//! What belongs to the connection: flags, options, heartbeat, turns, answers of the consumer.
+//! Properties of the connection: flags, options, no-operations, turns and answers of the consumer.
 
 use super::*;
 use crate::wire::Opcode;
@@ -6,7 +6,7 @@ use crate::wire::Opcode;
 const SECOND: u64 = 1_000_000_000;
 
 #[test]
-fn flags_that_exclude_one_another_are_refused() {
+fn open_with_contradicting_flags_is_refused() {
     let opened = |flags: OpenFlags| {
         let mut rig = Rig {
             node: Home::new(State::Active, ReadLimit::NONE),
@@ -43,7 +43,7 @@ fn flags_that_exclude_one_another_are_refused() {
 }
 
 #[test]
-fn options_are_answered_as_couchbase_does() {
+fn options_get_the_status_of_couchbase() {
     let (good, invalid, unsupported) = (Status::SUCCESS, Status::INVALID, Status::NOT_SUPPORTED);
     for (key, value, status) in [
         ("enable_noop", "perhaps", good),
@@ -87,9 +87,9 @@ fn durable_writes_and_stream_ids_exclude_one_another() {
     }
 }
 
-/// Guards the heartbeat: one each interval, whatever else is sent, and counted up.
+/// Guards the no-operations: one each interval, whatever else is sent, with increasing opaques.
 #[test]
-fn a_no_operation_is_sent_each_interval() {
+fn noop_is_sent_each_interval() {
     let mut rig = rig();
     assert_eq!(rig.control("set_noop_interval", "2"), [Status::SUCCESS]);
     let mut opaques = Vec::new();
@@ -122,7 +122,7 @@ fn a_no_operation_is_sent_each_interval() {
 }
 
 #[test]
-fn a_consumer_that_says_nothing_is_given_up() {
+fn idle_consumer_is_reported_after_six_minutes() {
     let mut rig = rig();
     rig.producer
         .tick(0, &rig.node)
@@ -141,9 +141,9 @@ fn a_consumer_that_says_nothing_is_given_up() {
     ));
 }
 
-/// Guards against serving on a consumer that has lost the thread.
+/// Guards against continuing with a consumer that lost messages.
 #[test]
-fn a_refusal_ends_the_connection_unless_it_may_have_crossed() {
+fn refusal_closes_the_connection_unless_it_may_have_crossed() {
     let refusal = |opcode, status| rig().answer(&Response::status(opcode, 77, status));
     let (mutation, commit) = (Opcode::DCP_MUTATION, Opcode::DCP_COMMIT);
     for status in [
@@ -168,9 +168,9 @@ fn a_refusal_ends_the_connection_unless_it_may_have_crossed() {
     }
 }
 
-/// Guards fairness: among many vBuckets none waits for another to have sent all it has.
+/// Guards fairness: no vBucket waits until another one has sent everything.
 #[test]
-fn a_thousand_streams_take_turns() {
+fn thousand_streams_take_turns() {
     struct Many(Vec<VBucket>);
     impl Partitions for Many {
         fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
@@ -193,7 +193,7 @@ fn a_thousand_streams_take_turns() {
     };
     let many = Many((0..1_024).map(vbucket).collect());
     for (number, vbucket) in many.0.iter().enumerate() {
-        // The first has far more than the others.
+        // The first has far more items than the others.
         for item in 0..if number == 0 { 2_000 } else { 1 } {
             let key = Key::new(format!("{item}").as_bytes());
             vbucket

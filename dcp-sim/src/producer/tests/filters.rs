@@ -21,9 +21,9 @@ impl Rig {
     }
 }
 
-/// Guards S18: what is filtered out leaves no trace but the snapshot's end.
+/// Guards S18: items that do not pass the filter leave no trace except the end of the snapshot.
 #[test]
-fn a_filter_lets_through_what_was_asked_for() {
+fn filter_passes_only_the_requested_collections() {
     let mut rig = rig();
     for (collection, key) in [(0, "a"), (8, "b"), (9, "c")] {
         rig.set_in(collection, key);
@@ -43,7 +43,7 @@ fn a_filter_lets_through_what_was_asked_for() {
 }
 
 #[test]
-fn a_filter_works_on_what_comes_from_disk() {
+fn filter_applies_to_items_from_disk() {
     let mut rig = rig();
     for (collection, key) in [(0, "a"), (8, "b"), (9, "c")] {
         rig.set_in(collection, key);
@@ -56,9 +56,9 @@ fn a_filter_works_on_what_comes_from_disk() {
     );
 }
 
-/// Guards S18: when the last collection is gone nothing can come any more.
+/// Guards S18: after the last collection was dropped no item can pass.
 #[test]
-fn a_filter_without_collections_ends_the_stream() {
+fn filter_whose_last_collection_is_dropped_ends_the_stream() {
     let mut rig = rig();
     rig.ask(
         VB,
@@ -93,7 +93,7 @@ fn a_filter_without_collections_ends_the_stream() {
 }
 
 #[test]
-fn what_a_request_may_not_name() {
+fn filter_of_unknown_or_dropped_ids_is_refused() {
     let mut rig = rig();
     let mut status = |json| rig.ask(VB, Command::StreamRequest(filtered(json)));
     assert_eq!(status("{}"), [Status::INVALID]);
@@ -117,9 +117,9 @@ fn what_a_request_may_not_name() {
     assert_eq!(status("{\"uid\":\"0\"}"), [Status::SUCCESS]);
 }
 
-/// Guards S19: streams with ids are streams of their own.
+/// Guards S19: streams with different ids are independent.
 #[test]
-fn a_vbucket_has_a_stream_for_each_id() {
+fn vbucket_has_an_independent_stream_for_each_id() {
     let mut rig = rig();
     assert_eq!(rig.control("enable_stream_id", "true"), [Status::SUCCESS]);
     assert_eq!(
@@ -183,9 +183,9 @@ fn a_vbucket_has_a_stream_for_each_id() {
     );
 }
 
-/// Guards a purge against a client that says it knows: the tombstones that are gone it has seen.
+/// Guards a client that states the purge seqno it knows: it has seen the purged tombstones.
 #[test]
-fn a_client_that_knows_the_purge_need_not_go_back() {
+fn client_that_knows_the_purge_seqno_is_not_rolled_back() {
     let mut rig = rig();
     for key in ["a", "b"] {
         rig.set(key);
@@ -216,7 +216,7 @@ fn a_client_that_knows_the_purge_need_not_go_back() {
     assert_eq!(rig.sent(), ["disk marker 1-4", "mutation @4"]);
 }
 
-/// Three collections: k1 and k2 in 8, a deletion of k3 in 9 that is purged, and k4 in 9.
+/// Three collections: k1 and k2 in 8, a purged deletion of k3 in 9, and k4 in 9.
 fn purged_elsewhere() -> Rig {
     let mut rig = rig();
     for (collection, key) in [(8, "k1"), (8, "k2"), (9, "k3")] {
@@ -234,7 +234,7 @@ fn purged_elsewhere() -> Rig {
 }
 
 impl Rig {
-    /// The host says how far each collection has come.
+    /// Sets the highest seqno of each collection that the host knows.
     fn know_collections(&mut self, highs: &[(u32, u64)]) {
         let item = |&(collection, high)| Item {
             seqno: Seqno(high),
@@ -254,9 +254,9 @@ fn of_8(start: u64) -> StreamRequest {
     }
 }
 
-/// Guards S24 in the backfill: what the decision found good it finds good.
+/// Guards S24 in the backfill: it accepts what the stream request accepted.
 #[test]
-fn a_filtered_client_that_has_all_of_its_collections_reads_on_below_the_purge() {
+fn filtered_client_with_all_of_its_collections_continues_below_the_purge() {
     let mut rig = purged_elsewhere();
     assert_eq!(
         rig.ask(VB, Command::StreamRequest(of_8(2))),
@@ -267,9 +267,10 @@ fn a_filtered_client_that_has_all_of_its_collections_reads_on_below_the_purge() 
     assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
 }
 
-/// Guards S24 where its collection is written to before the snapshot is pinned: up to the purge it had everything.
+/// Guards S24 when the collection is written to before the snapshot is pinned: the client has
+/// everything up to the purge.
 #[test]
-fn what_is_written_after_the_purge_is_no_reason_to_go_back() {
+fn filtered_client_is_not_rolled_back_for_writes_after_the_purge() {
     let mut rig = purged_elsewhere();
     assert_eq!(
         rig.ask(VB, Command::StreamRequest(of_8(2))),
@@ -281,9 +282,9 @@ fn what_is_written_after_the_purge_is_no_reason_to_go_back() {
     assert_eq!(rig.sent(), ["disk marker 2-6", "mutation @6"]);
 }
 
-/// Guards S24 where that may be purged, too, before the snapshot is pinned.
+/// Guards S24 when that write may be purged, too, before the snapshot is pinned.
 #[test]
-fn a_purge_of_its_own_collection_ends_a_filtered_stream() {
+fn purge_of_its_own_collection_ends_a_filtered_stream() {
     let mut rig = purged_elsewhere();
     assert_eq!(
         rig.ask(VB, Command::StreamRequest(of_8(2))),
@@ -300,9 +301,10 @@ fn a_purge_of_its_own_collection_ends_a_filtered_stream() {
     assert_eq!(rig.sent(), ["end rollback"]);
 }
 
-/// Guards S30: a scan of much that is hidden says how far it is, inside its snapshot, which is whole at its end only.
+/// Guards S30: a scan over many hidden items reports its progress, inside a snapshot that is
+/// complete only at its end.
 #[test]
-fn a_backfill_over_much_that_is_hidden_says_how_far_it_is() {
+fn backfill_over_many_hidden_items_reports_its_progress() {
     let hidden = |limits| {
         let mut rig = rig();
         rig.producer.limits = limits;

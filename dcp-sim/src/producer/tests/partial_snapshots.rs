@@ -1,13 +1,13 @@
-//! Snapshots of which a stream or a disk has a part: cut short, committed in part, completed later.
+//! Snapshots that a stream or a disk has in part: cut short, committed in part, completed later.
 
 use super::backfill::{live, open};
 use super::snapshots::repeating;
 use super::*;
 use crate::wire::Opcode;
 
-/// Guards S14: half a snapshot on a replica's disk is announced whole, and memory brings the rest.
+/// Guards S14: a snapshot in part on a replica's disk is announced whole, and memory has the rest.
 #[test]
-fn half_a_snapshot_from_disk_is_completed_from_memory() {
+fn partial_snapshot_on_disk_is_completed_from_memory() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 5, &[1, 2]);
     rig.node.flush();
@@ -22,10 +22,10 @@ fn half_a_snapshot_from_disk_is_completed_from_memory() {
     assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
 }
 
-/// Guards S28 where a replica's stream loses its cursor in the middle of a snapshot: of what was announced the client has
-/// nothing whole, so the next marker starts where that one did.
+/// Guards S28 when a replica's stream loses its cursor inside a snapshot. The client has nothing of
+/// it complete, so the next marker starts where that one did.
 #[test]
-fn a_snapshot_cut_short_is_announced_anew() {
+fn cut_snapshot_is_announced_again_from_its_start() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 5, &[1, 2]);
     open(&mut rig, live(0));
@@ -41,9 +41,9 @@ fn a_snapshot_cut_short_is_announced_anew() {
     assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"], "it is whole now");
 }
 
-/// Guards S28 where that happens more than once, at first before the disk has anything new.
+/// Guards S28 when that happens more than once, at first before the disk has new items.
 #[test]
-fn a_snapshot_cut_short_twice_keeps_its_start() {
+fn snapshot_cut_twice_keeps_its_start() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 3, &[1, 3]);
     open(&mut rig, live(0));
@@ -64,9 +64,9 @@ fn a_snapshot_cut_short_twice_keeps_its_start() {
     assert_eq!(rig.sent(), ["mutation @9"]);
 }
 
-/// Guards S3 where the snapshot that has the wanted end is cut short: it is sent whole all the same.
+/// Guards S3 when the snapshot with the requested end is cut short: it is still sent whole.
 #[test]
-fn a_stream_does_not_end_in_the_middle_of_a_snapshot_that_was_cut_short() {
+fn stream_does_not_end_inside_a_cut_snapshot() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 5, &[1, 2]);
     open(&mut rig, request(0, 2, (0, 0)));
@@ -85,9 +85,10 @@ fn a_stream_does_not_end_in_the_middle_of_a_snapshot_that_was_cut_short() {
     );
 }
 
-/// Guards S28 for a filter that hides the rest of what was cut short, and for a client that is not told of what it hides.
+/// Guards S28 for a filter that hides the rest of the cut snapshot, and for a client that does not
+/// learn of hidden items.
 #[test]
-fn a_snapshot_cut_short_whose_rest_is_hidden_ends_with_the_next_thing_that_is_told() {
+fn cut_snapshot_with_a_hidden_rest_ends_with_the_next_message() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 5, &[1, 2]);
     let filter = Bytes::from_static(b"{\"collections\":[\"0\"]}");
@@ -98,9 +99,9 @@ fn a_snapshot_cut_short_whose_rest_is_hidden_ends_with_the_next_thing_that_is_to
     assert_eq!(rig.sent(), ["disk repeating marker 0-5", "advanced @5"]);
 }
 
-/// Guards S16 where a snapshot is cut short: it is answered once, with the rest of it.
+/// Guards S16 when a snapshot is cut short: it is answered once, with its rest.
 #[test]
-fn a_takeover_waits_for_one_answer_to_a_snapshot_that_was_cut_short() {
+fn takeover_waits_for_one_answer_to_a_cut_snapshot() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 5, &[1, 2]);
     open(
@@ -125,9 +126,9 @@ fn a_takeover_waits_for_one_answer_to_a_snapshot_that_was_cut_short() {
     assert_eq!(rig.sent(), ["set pending"]);
 }
 
-/// Guards S28 on a replica that was sent the rest of a snapshot as a part of another one.
+/// Guards S28 on a replica that received the rest of a snapshot as part of another one.
 #[test]
-fn what_was_taken_in_by_another_snapshot_is_announced_to_its_end() {
+fn snapshot_continued_by_another_one_is_announced_to_the_end_of_that() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 5, &[1, 2]);
     open(&mut rig, live(0));
@@ -146,7 +147,7 @@ fn what_was_taken_in_by_another_snapshot_is_announced_to_its_end() {
     assert_eq!(rig.sent(), ["marker 9-9", "mutation @9"]);
 }
 
-/// A promoted copy: of a snapshot of five its disk has two, its memory the rest.
+/// A promoted copy with two items of a snapshot of five on disk, and the rest in memory.
 fn half_flushed_and_promoted() -> Rig {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 5, &[1, 2]);
@@ -161,9 +162,10 @@ fn half_flushed_and_promoted() -> Rig {
     rig
 }
 
-/// Guards S14 where the client wants no memory: it is left inside the snapshot, not told that it has all of it.
+/// Guards S14 for a client of the disk alone: it stays inside the snapshot and does not learn that
+/// it is complete.
 #[test]
-fn half_a_snapshot_on_a_promoted_copys_disk_is_no_whole_for_a_stream_of_the_disk_alone() {
+fn partial_snapshot_on_a_promoted_copys_disk_is_incomplete_for_a_disk_only_stream() {
     let mut rig = half_flushed_and_promoted();
     let flags = StreamRequestFlags::DISK_ONLY;
     open(&mut rig, StreamRequest { flags, ..live(0) });
@@ -178,9 +180,9 @@ fn half_a_snapshot_on_a_promoted_copys_disk_is_no_whole_for_a_stream_of_the_disk
     );
 }
 
-/// Guards S14 on a copy that was promoted: its disk still has half a snapshot, of which memory has the rest.
+/// Guards S14 on a promoted copy: its disk has a part of a snapshot, and memory has the rest.
 #[test]
-fn half_a_snapshot_on_a_promoted_copys_disk_is_not_announced_as_a_whole() {
+fn partial_snapshot_on_a_promoted_copys_disk_is_announced_with_its_rest() {
     let mut rig = half_flushed_and_promoted();
     open(&mut rig, live(0));
     let expected = [
@@ -195,9 +197,10 @@ fn half_a_snapshot_on_a_promoted_copys_disk_is_not_announced_as_a_whole() {
     assert_eq!(sent, expected);
 }
 
-/// Guards S32 where what a replica receives was cut short itself, and goes on to the end that was announced before.
+/// Guards S32 when the snapshot that a replica receives was itself cut short, and continues to the
+/// announced end.
 #[test]
-fn a_snapshot_that_is_cut_short_on_its_way_to_a_replica_is_cut_short_for_the_replicas_client() {
+fn snapshot_cut_on_the_way_to_a_replica_is_cut_for_the_replicas_client() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 5, &[1, 3]);
     open(&mut rig, live(0));
@@ -212,21 +215,21 @@ fn a_snapshot_that_is_cut_short_on_its_way_to_a_replica_is_cut_short_for_the_rep
     assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
 }
 
-/// Found by a foreign client in hostile seed 164 on a log: memory recovery took the cursor of its stream while that read from
-/// disk, memory had the rest still, and the stream waited for a write that never came.
+/// Guards against hostile seed 164 on a log. Memory recovery dropped the cursor of a stream that
+/// read from disk, and memory still had the rest. The stream waited for a write that never came.
 #[test]
-fn a_stream_whose_cursor_is_dropped_goes_on_at_once_where_memory_has_the_rest() {
+fn stream_with_a_dropped_cursor_continues_at_once_if_memory_has_the_rest() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 2, &[1, 2]);
     open(&mut rig, live(0));
     assert_eq!(rig.sent(), ["marker 0-2", "mutation @1", "mutation @2"]);
     rig.receive(3, 4, &[3, 4]);
-    // Whoever registers under a cursor's name takes its place.
+    // A registration under a cursor's name replaces it.
     let name = format!("test:{VB}");
     rig.node
         .vbucket
         .manager()
-        .register(&name, Seqno(2), lowtide_checkpoint::CursorOptions::new())
+        .register(&name, Seqno(2), CursorOptions::new())
         .expect("it is there");
     assert_eq!(rig.sent(), ["marker 3-4", "mutation @3", "mutation @4"]);
 }

@@ -1,4 +1,4 @@
-//! A vBucket with its store and the consumer's end of a connection to it, for all tests of the producer.
+//! Test rig: a vBucket with its store, and the consumer's end of a connection to it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ pub(super) const VB: Vbid = Vbid(5);
 
 pub(super) const UUID: VbUuid = VbUuid(0xabc);
 
-/// One vBucket with its store, and the consumer's end of a connection to it.
+/// A vBucket with its store, and the consumer's end of a connection to it.
 pub(super) struct Rig {
     pub(super) node: Home,
     pub(super) producer: Producer,
 }
 
-/// What a producer sees of its node.
+/// The node as a producer sees it.
 pub(super) struct Home {
     pub(super) vbucket: VBucket,
     pub(super) engine: Couchstore,
@@ -91,7 +91,7 @@ impl Home {
         }
     }
 
-    /// One flush; whatever nobody needs in memory any more is given up.
+    /// Flushes once, and expels items that no cursor needs in memory.
     pub(super) fn flush(&mut self) {
         let group = self.flusher.begin([&self.vbucket]).expect("no other flush");
         let flushed = self.flusher.finish(group.commit(&self.engine, 1));
@@ -99,7 +99,7 @@ impl Home {
         self.vbucket.manager().expel();
     }
 
-    /// What was not flushed is lost.
+    /// Restarts the node; items that were not flushed are lost.
     pub(super) fn restart(&mut self) {
         let (high, state) = (
             self.flusher.persisted_seqno(VB),
@@ -176,7 +176,7 @@ impl Rig {
             .collect()
     }
 
-    /// Cursors beside the flusher's.
+    /// Number of cursors without the flusher's.
     pub(super) fn cursors(&self) -> usize {
         self.node.vbucket.manager().cursors().len() - 1
     }
@@ -200,7 +200,7 @@ impl Rig {
             .collect()
     }
 
-    /// Runs what the producer wants of the engine.
+    /// Runs the backfill steps of the producer.
     fn run_backfills(&mut self) {
         for step in self.producer.take_backfills() {
             let outcome = step.run(&self.node.engine);
@@ -210,7 +210,7 @@ impl Rig {
         }
     }
 
-    /// Everything that is sent, in short.
+    /// Short form of a message.
     pub(super) fn sent(&mut self) -> Vec<String> {
         let mut sent = Vec::new();
         loop {

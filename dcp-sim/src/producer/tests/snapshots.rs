@@ -1,4 +1,4 @@
-//! Where snapshots begin and end when a node has only a part of them, or a client is inside one.
+//! Start and end of snapshots when a node has several parts of one, or a client is inside one.
 
 use super::backfill::{live, open};
 use super::*;
@@ -6,7 +6,7 @@ use super::*;
 impl Rig {
     pub(super) fn receive(&mut self, start: u64, end: u64, seqnos: &[u64]) {
         let marker =
-            lowtide_checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
+            SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
         self.node.vbucket.receive_marker(marker).expect("sound");
         self.receive_more(seqnos);
     }
@@ -27,7 +27,7 @@ impl Rig {
         self.producer.notify(VB);
     }
 
-    /// Everything becomes durable, and memory recovery takes the stream's cursor.
+    /// Flushes everything and drops the stream's cursor by memory recovery.
     pub(super) fn lose_cursor(&mut self) {
         while self.node.persisted_seqno(VB) < self.node.vbucket.high_seqno() {
             self.node.flush();
@@ -44,10 +44,10 @@ impl Rig {
     }
 }
 
-/// Found by the property test: a client inside a snapshot was told that it had everything at the disk's end, though what
-/// was replaced in its snapshot, and came later again, it lacked.
+/// Guards against a bug that the property test found. A client inside a snapshot was informed that
+/// it was complete at the disk's end. It lacked an item that was replaced in its snapshot.
 #[test]
-fn a_client_inside_a_snapshot_is_whole_only_at_its_end() {
+fn client_inside_a_snapshot_is_complete_only_at_its_end() {
     let mut rig = rig();
     for key in ["a", "b", "c"] {
         rig.set(key);
@@ -59,7 +59,7 @@ fn a_client_inside_a_snapshot_is_whole_only_at_its_end() {
         .expect("no other");
     rig.set("a");
     let _done = rig.node.flusher.finish(flush.commit(&rig.node.engine, 1));
-    // The client has had b of a snapshot without the first a.
+    // The client has b of a snapshot without the first a.
     rig.node.vbucket.manager().expel();
     open(&mut rig, request(2, u64::MAX, (0, 4)));
     rig.set("d");
@@ -78,7 +78,7 @@ fn a_client_inside_a_snapshot_is_whole_only_at_its_end() {
     assert_eq!(rig.sent(), ["marker 6-6", "mutation @6"]);
 }
 
-/// Guards S20 in memory, on a node whose checkpoints are not those of the node where the client was.
+/// Guards S20 in memory, on a node with other checkpoints than the client's previous node.
 #[test]
 fn checkpoints_inside_the_clients_snapshot_are_joined() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
@@ -101,18 +101,19 @@ pub(super) fn repeating(
     start: u64,
     end: u64,
     snapshot_type: SnapshotType,
-) -> lowtide_checkpoint::SnapshotMarker {
+) -> SnapshotMarker {
     let high_completed_seqno = snapshot_type.is_disk().then_some(Seqno::ZERO);
-    lowtide_checkpoint::SnapshotMarker {
+    SnapshotMarker {
         may_repeat_keys: true,
         high_completed_seqno,
-        ..lowtide_checkpoint::SnapshotMarker::new(snapshot_type, Seqno(start), Seqno(end))
+        ..SnapshotMarker::new(snapshot_type, Seqno(start), Seqno(end))
     }
 }
 
-/// Guards S32 where one snapshot that may repeat keys lies in several checkpoints, and where it does not repeat any.
+/// Guards S32 for a snapshot with repeated keys in several checkpoints, and for one without
+/// repeated keys.
 #[test]
-fn a_snapshot_in_two_checkpoints_of_a_replica_is_one_for_its_client() {
+fn snapshot_in_two_checkpoints_of_a_replica_is_announced_as_one() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.node
         .vbucket
@@ -134,18 +135,18 @@ fn a_snapshot_in_two_checkpoints_of_a_replica_is_one_for_its_client() {
     assert_eq!(rig.sent(), ["mutation @9"]);
 }
 
-/// Guards S32 where a replica's snapshot was extended before its client had read it, and has not come yet: found by the drawn
-/// cluster of seed 422.
+/// Guards S32 against drawn cluster 422: a replica's snapshot was extended before its client had
+/// read it, and the extension had not arrived.
 #[test]
-fn an_extended_snapshot_that_is_half_there_may_repeat_keys_for_a_client_that_lacks_its_beginning() {
+fn partially_received_extension_may_repeat_keys_for_a_client_without_its_beginning() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 2, &[1, 2]);
     open(&mut rig, live(0));
     assert_eq!(rig.sent(), ["marker 0-2", "mutation @1", "mutation @2"]);
     let extend = |rig: &mut Rig, start: u64, end: u64, seqnos: &[u64]| {
         let marker =
-            lowtide_checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
-        let extended = lowtide_checkpoint::SnapshotMarker {
+            SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
+        let extended = SnapshotMarker {
             extend: true,
             ..marker
         };
@@ -174,8 +175,8 @@ fn an_extended_snapshot_that_is_half_there_may_repeat_keys_for_a_client_that_lac
     );
 }
 
-/// A replica that has the first two items of a history, which another copy has up to a branch at 5: a client from there is inside
-/// the snapshot 0 to 5.
+/// A replica with the first two items of a history that another copy has up to a branch at 5. A
+/// client from that copy is inside the snapshot 0 to 5.
 pub(super) fn behind_its_client(mut rig: Rig, is_on_disk: bool) -> Rig {
     let mut log = rig.node.vbucket.failover_log();
     log.branch(VbUuid(0xdef), Seqno(5)).expect("it goes on");
@@ -189,10 +190,10 @@ pub(super) fn behind_its_client(mut rig: Rig, is_on_disk: bool) -> Rig {
     rig
 }
 
-/// Guards S20 where a replica has not come to the end of its client's snapshot: found by a foreign client in hostile seed 826,
-/// which was whole, it was told, where that replica was.
+/// Guards S20 against hostile seed 826: a replica had not reached the end of its client's snapshot,
+/// and informed the client that it was complete.
 #[test]
-fn a_replica_that_is_behind_the_clients_snapshot_announces_it_to_its_end() {
+fn replica_behind_the_clients_snapshot_announces_it_to_its_end() {
     for (start, is_on_disk) in [(1, false), (2, false), (1, true)] {
         let rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
         let mut rig = behind_its_client(rig, is_on_disk);
@@ -212,14 +213,14 @@ fn a_replica_that_is_behind_the_clients_snapshot_announces_it_to_its_end() {
     }
 }
 
-/// Found by the drawn cluster of seed 1015: memory recovery closed the checkpoint that held the whole first snapshot. From then on
-/// every stream request was refused as temporary failure.
+/// Guards against drawn cluster 1015: memory recovery closed the checkpoint with the whole first
+/// snapshot. From then on every stream request failed temporarily.
 #[test]
-fn a_first_snapshot_is_whole_though_its_checkpoint_was_closed() {
+fn first_snapshot_is_complete_after_its_checkpoint_was_closed() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
-    let marker = lowtide_checkpoint::SnapshotMarker {
+    let marker = SnapshotMarker {
         high_completed_seqno: Some(Seqno::ZERO),
-        ..lowtide_checkpoint::SnapshotMarker::new(SnapshotType::InitialDisk, Seqno(0), Seqno(2))
+        ..SnapshotMarker::new(SnapshotType::InitialDisk, Seqno(0), Seqno(2))
     };
     rig.node.vbucket.receive_marker(marker).expect("sound");
     rig.receive_more(&[1]);
@@ -233,10 +234,10 @@ fn a_first_snapshot_is_whole_though_its_checkpoint_was_closed() {
     open(&mut rig, live(0));
 }
 
-/// Guards S28 and S32: what was received in two parts, under two markers, is announced once where both are there, and says that a
-/// key may come twice. Found by hostile seed 421: a replica was told of one snapshot again in the middle of it.
+/// Guards S28 and S32 against hostile seed 421. A snapshot received in two parts, under two
+/// markers, is announced once if both parts are present, and says that a key may repeat.
 #[test]
-fn what_was_received_in_parts_is_announced_once() {
+fn snapshot_received_in_parts_is_announced_once() {
     for (kind, state) in [
         (SnapshotType::Memory, State::Replica),
         (SnapshotType::Memory, State::Active),
@@ -247,15 +248,11 @@ fn what_was_received_in_parts_is_announced_once() {
             .node
             .vbucket
             .manager()
-            .register(
-                "reader",
-                Seqno::ZERO,
-                lowtide_checkpoint::CursorOptions::new(),
-            )
+            .register("reader", Seqno::ZERO, CursorOptions::new())
             .expect("valid")
             .cursor;
         for seqnos in [[1, 3], [4, 5]] {
-            let marker = lowtide_checkpoint::SnapshotMarker {
+            let marker = SnapshotMarker {
                 may_repeat_keys: false,
                 ..repeating(1, 5, kind)
             };
@@ -287,15 +284,15 @@ fn what_was_received_in_parts_is_announced_once() {
     }
 }
 
-/// Found by the drawn cluster of seed 12927: a replica was told that its snapshot goes on, and its active lost the rest. The replica
-/// was whole where it stood, and its clients were promised an end that never came.
+/// Guards against drawn cluster 12927: a replica's snapshot was extended, and its active lost the
+/// extension. The replica was complete, and its clients waited for an end that never came.
 #[test]
-fn an_extension_of_which_nothing_came_is_promised_to_nobody() {
+fn extension_without_items_is_not_announced() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 2, &[1, 2]);
     let extension =
-        lowtide_checkpoint::SnapshotMarker::new(SnapshotType::Memory, Seqno(3), Seqno(4));
-    let extension = lowtide_checkpoint::SnapshotMarker {
+        SnapshotMarker::new(SnapshotType::Memory, Seqno(3), Seqno(4));
+    let extension = SnapshotMarker {
         extend: true,
         ..extension
     };

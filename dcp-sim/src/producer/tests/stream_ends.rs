@@ -3,9 +3,9 @@
 use super::backfill::{live, open, with_a_past};
 use super::*;
 
-/// Guards S3 on disk: the snapshot with the wanted end is sent whole.
+/// Guards S3 on disk: the snapshot that contains the requested end is sent whole.
 #[test]
-fn an_end_on_disk_names_a_snapshots_end_too() {
+fn stream_ends_at_the_end_of_a_snapshot_on_disk() {
     let mut rig = with_a_past();
     open(&mut rig, request(1, 2, (1, 1)));
     assert_eq!(
@@ -16,7 +16,7 @@ fn an_end_on_disk_names_a_snapshots_end_too() {
 }
 
 #[test]
-fn disk_only_ends_with_what_is_persisted_and_has_no_cursor() {
+fn disk_only_stream_ends_at_the_persisted_seqno_without_a_cursor() {
     let mut rig = with_a_past();
     let wanted = StreamRequest {
         flags: StreamRequestFlags::DISK_ONLY,
@@ -49,7 +49,7 @@ fn disk_only_ends_with_what_is_persisted_and_has_no_cursor() {
 }
 
 #[test]
-fn latest_is_what_there_is_now() {
+fn latest_is_the_high_seqno_at_the_request() {
     let mut rig = with_a_past();
     open(
         &mut rig,
@@ -73,9 +73,9 @@ fn latest_is_what_there_is_now() {
     assert_eq!(rig.sent(), ["marker 5-6", "mutation @6"]);
 }
 
-/// Guards S13: each cause has its reason, and gives up cursor and scan.
+/// Guards S13: each cause has its reason, and releases cursor and scan.
 #[test]
-fn a_stream_ends_for_its_reason() {
+fn stream_ends_with_the_reason_of_its_cause() {
     let after = |cause: &mut dyn FnMut(&mut Rig)| {
         let mut rig = with_a_past();
         open(&mut rig, live(1));
@@ -118,10 +118,10 @@ fn a_stream_ends_for_its_reason() {
     assert_eq!(after(&mut |rig| failed(rig)), "end backfill-failed");
 }
 
-/// Guards S13 for tombstones: who has a part and misses some that are gone must go back, who starts afresh or does not
-/// care need not.
+/// Guards S13 for tombstones: a client that missed purged ones must roll back, unless it starts at
+/// 0 or ignores them.
 #[test]
-fn a_purge_that_passes_a_stream_in_backfill_ends_it() {
+fn purge_beyond_a_stream_in_backfill_ends_it() {
     let ends = |wanted: StreamRequest| {
         let mut rig = rig();
         for key in ["a", "b"] {
@@ -147,9 +147,9 @@ fn a_purge_that_passes_a_stream_in_backfill_ends_it() {
     );
 }
 
-/// Guards against going round for ever where neither disk nor memory has what is missing.
+/// Guards against an endless loop when neither disk nor memory has the missing items.
 #[test]
-fn what_is_nowhere_ends_the_stream() {
+fn items_missing_on_disk_and_in_memory_end_the_stream() {
     let mut rig = rig();
     rig.set("a");
     rig.node
@@ -163,9 +163,10 @@ fn what_is_nowhere_ends_the_stream() {
     assert_eq!(rig.sent(), ["end backfill-failed"]);
 }
 
-/// Guards S9 against a vBucket that went back without a word: nothing of the other history is sent.
+/// Guards S9 against a vBucket that was rolled back without notice: nothing of the other history is
+/// sent.
 #[test]
-fn a_vbucket_that_went_back_ends_its_stream() {
+fn rolled_back_vbucket_ends_its_stream() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 4, &[1, 2, 3, 4]);
     open(&mut rig, live(0));
@@ -181,7 +182,7 @@ fn a_vbucket_that_went_back_ends_its_stream() {
 }
 
 #[test]
-fn a_vbucket_that_receives_its_first_snapshot_has_nothing_to_say_yet() {
+fn stream_request_during_the_first_snapshot_fails_temporarily() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     let marker = lowtide_checkpoint::SnapshotMarker {
         high_completed_seqno: Some(Seqno::ZERO),
@@ -197,10 +198,10 @@ fn a_vbucket_that_receives_its_first_snapshot_has_nothing_to_say_yet() {
     open(&mut rig, live(0));
 }
 
-/// Guards S31: whoever takes nothing for long has its scan ended; time that the engine takes, or in which something moves, does
-/// not count.
+/// Guards S31: the scan of a client that takes nothing for long is ended. Time of the engine, and
+/// time with progress, do not count.
 #[test]
-fn a_backfill_whose_client_stands_still_ends() {
+fn backfill_whose_client_takes_nothing_ends() {
     let mut rig = rig();
     rig.producer.limits.standstill_nanos = 100;
     for number in 0..2_500 {

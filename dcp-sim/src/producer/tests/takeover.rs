@@ -1,4 +1,4 @@
-//! Handing a vBucket over: no step before its time, nothing lost, never two that take writes.
+//! Takeovers: no step before its time, no lost write, never two vBuckets that accept writes.
 
 use super::*;
 use crate::wire::Opcode;
@@ -39,7 +39,7 @@ impl Rig {
 
 /// Guards S16.
 #[test]
-fn each_step_waits_for_the_one_before() {
+fn takeover_step_waits_for_the_previous_one() {
     let mut rig = rig_in_takeover();
     assert_eq!(
         rig.sent(),
@@ -76,9 +76,9 @@ fn each_step_waits_for_the_one_before() {
     assert_eq!(rig.cursors(), 0);
 }
 
-/// Guards S16 where there is nothing to send.
+/// Guards S16 for a vBucket without items.
 #[test]
-fn an_empty_vbucket_is_handed_over_too() {
+fn empty_vbucket_is_handed_over() {
     let mut rig = rig();
     let wanted = StreamRequest {
         flags: StreamRequestFlags::TAKEOVER,
@@ -94,9 +94,9 @@ fn an_empty_vbucket_is_handed_over_too() {
     assert_eq!(rig.sent(), ["end ok"]);
 }
 
-/// Guards S13: a vBucket that dies for another reason ends the takeover as any stream.
+/// Guards S13: a vBucket that dies for another reason ends the takeover like any stream.
 #[test]
-fn a_death_that_was_not_asked_for_ends_it() {
+fn takeover_ends_if_the_vbucket_dies_for_another_reason() {
     let mut rig = rig_in_takeover();
     rig.sent();
     rig.node

@@ -1,13 +1,14 @@
-//! Clients that hear nothing of what they do not see, and what a node has in part (S33).
+//! Clients that do not learn of hidden items, and snapshots that a node has in part (S33).
 
 use super::backfill::{live, open};
 use super::bare::bare_rig_of;
 use super::snapshots::{behind_its_client, repeating};
 use super::*;
 
-/// Guards S33: a client without Collections gets a replica's snapshot when all of it is there, to the last item that it sees.
+/// Guards S33: a client without Collections gets a replica's snapshot once it is complete, up to
+/// the last visible item.
 #[test]
-fn a_client_that_hears_nothing_of_hidden_items_waits_for_a_replicas_snapshot() {
+fn bare_client_waits_for_a_replicas_complete_snapshot() {
     let mut rig = bare_rig_of(State::Replica);
     rig.receive(1, 5, &[1, 2]);
     open(&mut rig, live(0));
@@ -18,10 +19,10 @@ fn a_client_that_hears_nothing_of_hidden_items_waits_for_a_replicas_snapshot() {
     assert_eq!(rig.sent(), ["marker 3-7", "mutation @6", "mutation @7"]);
 }
 
-/// Guards S33 for what the disk has in part: found by the drawn cluster of seed 1324, whose client was promised an end that it
-/// does not see, and stood before it for ever.
+/// Guards S33 for a snapshot in part on disk, against drawn cluster 1324: a client waited for ever
+/// for an announced end that it could not see.
 #[test]
-fn a_client_that_hears_nothing_of_hidden_items_waits_for_the_rest_of_what_the_disk_has_in_part() {
+fn bare_client_waits_for_the_rest_of_a_partial_snapshot_on_disk() {
     for (rest, expected) in [
         (None, "disk marker 0-2"),
         (Some(4), "disk repeating marker 0-4"),
@@ -44,9 +45,9 @@ fn a_client_that_hears_nothing_of_hidden_items_waits_for_the_rest_of_what_the_di
     }
 }
 
-/// Guards S33 where the second scan, too, ends inside a snapshot: the next one.
+/// Guards S33 when the second scan, too, ends inside a snapshot: the next one.
 #[test]
-fn such_a_client_waits_again_where_the_disk_has_a_part_of_the_next_snapshot_by_then() {
+fn bare_client_waits_again_if_the_next_scan_ends_inside_a_snapshot() {
     let mut rig = bare_rig_of(State::Replica);
     rig.receive(1, 5, &[1, 2]);
     rig.node.flush();
@@ -76,9 +77,9 @@ fn such_a_client_waits_again_where_the_disk_has_a_part_of_the_next_snapshot_by_t
     assert_eq!(rig.cursors(), 1);
 }
 
-/// Guards S33 where a node restarts with a part of a snapshot on disk and has not received the rest.
+/// Guards S33 when a node restarts with a part of a snapshot on disk and has not received the rest.
 #[test]
-fn such_a_client_waits_where_a_node_came_back_with_half_a_snapshot() {
+fn bare_client_waits_after_a_restart_with_a_partial_snapshot() {
     let mut rig = bare_rig_of(State::Replica);
     rig.receive(1, 5, &[1, 2]);
     rig.node.flush();
@@ -93,10 +94,10 @@ fn such_a_client_waits_where_a_node_came_back_with_half_a_snapshot() {
     );
 }
 
-/// Guards S33 where the first that memory has of the rest is a change of state: found by seed 1100 of clusters whose copies are
-/// moved, whose client was told that half a snapshot was whole.
+/// Guards S33 against seed 1100 of clusters with moves. Memory's first item after the disk's part
+/// was a change of state, and the client was informed that half a snapshot was complete.
 #[test]
-fn a_change_of_state_is_not_taken_for_the_rest_of_what_the_disk_has_in_part() {
+fn change_of_state_does_not_complete_a_partial_snapshot_for_a_bare_client() {
     let mut rig = bare_rig_of(State::Replica);
     let marker = repeating(1, 5, SnapshotType::Disk);
     rig.node.vbucket.receive_marker(marker).expect("sound");
@@ -120,9 +121,10 @@ fn a_change_of_state_is_not_taken_for_the_rest_of_what_the_disk_has_in_part() {
     assert_eq!(rig.sent(), expected);
 }
 
-/// Guards S33 where a replica's snapshot lies in several checkpoints: the last that is to be seen is in any of them.
+/// Guards S33 when a replica's snapshot is in several checkpoints: the last visible item may be in
+/// any of them.
 #[test]
-fn such_a_client_is_told_the_end_of_a_snapshot_that_lies_in_several_checkpoints() {
+fn bare_client_gets_the_end_of_a_snapshot_in_several_checkpoints() {
     for (rest, expected) in [(None, "marker 0-2"), (Some(4), "marker 0-4")] {
         let mut rig = bare_rig_of(State::Replica);
         rig.node
@@ -147,10 +149,10 @@ fn such_a_client_is_told_the_end_of_a_snapshot_that_lies_in_several_checkpoints(
     }
 }
 
-/// Guards S33 for streams of the disk alone: what that has in part is no snapshot for such a client.
+/// Guards S33 for streams of the disk alone: a part of a snapshot on disk is not sent to such a
+/// client.
 #[test]
-fn half_a_snapshot_on_disk_is_none_for_a_stream_of_the_disk_alone_whose_client_hears_nothing_of_hidden_items()
- {
+fn partial_snapshot_on_disk_is_not_sent_to_a_bare_disk_only_client() {
     let mut rig = bare_rig_of(State::Replica);
     rig.receive(1, 5, &[1, 2]);
     rig.node.flush();
@@ -176,9 +178,9 @@ fn half_a_snapshot_on_disk_is_none_for_a_stream_of_the_disk_alone_whose_client_h
     assert_eq!(rig.cursors(), 0);
 }
 
-/// Guards S33 where a replica has not come to the end of its client's snapshot.
+/// Guards S33 when a replica has not reached the end of its client's snapshot.
 #[test]
-fn a_client_that_hears_nothing_of_hidden_items_waits_for_a_replica_that_is_behind_it() {
+fn bare_client_waits_for_a_replica_that_is_behind_it() {
     for is_on_disk in [false, true] {
         let mut rig = behind_its_client(bare_rig_of(State::Replica), is_on_disk);
         open(&mut rig, request(1, u64::MAX, (0, 5)));

@@ -1,4 +1,4 @@
-//! What a connection gets to see of an item: durable writes, values, attributes, expirations.
+//! Visible form of an item on a connection: durable writes, values, attributes, expirations.
 
 use lowtide_checkpoint::{Datatype, DurabilityLevel, Operation};
 
@@ -9,7 +9,7 @@ fn live() -> StreamRequest {
     request(0, u64::MAX, (0, 0))
 }
 
-/// Prepares a, commits it, prepares b; the last is hidden from most.
+/// Prepares a, commits it, prepares b. Only a connection with durable writes sees the last one.
 pub(super) fn durable_writes(rig: &Rig) {
     let prepare = |key: &str| Item {
         durability: Some(DurabilityLevel::Majority),
@@ -26,9 +26,10 @@ pub(super) fn durable_writes(rig: &Rig) {
     }
 }
 
-/// Guards S17: a client sees what was committed and that the snapshot has come to its end, a replica everything.
+/// Guards S17: a client sees committed values and the end of the snapshot, a replica sees
+/// everything.
 #[test]
-fn prepares_are_hidden_from_who_did_not_ask() {
+fn prepares_are_hidden_without_durable_writes() {
     for (sync_writes, expected) in [
         (false, &["marker 0-3", "mutation @2", "advanced @3"][..]),
         (
@@ -46,9 +47,9 @@ fn prepares_are_hidden_from_who_did_not_ask() {
     }
 }
 
-/// Guards S17 from disk: a commit is the mutation that it is, since its prepare may be gone.
+/// Guards S17 from disk: a commit is sent as its mutation, since its prepare may be gone.
 #[test]
-fn from_disk_a_commit_is_a_mutation() {
+fn commit_from_disk_is_sent_as_a_mutation() {
     for (sync_writes, expected) in [
         (
             false,
@@ -70,9 +71,9 @@ fn from_disk_a_commit_is_a_mutation() {
     }
 }
 
-/// Guards the same where an engine says that it was a commit, as couchstore's does not.
+/// Guards S17 for an engine that stores commits as such, unlike couchstore.
 #[test]
-fn a_commit_that_an_engine_knows_as_one_is_sent_as_what_it_is() {
+fn commit_stored_as_a_commit_is_sent_as_its_mutation_or_deletion() {
     use crate::producer::translate::disk_command;
     let mut rig = rig();
     assert_eq!(rig.control("enable_sync_writes", "true"), [Status::SUCCESS]);
@@ -91,7 +92,7 @@ fn a_commit_that_an_engine_knows_as_one_is_sent_as_what_it_is() {
 }
 
 #[test]
-fn what_a_replica_has_is_told_to_the_host() {
+fn seqno_ack_is_reported_to_the_host() {
     let mut rig = rig();
     assert_eq!(rig.ask(VB, Command::SeqnoAck(Seqno(7))), [Status::SUCCESS]);
     assert_eq!(
@@ -107,7 +108,7 @@ fn what_a_replica_has_is_told_to_the_host() {
     );
 }
 
-/// The one mutation a connection opened with these flags gets of a document with attributes.
+/// Returns the mutation that a connection with these flags gets for a document with attributes.
 fn mutation(flags: OpenFlags) -> Mutation {
     mutation_of(
         flags,
@@ -143,7 +144,7 @@ fn mutation_of(flags: OpenFlags, value: Bytes, datatype: Datatype, is_replica: b
 }
 
 #[test]
-fn values_and_attributes_come_as_asked_for() {
+fn values_and_attributes_follow_the_flags() {
     let both = Datatype::JSON.with(Datatype::XATTR);
     for (flags, datatype, value) in [
         (OpenFlags::NONE, Datatype::JSON, &b"{}"[..]),
@@ -165,7 +166,7 @@ fn values_and_attributes_come_as_asked_for() {
 }
 
 #[test]
-fn compressed_values_are_expanded_for_all_but_nodes() {
+fn compressed_values_are_expanded_except_for_nodes() {
     let all = Datatype::JSON.with(Datatype::XATTR).with(Datatype::SNAPPY);
     let compressed = Bytes::from(
         snap::raw::Encoder::new()
@@ -189,7 +190,7 @@ fn compressed_values_are_expanded_for_all_but_nodes() {
 }
 
 #[test]
-fn expirations_are_told_apart_where_times_are() {
+fn expirations_are_sent_if_delete_times_are() {
     for (flags, option, expected) in [
         (OpenFlags::NONE, true, "deletion @1"),
         (OpenFlags::INCLUDE_DELETE_TIMES, false, "deletion @1"),

@@ -1,16 +1,18 @@
-//! Extended attributes at the beginning of a value: a u32 length of them all, then for each a u32 length, the name, a
-//! zero byte, the text, a zero byte; then the document.
+//! Extended attributes at the start of a value.
 //!
-//! In goes a value, out come parts of it. What is not laid out like that is taken for a document, whole: nothing is lost.
+//! The layout is a u32 length of all attributes; for each one a u32 length, the name, a zero byte,
+//! the text and a zero byte; then the document. A value with another layout is treated as a
+//! document, so nothing is lost.
 
 use bytes::{BufMut, Bytes};
 
-/// The document without its attributes.
+/// Returns the document without its attributes.
 pub(super) fn without(value: &Bytes) -> Bytes {
     split(value).map_or_else(|| value.clone(), |(_, document)| document)
 }
 
-/// The attributes whose name begins with `_`, which are the system's, laid out as a value; `None` if there are none.
+/// Returns the system attributes, whose names start with `_`, in the layout of a value. Returns
+/// `None` if there are none.
 pub(super) fn of_the_system(value: &Bytes) -> Option<Bytes> {
     let Some((attributes, _)) = split(value) else {
         return Some(value.clone());
@@ -33,12 +35,12 @@ pub(super) fn of_the_system(value: &Bytes) -> Option<Bytes> {
     Some(value.into())
 }
 
-/// Attributes and document.
+/// Splits a value into attributes and document.
 fn split(value: &Bytes) -> Option<(Bytes, Bytes)> {
     sized(value)
 }
 
-/// As many bytes as a u32 says, and what follows them.
+/// Splits off the bytes whose number the leading u32 gives.
 fn sized(bytes: &Bytes) -> Option<(Bytes, Bytes)> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_be_bytes(*length))
@@ -65,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_is_what_follows_the_attributes() {
+    fn document_is_split_from_its_attributes() {
         assert_eq!(
             without(&value(&["a\0{}\0", "_b\0 1\0"], "{\"x\":1}")),
             "{\"x\":1}"
@@ -74,14 +76,14 @@ mod tests {
     }
 
     #[test]
-    fn the_systems_attributes_are_kept_alone() {
+    fn system_attributes_are_kept_and_user_attributes_are_not() {
         let both = value(&["a\0{}\0", "_b\0 1\0"], "ignored");
         assert_eq!(of_the_system(&both), Some(value(&["_b\0 1\0"], "")));
         assert_eq!(of_the_system(&value(&["a\0{}\0"], "")), None);
     }
 
     #[test]
-    fn what_has_no_such_layout_stays_as_it_is() {
+    fn value_with_another_layout_is_unchanged() {
         for odd in [&b""[..], b"abc", b"\0\0\0\x09short"] {
             let odd = Bytes::copy_from_slice(odd);
             assert_eq!(without(&odd), odd);

@@ -1,4 +1,4 @@
-//! How a cluster is laid out: which node serves which vBucket, and which nodes follow it.
+//! Layout of a cluster: the node that serves each vBucket, and the nodes that follow it.
 
 use std::collections::BTreeMap;
 
@@ -9,31 +9,31 @@ use crate::node::{NodeConfig, NodeId};
 use crate::sim::error::SimError;
 use crate::sim::hardware::{EngineKind, StoreConfig};
 
-/// What a simulated cluster is made of.
+/// Configuration of a simulated cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterConfig {
-    /// Nodes; at least 1.
+    /// Number of nodes; at least 1.
     pub nodes: usize,
-    /// Copies of each vBucket beside the active; less than the nodes.
+    /// Number of replicas of each vBucket; less than the nodes.
     pub replicas: usize,
-    /// vBuckets; 1 to 1,024.
+    /// Number of vBuckets; 1 to 1,024.
     pub vbuckets: u16,
-    /// What every chance is drawn from.
+    /// Seed of all random numbers.
     pub seed: u64,
-    /// Clients wait while a node's checkpoint managers hold more than this.
+    /// Clients wait while a node's checkpoint managers hold more bytes than this.
     pub checkpoint_quota_bytes: usize,
-    /// What each node stores with.
+    /// Storage engine of the nodes.
     pub engine: EngineKind,
-    /// How that engine is run.
+    /// Configuration of that engine.
     pub store: StoreConfig,
-    /// How far each node's clock may be from the true time, either way, in microseconds. It is drawn whenever a node
-    /// starts.
+    /// Largest deviation of a node's clock from the true time in microseconds, either way. It is
+    /// drawn whenever a node starts.
     pub clock_skew_micros: u64,
-    /// How each node is set up.
+    /// Configuration of each node.
     pub node: NodeConfig,
-    /// What goes wrong; `None` for a run in which nothing does.
+    /// Faults; `None` for a run without any.
     pub faults: Option<FaultConfig>,
-    /// Foreign clients that follow its vBuckets, where something goes wrong; `None` for as many as the seed draws.
+    /// Number of foreign clients in a run with faults; `None` to draw it from the seed.
     pub clients: Option<usize>,
 }
 
@@ -56,15 +56,15 @@ impl Default for ClusterConfig {
 }
 
 impl ClusterConfig {
-    /// Most vBuckets a bucket has.
+    /// Largest number of vBuckets of a bucket.
     pub const VBUCKETS_MAX: u16 = 1_024;
-    /// Most nodes a simulation has.
+    /// Largest number of nodes of a simulation.
     pub const NODES_MAX: usize = 100;
 
-    /// Checks that it makes sense.
+    /// Validates the configuration and returns the initial layout.
     ///
     /// # Errors
-    /// [`SimError::Config`] that says what does not.
+    /// [`SimError::Config`] that names the invalid setting.
     pub fn topology(&self) -> Result<Topology, SimError> {
         let refuse = |what: String| Err(SimError::Config(what));
         if self.nodes == 0 || self.nodes > Self::NODES_MAX {
@@ -89,8 +89,9 @@ impl ClusterConfig {
     }
 }
 
-/// Which node has which vBucket. At first the active of vBucket `v` is node `v mod nodes`, its replicas the nodes after
-/// it; fail-overs and moves change that. Every vBucket has an active at any time, which need not be up.
+/// Placement of all vBuckets. Initially the active of vBucket `v` is on node `v mod nodes`, its
+/// replicas on the nodes after it. Fail-overs and moves change that. Every vBucket has an active at
+/// any time, though its node may be down.
 #[derive(Clone, Debug)]
 pub struct Topology {
     nodes: usize,
@@ -118,41 +119,41 @@ impl Topology {
         }
     }
 
-    /// Every vBucket.
+    /// Returns every vBucket.
     pub fn vbuckets(&self) -> impl Iterator<Item = Vbid> + use<> {
         (0..self.copies.len() as u16).map(Vbid)
     }
 
-    /// Every node.
+    /// Returns every node.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
         0..self.nodes
     }
 
-    /// The vBucket of a user's key.
+    /// Returns the vBucket of a user's key.
     #[must_use]
     pub fn vbucket_of(&self, key: &[u8]) -> Vbid {
         Vbid(crate::input::vbucket_of(key, self.copies.len() as u16))
     }
 
-    /// The node that serves a vBucket; node 0 for one that is none.
+    /// Returns the node that serves a vBucket, or 0 for an unknown one.
     #[must_use]
     pub fn active(&self, vb: Vbid) -> NodeId {
         self.copies(vb).map_or(0, |copies| copies.active)
     }
 
-    /// The nodes that follow it.
+    /// Returns the nodes that follow it.
     pub fn replicas(&self, vb: Vbid) -> impl Iterator<Item = NodeId> {
         self.copies(vb)
             .into_iter()
             .flat_map(|copies| copies.replicas.iter().copied())
     }
 
-    /// The nodes that have a copy of it, the active first.
+    /// Returns the nodes with a copy of it, the active first.
     pub fn copies_of(&self, vb: Vbid) -> impl Iterator<Item = NodeId> {
         std::iter::once(self.active(vb)).chain(self.replicas(vb))
     }
 
-    /// What a node is to a vBucket; `None` if it has no copy.
+    /// Returns the role of a node for a vBucket, or `None` without a copy.
     #[must_use]
     pub fn role(&self, vb: Vbid, node: NodeId) -> Option<State> {
         match self.active(vb) == node {
@@ -164,7 +165,8 @@ impl Topology {
         }
     }
 
-    /// Every pair of a producer and a consumer with the vBuckets between them, by number of node.
+    /// Returns every pair of producer and consumer with the vBuckets between them, by number of
+    /// node.
     #[must_use]
     pub fn pairs(&self) -> BTreeMap<(NodeId, NodeId), Vec<Vbid>> {
         let mut pairs: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -176,7 +178,7 @@ impl Topology {
         pairs
     }
 
-    /// One of a vBucket's replicas becomes its active, and the active a replica.
+    /// Swaps the roles of the active and a replica.
     pub(in crate::sim) fn promote(&mut self, vb: Vbid, node: NodeId) {
         if let Some(copies) = self.copies.get_mut(usize::from(vb.0)) {
             for place in copies
@@ -189,7 +191,7 @@ impl Topology {
         }
     }
 
-    /// A node that has no copy of a vBucket becomes a replica.
+    /// Adds a replica on a node without a copy.
     pub(in crate::sim) fn add_replica(&mut self, vb: Vbid, node: NodeId) {
         let is_new = self.role(vb, node).is_none();
         if let Some(copies) = self.copies.get_mut(usize::from(vb.0)).filter(|_| is_new) {
@@ -197,7 +199,7 @@ impl Topology {
         }
     }
 
-    /// A replica is no copy any more.
+    /// Removes a replica.
     pub(in crate::sim) fn remove_replica(&mut self, vb: Vbid, node: NodeId) {
         if let Some(copies) = self.copies.get_mut(usize::from(vb.0)) {
             copies.replicas.retain(|&replica| replica != node);
@@ -214,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_copy_is_on_a_node_of_its_own() {
+    fn copies_of_a_vbucket_are_on_different_nodes() {
         let config = ClusterConfig {
             nodes: 4,
             replicas: 2,
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_change_their_roles_and_places() {
+    fn topology_follows_promotions_and_moves() {
         let config = ClusterConfig {
             nodes: 4,
             replicas: 1,
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_cluster_is_refused() {
+    fn invalid_cluster_is_refused() {
         let config = ClusterConfig::default;
         for bad in [
             ClusterConfig {

@@ -1,28 +1,32 @@
-//! What goes wrong in a run: which kinds of faults, and how often each.
+//! Kinds of faults, and the frequency of each.
 //!
-//! What always holds: each kind draws from a stream of the seed of its own, so that taking one away moves none of the
-//! others; no fault is one that the system does not promise to survive (`docs/simulation.md`).
+//! # Invariants
+//!
+//! - Each kind draws from a random stream of its own, so removing one does not change the others.
+//! - The system promises to survive every fault (`docs/simulation.md`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sim::rng::SimRng;
 
-/// A kind of fault.
+/// Kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultKind {
-    /// One direction between two nodes takes longer for a while.
+    /// One direction between two nodes is slow for a while.
     Delay,
-    /// A connection is lost, with what was on its way, but for the first bytes of it.
+    /// A connection is lost, with all bytes in flight except the first ones.
     Disconnect,
-    /// Two nodes, or one and all others, can't reach one another for a while, or only one way.
+    /// Two nodes, or one and all others, cannot reach one another for a while, perhaps in one
+    /// direction only.
     Partition,
     /// A consumer reads slowly for a while.
     SlowConsumer,
-    /// A consumer's acknowledgements are stuck for a while.
+    /// A consumer's acknowledgements are delayed for a while.
     StalledAcks,
-    /// A process dies and starts again; its disk keeps all it was given.
+    /// A process dies and restarts; its disk keeps everything.
     Crash,
-    /// A machine loses its power, perhaps in the middle of a write; of what was not synced any part may be lost.
+    /// A machine loses power, perhaps in the middle of a write. Any part of the unsynced data may
+    /// be lost.
     PowerLoss,
     /// Writes or syncs of a disk fail.
     DiskError,
@@ -30,9 +34,9 @@ pub enum FaultKind {
     DiskFull,
     /// A disk is slow for a while.
     SlowDisk,
-    /// A node's vBuckets are given to their replicas, whether it is down or only thought to be.
+    /// A node's vBuckets fail over to their replicas; the node may be up.
     FailOver,
-    /// A vBucket's copy goes to another node, or its active does in order.
+    /// A copy of a vBucket moves to another node, or its active hands over in order.
     Move,
     /// A vBucket is compacted, and its old tombstones are purged.
     Compaction,
@@ -41,7 +45,7 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// All kinds, in the order of their numbers.
+    /// All kinds, by number.
     pub const ALL: [Self; 14] = [
         Self::Delay,
         Self::Disconnect,
@@ -59,7 +63,7 @@ impl FaultKind {
         Self::Memory,
     ];
 
-    /// Its name on the command line and in reports.
+    /// Returns the name on the command line and in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -80,18 +84,20 @@ impl FaultKind {
         }
     }
 
-    /// The kind with that name.
+    /// Returns the kind with that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The seed's stream it draws from. A kind keeps its number for good: it is part of what a seed means.
+    /// Returns the seed's stream of this kind. The number never changes, since it determines the
+    /// meaning of a seed.
     const fn stream(self) -> u64 {
         100 + self as u64
     }
 
-    /// How rare it is, compared with the others: compactions and power losses cost a run more than lost connections.
+    /// Returns the factor by which it is rarer than the commonest kinds. Compactions and power
+    /// losses cost a run more than lost connections.
     const fn rarity(self) -> u64 {
         match self {
             Self::Delay | Self::Disconnect => 1,
@@ -106,19 +112,19 @@ impl FaultKind {
     }
 }
 
-/// How much goes wrong.
+/// Intensity of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// Nothing.
+    /// No faults.
     Calm,
-    /// Now and then something; between two faults a cluster mostly comes to rest.
+    /// Occasional faults; between two of them the cluster usually settles.
     Stormy,
-    /// All the time, several things at once.
+    /// Constant faults, several at once.
     Hostile,
 }
 
 impl Profile {
-    /// Its name on the command line.
+    /// Returns the name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -128,7 +134,7 @@ impl Profile {
         }
     }
 
-    /// Virtual time between two faults of the commonest kinds, on average.
+    /// Returns the mean virtual time between two faults of the commonest kinds.
     #[must_use]
     pub const fn interval_micros(self) -> u64 {
         match self {
@@ -139,23 +145,23 @@ impl Profile {
     }
 }
 
-/// What goes wrong, how often, and for how long.
+/// Kinds, frequency and duration of faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultConfig {
-    /// What may go wrong.
+    /// Kinds that occur.
     pub kinds: BTreeSet<FaultKind>,
-    /// Virtual time between two faults of the commonest kinds, on average.
+    /// Mean virtual time between two faults of the commonest kinds.
     pub interval_micros: u64,
-    /// Virtual time between two faults of a kind, on average, where it does not follow from `interval_micros`.
+    /// Mean virtual time between two faults of a kind, unless it follows from `interval_micros`.
     pub intervals_micros: BTreeMap<FaultKind, u64>,
-    /// How long things go wrong, in virtual time; then everything must settle.
+    /// Duration of the fault phase in virtual time; then everything must settle.
     pub duration_micros: u64,
     /// Virtual time between two reads on replicas; at least 1.
     pub read_every_micros: u64,
 }
 
 impl Default for FaultConfig {
-    /// Nothing goes wrong for five seconds, and a client reads every millisecond.
+    /// No faults for five seconds, and a read every millisecond.
     fn default() -> Self {
         Self {
             kinds: BTreeSet::new(),
@@ -168,7 +174,7 @@ impl Default for FaultConfig {
 }
 
 impl FaultConfig {
-    /// Virtual time between two faults of a kind, on average.
+    /// Returns the mean virtual time between two faults of a kind.
     #[must_use]
     pub fn interval_of(&self, kind: FaultKind) -> u64 {
         let own = self.intervals_micros.get(&kind).copied();
@@ -176,7 +182,7 @@ impl FaultConfig {
     }
 }
 
-/// Draws when each kind strikes.
+/// Draws the times of the faults.
 #[derive(Debug)]
 pub(in crate::sim) struct FaultPlan {
     pub(in crate::sim) config: FaultConfig,
@@ -195,13 +201,13 @@ impl FaultPlan {
         }
     }
 
-    /// Microseconds to the next fault of that kind.
+    /// Draws the microseconds to the next fault of that kind.
     pub(in crate::sim) fn next(&mut self, kind: FaultKind) -> u64 {
         let mean = self.config.interval_of(kind);
         self.draw(kind, 1, mean.saturating_mul(2))
     }
 
-    /// A number in `low..=high` from that kind's stream.
+    /// Draws a number in `low..=high` from that kind's stream.
     pub(in crate::sim) fn draw(&mut self, kind: FaultKind, low: u64, high: u64) -> u64 {
         self.streams
             .get_mut(&kind)
@@ -214,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn taking_a_kind_away_moves_no_other() {
+    fn removing_a_fault_kind_does_not_change_the_others() {
         let drawn = |kinds: &[FaultKind]| {
             let kinds = kinds.iter().copied().collect();
             let config = FaultConfig {
@@ -233,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_their_kinds() {
+    fn fault_kind_is_found_by_its_name() {
         for kind in FaultKind::ALL {
             assert_eq!(FaultKind::from_name(kind.name()), Some(kind));
         }

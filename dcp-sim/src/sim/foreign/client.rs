@@ -1,8 +1,14 @@
-//! A foreign client as a whole: a position in each vBucket that it takes, and a connection to each node that it follows.
+//! One foreign client: a position in each of its vBuckets, and a connection to each node that it
+//! follows.
 //!
-//! In go bytes and lost connections; out come bytes, what was seen, and which vBuckets want a stream. What always
-//! holds: a vBucket is followed at one node at most; a stream that ended, was refused or went back is asked for again from
-//! where the client then stands, for whatever reason it ended.
+//! It consumes bytes and lost connections. It produces bytes, observations, and the list of
+//! vBuckets without a stream.
+//!
+//! # Invariants
+//!
+//! - A vBucket is followed on at most one node.
+//! - After a stream ended, was refused or was rolled back, it is requested again from the client's
+//!   position, for any reason of the end.
 
 use std::collections::BTreeMap;
 
@@ -11,35 +17,35 @@ use lowtide_checkpoint::{Seqno, Vbid};
 
 use super::documents::Revision;
 use super::position::{Position, Seen};
-use super::session::{Session, Told};
+use super::session::{Received, Session};
 use super::temper::{Asks, Temper};
 use crate::node::{Document, NodeId};
 use crate::sim::oracle::Sees;
 use crate::wire::{Status, StreamEndReason, StreamRequestFlags};
 
-/// What a client wants of a stream.
+/// Extent of a stream request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sim) enum Follow {
     /// Everything, without end.
     Live,
-    /// Up to the snapshot that has that seqno.
+    /// Up to the snapshot that contains that seqno.
     Upto(Seqno),
-    /// What is on disk.
+    /// Items on disk.
     Disk,
-    /// What is there now.
+    /// Items that exist at the time of the request.
     Latest,
 }
 
-/// What a host must know of what came.
+/// Result of received bytes, for the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sim) enum News {
-    /// Something of a vBucket was seen.
+    /// Observation of a vBucket.
     Seen(Vbid, Seen),
-    /// A vBucket has no stream any more; the reason is one of the protocol's.
+    /// A vBucket lost its stream; the reason is one of the protocol's.
     Detached(Vbid, StreamEndReason),
-    /// A vBucket was not given a stream; another time perhaps, or elsewhere.
+    /// The stream request of a vBucket was refused.
     Refused(Vbid),
-    /// The producer broke the protocol: the connection is of no use.
+    /// The producer violated the protocol: the connection is unusable.
     Unusable(String),
 }
 
@@ -47,7 +53,7 @@ pub(in crate::sim) enum News {
 #[derive(Debug)]
 struct Follower {
     position: Position,
-    /// Where its stream is, or was asked for.
+    /// Node of its stream or stream request.
     at: Option<NodeId>,
 }
 
@@ -61,7 +67,7 @@ pub(in crate::sim) struct Client {
 }
 
 impl Client {
-    /// A client that has nothing yet and is to follow these vBuckets.
+    /// Creates a client of these vBuckets, without data.
     pub(in crate::sim) fn new(
         name: String,
         temper: Temper,
@@ -84,12 +90,12 @@ impl Client {
         }
     }
 
-    /// The collections that it gets to see.
+    /// Returns the collections that it sees.
     pub(in crate::sim) fn sees(&self) -> Sees {
         self.temper.asks.sees()
     }
 
-    /// Whether its connections know no collections.
+    /// Returns `true` if its connections do not enable collections.
     pub(in crate::sim) fn is_bare(&self) -> bool {
         self.temper.asks == Asks::Bare
     }
@@ -98,7 +104,7 @@ impl Client {
         &self.temper
     }
 
-    /// The vBuckets that have no stream and did not ask for one.
+    /// Returns the vBuckets without a stream or stream request.
     pub(in crate::sim) fn detached(&self) -> Vec<Vbid> {
         self.followers
             .iter()
@@ -107,12 +113,12 @@ impl Client {
             .collect()
     }
 
-    /// The vBuckets that it takes.
+    /// Returns its vBuckets.
     pub(in crate::sim) fn vbuckets(&self) -> impl Iterator<Item = Vbid> {
         self.followers.keys().copied()
     }
 
-    /// Nodes it is connected to.
+    /// Returns the nodes to which it is connected.
     pub(in crate::sim) fn nodes(&self) -> impl Iterator<Item = NodeId> {
         self.sessions.keys().copied()
     }
@@ -121,7 +127,7 @@ impl Client {
         self.sessions.contains_key(&node)
     }
 
-    /// Where a vBucket's stream is, or was asked for; whether it is open; and where the client stands.
+    /// Returns the state of one vBucket.
     pub(in crate::sim) fn standing(&self, vb: Vbid) -> Option<Standing> {
         let follower = self.followers.get(&vb)?;
         let session = follower.at.and_then(|node| self.sessions.get(&node));
@@ -136,12 +142,12 @@ impl Client {
         })
     }
 
-    /// Digest of a live document.
+    /// Returns the digest of a live document.
     pub(in crate::sim) fn live(&self, vb: Vbid, key: &lowtide_checkpoint::Key) -> Option<u64> {
         self.followers.get(&vb)?.position.documents().live(key)
     }
 
-    /// The first live document whose key `is_known` denies.
+    /// Returns the first live document with a key that `is_known` denies.
     pub(in crate::sim) fn first_unknown(
         &self,
         vb: Vbid,
@@ -155,13 +161,13 @@ impl Client {
             .cloned()
     }
 
-    /// A connection to a node was made.
+    /// Opens a connection to a node.
     pub(in crate::sim) fn connected(&mut self, node: NodeId) {
         self.sessions
             .insert(node, Session::new(&self.name, &self.temper));
     }
 
-    /// The connection to a node is gone. Returns whether there was one.
+    /// Removes the connection to a node. Returns `true` if there was one.
     pub(in crate::sim) fn disconnected(&mut self, node: NodeId) -> bool {
         for follower in self
             .followers
@@ -173,7 +179,7 @@ impl Client {
         self.sessions.remove(&node).is_some()
     }
 
-    /// Asks a node that it is connected to for a vBucket.
+    /// Requests a vBucket's stream from a connected node.
     pub(in crate::sim) fn ask(&mut self, vb: Vbid, node: NodeId, follow: Follow) {
         let (Some(follower), Some(session)) =
             (self.followers.get_mut(&vb), self.sessions.get_mut(&node))
@@ -196,25 +202,25 @@ impl Client {
         session.request(vb, at, end, flags.with(strict));
     }
 
-    /// Asks for the end of a vBucket's stream. Returns whether it is open.
+    /// Requests the end of a vBucket's stream. Returns `true` if it is open.
     pub(in crate::sim) fn close(&mut self, vb: Vbid) -> bool {
         let node = self.followers.get(&vb).and_then(|follower| follower.at);
         let session = node.and_then(|node| self.sessions.get_mut(&node));
         session.is_some_and(|session| session.close(vb))
     }
 
-    /// Takes bytes from a node.
+    /// Processes bytes from a node.
     pub(in crate::sim) fn receive(&mut self, node: NodeId, bytes: &[u8]) -> Vec<News> {
         let Some(session) = self.sessions.get_mut(&node) else {
             return Vec::new();
         };
-        let told = match session.receive(bytes) {
-            Ok(told) => told,
+        let received = match session.receive(bytes) {
+            Ok(received) => received,
             Err(what) => return vec![News::Unusable(what)],
         };
         let mut news = Vec::new();
-        for (vb, told) in told {
-            self.heed(vb, told, &mut news);
+        for (vb, received) in received {
+            self.handle(vb, received, &mut news);
         }
         news
     }
@@ -227,16 +233,16 @@ impl Client {
             .unwrap_or_default()
     }
 
-    fn heed(&mut self, vb: Vbid, told: Told, news: &mut Vec<News>) {
+    fn handle(&mut self, vb: Vbid, received: Received, news: &mut Vec<News>) {
         let Some(follower) = self.followers.get_mut(&vb) else {
             return;
         };
         let position = &mut follower.position;
-        let seen = match told {
-            Told::Opened(log) => vec![position.opened(log)],
-            Told::Marker(marker) => Vec::from_iter(position.begin(marker)),
-            Told::Advanced(seqno) => position.advance(seqno),
-            Told::Item(item) => {
+        let seen = match received {
+            Received::Opened(log) => vec![position.opened(log)],
+            Received::Marker(marker) => Vec::from_iter(position.begin(marker)),
+            Received::Advanced(seqno) => position.advance(seqno),
+            Received::Item(item) => {
                 let document = Document::of(&item);
                 let revision = Revision {
                     digest: document.digest(&item.key),
@@ -244,20 +250,20 @@ impl Client {
                 };
                 position.item(item.seqno, &item.key, revision)
             }
-            Told::Rollback(seqno) => {
+            Received::Rollback(seqno) => {
                 follower.at = None;
-                let seen = position.go_back(seqno, self.temper.manners);
+                let seen = position.roll_back(seqno, self.temper.manners);
                 news.extend(seen.into_iter().map(|seen| News::Seen(vb, seen)));
                 news.push(News::Detached(vb, StreamEndReason::Rollback));
                 return;
             }
-            Told::Refused(status) => {
+            Received::Refused(status) => {
                 follower.at = None;
                 news.extend(refusal(status).map(|what| News::Seen(vb, Seen::Broken(what))));
                 news.push(News::Refused(vb));
                 return;
             }
-            Told::Ended(reason) => {
+            Received::Ended(reason) => {
                 follower.at = None;
                 news.push(News::Detached(
                     vb,
@@ -270,17 +276,17 @@ impl Client {
     }
 }
 
-/// What is wrong with a refusal, if anything.
+/// Returns the violation of a refusal, if any.
 fn refusal(status: Status) -> Option<String> {
     match status {
-        // A copy that knows the client's branch, or its disk, may not be as far as the client is.
+        // A copy that knows the client's branch, or its disk, may be behind the client.
         Status::RANGE => None,
         Status::NOT_MY_VBUCKET | Status::OUT_OF_MEMORY | Status::TEMPORARY_FAILURE => None,
-        _ => Some(format!("a stream was refused: {status}")),
+        _ => Some(format!("a stream request was refused: {status}")),
     }
 }
 
-/// How a client stands in a vBucket.
+/// State of a client's vBucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sim) struct Standing {
     pub(in crate::sim) at: Option<NodeId>,
@@ -288,8 +294,8 @@ pub(in crate::sim) struct Standing {
     pub(in crate::sim) seqno: Seqno,
     pub(in crate::sim) snapshot: (Seqno, Seqno),
     pub(in crate::sim) is_whole: bool,
-    /// Live documents.
+    /// Number of live documents.
     pub(in crate::sim) documents: usize,
-    /// The sum of their digests.
+    /// Sum of their digests.
     pub(in crate::sim) content: u64,
 }

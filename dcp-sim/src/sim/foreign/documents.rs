@@ -1,7 +1,9 @@
-//! The documents that a foreign client has folded from its streams, and the journal by which it goes back.
+//! Folded documents of a foreign client, and the journal for rollbacks.
 //!
-//! What always holds: the client can go back to each of its points, and to seqno 0; the sum of the live documents'
-//! digests is that of what it has.
+//! # Invariants
+//!
+//! - The client can return to each of its points, and to seqno 0.
+//! - The content is the sum of the live documents' digests.
 
 use std::collections::VecDeque;
 
@@ -9,15 +11,15 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use lowtide_checkpoint::{Key, Seqno};
 
-/// Points are remembered up to this number, the newest ones.
+/// Largest number of points; the oldest are dropped.
 const POINTS_MAX: usize = 4_096;
 
-/// The newest revision of one key.
+/// Newest revision of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Revision {
-    /// [`Document::digest`](crate::node::Document::digest) of it.
+    /// Digest of the [`Document`](crate::node::Document).
     pub(super) digest: u64,
-    /// Whether it is no tombstone.
+    /// `false` for a tombstone.
     pub(super) is_live: bool,
 }
 
@@ -27,7 +29,7 @@ impl Revision {
     }
 }
 
-/// One change and what it replaced.
+/// One change, and the revision that it replaced.
 #[derive(Debug)]
 struct Change {
     seqno: Seqno,
@@ -41,14 +43,14 @@ pub(super) struct Folded {
     by_key: HashMap<Key, Revision, FixedState>,
     content: u64,
     journal: VecDeque<Change>,
-    /// Changes the journal keeps.
+    /// Number of changes in the journal.
     keeps: usize,
-    /// Seqnos at which the documents were whole, and to which the journal reaches.
+    /// Seqnos at which the documents were complete, within reach of the journal.
     points: VecDeque<Seqno>,
 }
 
 impl Folded {
-    /// Nothing, with a journal of `keeps` changes.
+    /// Creates an empty set of documents, with a journal of `keeps` changes.
     pub(super) fn new(keeps: usize) -> Self {
         let points = VecDeque::from([Seqno::ZERO]);
         Self {
@@ -60,7 +62,7 @@ impl Folded {
         }
     }
 
-    /// Takes a change.
+    /// Applies a change.
     pub(super) fn apply(&mut self, seqno: Seqno, key: Key, revision: Revision) {
         let before = self.put(key.clone(), Some(revision));
         self.journal.push_back(Change { seqno, key, before });
@@ -74,7 +76,7 @@ impl Folded {
         }
     }
 
-    /// Says that the documents are whole at `seqno`, the last one.
+    /// Marks the documents as complete at `seqno`, the last one.
     pub(super) fn mark_whole(&mut self, seqno: Seqno) {
         if !self.is_whole_at(seqno) {
             self.points.push_back(seqno);
@@ -84,13 +86,14 @@ impl Folded {
         }
     }
 
-    /// Whether the last state that was whole is the one at `seqno`.
+    /// Returns `true` if the last complete state is the one at `seqno`.
     pub(super) fn is_whole_at(&self, seqno: Seqno) -> bool {
         self.points.back() == Some(&seqno)
     }
 
-    /// Goes back to the newest whole point at or below `seqno`, and returns it; 0 if the journal does not reach one.
-    pub(super) fn go_back(&mut self, seqno: Seqno) -> Seqno {
+    /// Returns to the newest whole point at or below `seqno`, or to 0 beyond the journal's reach.
+    /// Returns that point.
+    pub(super) fn roll_back(&mut self, seqno: Seqno) -> Seqno {
         while self.points.back().is_some_and(|&point| point > seqno) {
             self.points.pop_back();
         }
@@ -112,12 +115,12 @@ impl Folded {
         point
     }
 
-    /// The sum of the live documents' digests.
+    /// Returns the sum of the live documents' digests.
     pub(super) fn content(&self) -> u64 {
         self.content
     }
 
-    /// The digest of a live document.
+    /// Returns the digest of a live document.
     pub(super) fn live(&self, key: &Key) -> Option<u64> {
         self.by_key
             .get(key)
@@ -125,13 +128,13 @@ impl Folded {
             .map(|revision| revision.digest)
     }
 
-    /// The first live key for which `is_known` says no.
+    /// Returns the first live key that `is_known` denies.
     pub(super) fn first_unknown(&self, is_known: impl Fn(&Key) -> bool) -> Option<&Key> {
         let live = self.by_key.iter().filter(|(_, revision)| revision.is_live);
         live.map(|(key, _)| key).filter(|key| !is_known(key)).min()
     }
 
-    /// How many live documents there are.
+    /// Returns the number of live documents.
     pub(super) fn live_count(&self) -> usize {
         self.by_key
             .values()
@@ -177,37 +180,37 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_goes_back_to_the_whole_point_below() {
+    fn journal_rolls_back_to_the_whole_point_below() {
         let mut folded = folded(100);
         assert_eq!((folded.content(), folded.live_count()), (4 + 5 + 9, 3));
-        assert_eq!(folded.go_back(Seqno(8)), Seqno(5));
+        assert_eq!(folded.roll_back(Seqno(8)), Seqno(5));
         assert_eq!(folded.content(), 4 + 2 + 5);
         assert_eq!(
-            folded.go_back(Seqno(4)),
+            folded.roll_back(Seqno(4)),
             Seqno(2),
             "at 4 it was inside a snapshot"
         );
         assert_eq!(folded.content(), 1 + 2);
         assert_eq!(folded.live(&Key::new(b"c")), None);
-        assert_eq!(folded.go_back(Seqno(0)), Seqno(0));
+        assert_eq!(folded.roll_back(Seqno(0)), Seqno(0));
         assert_eq!(folded.live_count(), 0);
     }
 
     #[test]
-    fn a_journal_that_does_not_reach_starts_over() {
+    fn journal_that_does_not_reach_starts_over() {
         let mut short = folded(1);
         assert_eq!(
-            short.go_back(Seqno(9)),
+            short.roll_back(Seqno(9)),
             Seqno(9),
             "there is nothing to undo"
         );
         assert_eq!(
-            (short.go_back(Seqno(8)), short.content()),
+            (short.roll_back(Seqno(8)), short.content()),
             (Seqno(5), 4 + 2 + 5)
         );
-        assert_eq!((short.go_back(Seqno(4)), short.content()), (Seqno(0), 0));
+        assert_eq!((short.roll_back(Seqno(4)), short.content()), (Seqno(0), 0));
         let mut none = folded(0);
-        assert_eq!(none.go_back(Seqno(8)), Seqno(0));
+        assert_eq!(none.roll_back(Seqno(8)), Seqno(0));
         assert_eq!(none.content(), 0);
     }
 }

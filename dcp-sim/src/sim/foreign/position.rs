@@ -1,7 +1,12 @@
-//! Where a foreign client stands in one vBucket: its branches, its last seqno, the snapshot that belongs to, its documents.
+//! Position of a foreign client in one vBucket: its branches, last seqno, snapshot range and
+//! documents.
 //!
-//! What always holds: what it asks with is what it was given; it counts as whole only what the protocol says is
-//! whole; whatever breaks the rules of a stream (W20) is said as [`Seen::Broken`], and the client goes on.
+//! # Invariants
+//!
+//! - Its stream requests contain only values that it received.
+//! - A state counts as complete only if the protocol declares it complete.
+//! - Each violation of a stream's rules (W20) is reported as [`Seen::Broken`], and the client
+//!   continues.
 
 use std::collections::BTreeSet;
 
@@ -10,33 +15,34 @@ use lowtide_checkpoint::{FailoverEntry, Key, Seqno, VbUuid};
 use super::documents::{Folded, Revision};
 use crate::wire::{Marker, MarkerFlags};
 
-/// What a client has seen or concluded, for a judge.
+/// Observation or conclusion of a client, for a judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sim) enum Seen {
-    /// A stream was opened. `content` is what the client has, if that is whole.
+    /// A stream was opened. `content` is the client's content if it is complete.
     Opened {
         log: Vec<FailoverEntry>,
         seqno: Seqno,
         content: Option<u64>,
     },
-    /// An item came, which made this revision.
+    /// An item arrived and made this revision.
     Item { seqno: Seqno, digest: u64 },
     /// A snapshot is complete: this is the content up to its end.
     Whole { seqno: Seqno, content: u64 },
-    /// A marker starts after `upto`: this content must be whole there.
+    /// A marker starts after `upto`: this content must be complete there.
     Concluded { upto: Seqno, content: u64 },
-    /// The client was told to go back to `told`, and went to `to`, on the branch that it names next.
+    /// The client was rolled back to `requested`, and returned to `to`, on the branch of its next
+    /// request.
     WentBack {
-        told: Seqno,
+        requested: Seqno,
         to: Seqno,
         uuid: VbUuid,
         content: u64,
     },
-    /// The producer broke the protocol.
+    /// The producer violated the protocol.
     Broken(String),
 }
 
-/// What a stream is asked for with.
+/// Position in a stream request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ResumeAt {
     pub(super) uuid: VbUuid,
@@ -44,26 +50,27 @@ pub(super) struct ResumeAt {
     pub(super) snapshot: (Seqno, Seqno),
 }
 
-/// How a client says where it stands, where the protocol leaves it the choice.
+/// Choices of a client that the protocol leaves open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Manners {
-    /// It names the newest branch it heard of, not the oldest one that has all of its snapshot.
+    /// `true` to name the newest known branch, not the oldest one that contains all of the
+    /// snapshot.
     pub(super) names_newest: bool,
-    /// With a whole snapshot it names that snapshot's range, not its seqno three times.
+    /// `true` to name a complete snapshot's range, not its seqno three times.
     pub(super) names_range: bool,
 }
 
-/// One vBucket's state.
+/// State of one vBucket.
 #[derive(Debug)]
 pub(super) struct Position {
-    /// Newest first; empty before the first answer.
+    /// Newest first; empty before the first response.
     log: Vec<FailoverEntry>,
     seqno: Seqno,
-    /// Range of the snapshot that the last item was in.
+    /// Range of the last item's snapshot.
     snapshot: (Seqno, Seqno),
-    /// The stream's last marker.
+    /// Last marker of the stream.
     marker: Option<Marker>,
-    /// Where the stream's first marker must start, until it has come.
+    /// Start that the stream's first marker must have; `None` after that marker.
     first_start: Option<Seqno>,
     /// Keys of the current snapshot.
     keys: BTreeSet<Key>,
@@ -71,7 +78,7 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// At the beginning, with a journal of so many changes.
+    /// Creates the position at seqno 0, with a journal of `keeps` changes.
     pub(super) fn new(keeps: usize) -> Self {
         Self {
             log: Vec::new(),
@@ -96,7 +103,7 @@ impl Position {
         &self.documents
     }
 
-    /// The newest branch that the client heard of; 0 for none.
+    /// Returns the newest known branch, or 0.
     pub(super) fn newest(&self) -> VbUuid {
         self.log.first().map_or(VbUuid(0), |entry| entry.uuid)
     }
@@ -105,7 +112,7 @@ impl Position {
         self.documents.is_whole_at(self.seqno)
     }
 
-    /// What a stream is to be asked for with now. The one before, if there was one, is over.
+    /// Returns the position for the next stream request, and ends the previous stream.
     pub(super) fn resume(&mut self, manners: Manners) -> ResumeAt {
         self.marker = None;
         self.keys.clear();
@@ -129,8 +136,9 @@ impl Position {
         }
     }
 
-    /// The branch that a seqno is on. What a client has of a snapshot is of the branch that the snapshot's end is on: what was
-    /// replaced there it lacks, though another branch may have it still.
+    /// Returns the branch of a seqno. A partial snapshot belongs to the branch of the snapshot's
+    /// end: the client lacks the revisions that were replaced there, though another branch may
+    /// still have them.
     fn branch_of(&self, seqno: Seqno) -> VbUuid {
         self.log
             .iter()
@@ -138,7 +146,7 @@ impl Position {
             .map_or(VbUuid(0), |entry| entry.uuid)
     }
 
-    /// The stream was opened.
+    /// Records the response to a stream request.
     pub(super) fn opened(&mut self, log: Vec<FailoverEntry>) -> Seen {
         self.log = log;
         let content = self.is_whole().then(|| self.documents.content());
@@ -149,7 +157,7 @@ impl Position {
         }
     }
 
-    /// A snapshot is announced.
+    /// Starts a snapshot.
     pub(super) fn begin(&mut self, marker: Marker) -> Option<Seen> {
         let before = self.marker.replace(marker);
         self.keys.clear();
@@ -160,20 +168,20 @@ impl Position {
             )))
         };
         if marker.end <= self.seqno || marker.start > marker.end {
-            return broken("it announces nothing");
+            return broken("it contains no new seqno");
         }
         let first = self.first_start.take();
         if let Some(first) = first.filter(|&first| first != marker.start) {
-            return broken(&format!("the stream's first one must start at {first}"));
+            return broken(&format!("the stream's first marker must start at {first}"));
         }
         if marker.start > self.seqno {
-            // By the protocol whatever is before it is whole here.
+            // By the protocol everything before it is complete here.
             let (upto, content) = (Seqno(marker.start.0 - 1), self.documents.content());
             self.documents.mark_whole(self.seqno);
             return Some(Seen::Concluded { upto, content });
         }
         if first.is_none() && before.is_none_or(|before| before.end <= self.seqno) {
-            return broken("the one before ended there");
+            return broken("the previous marker ended there");
         }
         if first.is_none() && marker.start > self.snapshot.0 {
             return broken(&format!(
@@ -185,7 +193,7 @@ impl Position {
         None
     }
 
-    /// An item has come; it made that revision of its key.
+    /// Records an item, which made that revision of its key.
     pub(super) fn item(&mut self, seqno: Seqno, key: &Key, revision: Revision) -> Vec<Seen> {
         let mut seen = Vec::new();
         let may_repeat = self
@@ -196,39 +204,40 @@ impl Position {
                 "{key} came twice in one snapshot, again at {seqno}"
             )));
         }
-        let is_in_order = self.come_to(seqno, &mut seen);
+        let is_in_order = self.advance_to(seqno, &mut seen);
         if is_in_order {
             self.documents.apply(seqno, key.clone(), revision);
             seen.push(Seen::Item {
                 seqno,
                 digest: revision.digest,
             });
-            self.look_at_end(&mut seen);
+            self.check_end(&mut seen);
         }
         seen
     }
 
-    /// The snapshot has come to `seqno`, with nothing for this client there.
+    /// Advances to `seqno` of the snapshot, without an item for this client.
     pub(super) fn advance(&mut self, seqno: Seqno) -> Vec<Seen> {
         let mut seen = Vec::new();
-        if self.come_to(seqno, &mut seen) {
-            self.look_at_end(&mut seen);
+        if self.advance_to(seqno, &mut seen) {
+            self.check_end(&mut seen);
         }
         seen
     }
 
-    /// The producer's history is another one after `told`: the client goes back, and must ask again.
-    pub(super) fn go_back(&mut self, told: Seqno, manners: Manners) -> Vec<Seen> {
+    /// Rolls back: the producer's history differs after `requested`. The stream must be requested
+    /// again.
+    pub(super) fn roll_back(&mut self, requested: Seqno, manners: Manners) -> Vec<Seen> {
         let mut seen = Vec::new();
-        // A client at 0 may be told that its branch is unknown, if it asked to be.
-        let forgets_branch = told == Seqno::ZERO && !self.log.is_empty();
-        if told >= self.seqno && !forgets_branch {
+        // At seqno 0 a rollback reports an unknown branch, if the request was strict.
+        let forgets_branch = requested == Seqno::ZERO && !self.log.is_empty();
+        if requested >= self.seqno && !forgets_branch {
             seen.push(Seen::Broken(format!(
-                "it was told to go back to {told} from {}",
+                "a rollback to {requested} came at {}",
                 self.seqno
             )));
         }
-        self.seqno = self.documents.go_back(told);
+        self.seqno = self.documents.roll_back(requested);
         self.snapshot = (self.seqno, self.seqno);
         if self.seqno == Seqno::ZERO {
             self.log.clear();
@@ -239,7 +248,7 @@ impl Position {
             self.documents.content(),
         );
         seen.push(Seen::WentBack {
-            told,
+            requested,
             to,
             uuid,
             content,
@@ -247,7 +256,7 @@ impl Position {
         seen
     }
 
-    fn come_to(&mut self, seqno: Seqno, seen: &mut Vec<Seen>) -> bool {
+    fn advance_to(&mut self, seqno: Seqno, seen: &mut Vec<Seen>) -> bool {
         let Some(marker) = self.marker else {
             seen.push(Seen::Broken(format!("{seqno} came before any marker")));
             return false;
@@ -264,8 +273,9 @@ impl Position {
         true
     }
 
-    fn look_at_end(&mut self, seen: &mut Vec<Seen>) {
-        // What lies before a snapshot's first seqno is whole, and with that one everything up to there.
+    fn check_end(&mut self, seen: &mut Vec<Seen>) {
+        // Everything before a snapshot's first seqno is complete, hence everything up to it after
+        // its item.
         if self.seqno == self.snapshot.1 || self.seqno == self.snapshot.0 {
             self.documents.mark_whole(self.seqno);
             seen.push(Seen::Whole {

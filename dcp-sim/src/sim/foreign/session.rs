@@ -1,7 +1,11 @@
-//! One connection of a foreign client: bytes in, what they tell out; requests and acknowledgements in the real frames.
+//! One connection of a foreign client: it decodes received bytes, and encodes requests and
+//! acknowledgements in real frames.
 //!
-//! What always holds: of a vBucket there is one stream at most; every byte that counts is acknowledged, once the share of
-//! the buffer that the client's temper says is used up; nothing comes after it was passed (W20).
+//! # Invariants
+//!
+//! - A vBucket has at most one stream.
+//! - Every counted byte is acknowledged, after the client's share of the buffer is used.
+//! - More bytes than the buffer allows are reported as a violation (W20).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,25 +19,25 @@ use crate::wire::{
     Response, Status, StreamEndReason, StreamRequest, StreamRequestFlags, flow_control_bytes,
 };
 
-/// What a producer has told of one vBucket.
+/// Decoded message or response for one vBucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Received {
     Opened(Vec<FailoverEntry>),
     Rollback(Seqno),
     Refused(Status),
     Marker(Marker),
     Item(Box<Item>),
     Advanced(Seqno),
-    /// `None` if it was closed without a word.
+    /// `None` if the stream was closed without a stream end.
     Ended(Option<StreamEndReason>),
 }
 
-/// How far a stream is.
+/// Stage of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Asked,
     Open,
-    /// That request asks for its end.
+    /// A close request was sent; its opaque.
     Closing(u32),
 }
 
@@ -55,14 +59,15 @@ pub(super) struct Session {
     next_opaque: u32,
     open_opaque: u32,
     streams: BTreeMap<Vbid, Stream>,
-    /// Opaques of streams that had ended before the client's word to close them came: their ends are under way.
+    /// Opaques of streams that had ended before the client's request to close them arrived. Their
+    /// stream ends are in flight.
     crossed: BTreeSet<u32>,
     input: BytesMut,
     output: Vec<u8>,
 }
 
 impl Session {
-    /// A connection that was just made: it opens it under `name` with the options of its temper.
+    /// Creates the connection and opens it as `name`, with the options of its temper.
     pub(super) fn new(name: &str, temper: &Temper) -> Self {
         let is_bare = temper.asks == Asks::Bare;
         let used = u64::from(temper.buffer_bytes) * u64::from(temper.acknowledges_permille) / 1_000;
@@ -120,7 +125,7 @@ impl Session {
         session
     }
 
-    /// Asks for a stream.
+    /// Requests a stream.
     pub(super) fn request(
         &mut self,
         vb: Vbid,
@@ -147,7 +152,7 @@ impl Session {
         );
     }
 
-    /// Asks for the end of a stream that is open. Returns whether there is one.
+    /// Requests the end of an open stream. Returns `true` if there is one.
     pub(super) fn close(&mut self, vb: Vbid) -> bool {
         if !self.is_open(vb) {
             return false;
@@ -159,17 +164,17 @@ impl Session {
         true
     }
 
-    /// Whether a vBucket's stream is open.
+    /// Returns `true` if a vBucket's stream is open.
     pub(super) fn is_open(&self, vb: Vbid) -> bool {
         self.streams
             .get(&vb)
             .is_some_and(|stream| stream.stage == Stage::Open)
     }
 
-    /// Takes bytes. The error says what of them no producer may send; the connection is of no use then.
-    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Vec<(Vbid, Told)>, String> {
+    /// Processes bytes. The error names the violation; the connection is unusable then.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Vec<(Vbid, Received)>, String> {
         self.input.extend_from_slice(bytes);
-        let mut told = Vec::new();
+        let mut received = Vec::new();
         while let Some(frame) = Frame::decode(&mut self.input).map_err(|error| error.to_string())? {
             let counted = flow_control_bytes(&frame);
             if counted > 0
@@ -177,17 +182,17 @@ impl Session {
                 && self.unacknowledged_bytes >= self.buffer_bytes
             {
                 return Err(format!(
-                    "{} bytes are not acknowledged, and more comes",
+                    "{} bytes are not acknowledged, and more arrive",
                     self.unacknowledged_bytes
                 ));
             }
             match Message::decode(&frame).map_err(|error| error.to_string())? {
-                Message::Request(request) => told.extend(self.take(&request)?),
-                Message::Response(response) => told.extend(self.answered(&response)?),
+                Message::Request(request) => received.extend(self.take(&request)?),
+                Message::Response(response) => received.extend(self.answered(&response)?),
             }
             self.acknowledge(counted);
         }
-        Ok(told)
+        Ok(received)
     }
 
     /// Takes the bytes to send.
@@ -195,7 +200,7 @@ impl Session {
         Bytes::from(std::mem::take(&mut self.output))
     }
 
-    fn take(&mut self, request: &Request) -> Result<Option<(Vbid, Told)>, String> {
+    fn take(&mut self, request: &Request) -> Result<Option<(Vbid, Received)>, String> {
         let vb = request.vb;
         if request.command == Command::Noop {
             self.put(Message::Response(Response::to(request, Status::SUCCESS)));
@@ -210,28 +215,28 @@ impl Session {
             .get(&vb)
             .filter(|stream| stream.opaque == request.opaque);
         let Some(stream) = stream.filter(|stream| stream.stage != Stage::Asked) else {
-            return Err(format!("vBucket {vb}: {opcode} of no stream"));
+            return Err(format!("vBucket {vb}: {opcode} without a stream"));
         };
-        let told = match &request.command {
+        let received = match &request.command {
             Command::StreamEnd(reason) => {
                 self.streams.remove(&vb);
-                return Ok(Some((vb, Told::Ended(Some(*reason)))));
+                return Ok(Some((vb, Received::Ended(Some(*reason)))));
             }
-            Command::SnapshotMarker(marker) => Told::Marker(*marker),
-            Command::SeqnoAdvanced(seqno) => Told::Advanced(*seqno),
+            Command::SnapshotMarker(marker) => Received::Marker(*marker),
+            Command::SeqnoAdvanced(seqno) => Received::Advanced(*seqno),
             Command::Mutation(_) | Command::Deletion(_) | Command::Expiration(_) => {
                 let item = request
                     .to_item(self.keys)
                     .map_err(|error| error.to_string())?;
-                Told::Item(Box::new(item))
+                Received::Item(Box::new(item))
             }
-            _ => return Err(format!("vBucket {vb}: {opcode} is not for this client")),
+            _ => return Err(format!("vBucket {vb}: {opcode} is unexpected")),
         };
-        // What is under way of a stream that the client closes is nothing to it.
-        Ok((stream.stage == Stage::Open).then_some((vb, told)))
+        // Messages in flight are ignored after the client's request to close the stream.
+        Ok((stream.stage == Stage::Open).then_some((vb, received)))
     }
 
-    fn answered(&mut self, response: &Response) -> Result<Option<(Vbid, Told)>, String> {
+    fn answered(&mut self, response: &Response) -> Result<Option<(Vbid, Received)>, String> {
         let (opcode, status) = (response.reply.opcode(), response.reply.status());
         match opcode {
             Opcode::DCP_STREAM_REQ => {}
@@ -242,24 +247,24 @@ impl Session {
         let asked = |(_, stream): &(&Vbid, &mut Stream)| stream.opaque == response.opaque;
         let Some((&vb, stream)) = self.streams.iter_mut().find(asked) else {
             return Err(format!(
-                "an answer to the stream request {}, which was not made",
+                "a response to an unknown stream request {}",
                 response.opaque
             ));
         };
-        let told = match &response.reply {
+        let received = match &response.reply {
             Reply::StreamAccepted(log) => {
                 stream.stage = Stage::Open;
-                return Ok(Some((vb, Told::Opened(log.clone()))));
+                return Ok(Some((vb, Received::Opened(log.clone()))));
             }
-            Reply::Rollback(seqno) => Told::Rollback(*seqno),
-            _ => Told::Refused(status),
+            Reply::Rollback(seqno) => Received::Rollback(*seqno),
+            _ => Received::Refused(status),
         };
         self.streams.remove(&vb);
-        Ok(Some((vb, told)))
+        Ok(Some((vb, received)))
     }
 
-    /// A close was answered. Its stream may have ended by itself meanwhile.
-    fn closed(&mut self, opaque: u32, status: Status) -> Option<(Vbid, Told)> {
+    /// Handles the response to a close request. The stream may have ended by itself.
+    fn closed(&mut self, opaque: u32, status: Status) -> Option<(Vbid, Received)> {
         let closing = |(_, stream): &(&Vbid, &Stream)| stream.stage == Stage::Closing(opaque);
         let (&vb, stream) = self.streams.iter().find(closing)?;
         if !status.is_success() {
@@ -269,7 +274,7 @@ impl Session {
             return None;
         }
         self.streams.remove(&vb);
-        Some((vb, Told::Ended(None)))
+        Some((vb, Received::Ended(None)))
     }
 
     fn acknowledge(&mut self, bytes: u32) {
@@ -297,7 +302,7 @@ impl Session {
     }
 
     fn put(&mut self, message: Message) {
-        // Nothing that a client says is too long for a frame.
+        // Every message of a client fits into a frame.
         let encoded = message.encode(&mut self.output);
         debug_assert!(encoded.is_ok(), "{message:?}");
     }

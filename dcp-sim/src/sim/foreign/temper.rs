@@ -1,12 +1,13 @@
-//! What a foreign client is like: what it asks of its connections, how fast it reads, what it keeps, whom it follows.
+//! Properties of a foreign client: the options of its connections, its reading speed, its journal,
+//! and the nodes that it prefers.
 //!
-//! Everything is drawn from one stream of chance, in a fixed order, when the client is made.
+//! All are drawn from one random stream, in a fixed order, when the client is created.
 
 use super::position::Manners;
 use crate::sim::oracle::Sees;
 use crate::sim::rng::SimRng;
 
-/// Which copies a client likes to follow.
+/// Copies that a client prefers to follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sim) enum Prefers {
     /// The active.
@@ -17,7 +18,7 @@ pub(in crate::sim) enum Prefers {
     Any,
 }
 
-/// What a client asks to see.
+/// Collections that a client requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sim) enum Asks {
     /// Everything, without a filter.
@@ -30,12 +31,12 @@ pub(in crate::sim) enum Asks {
     Other,
     /// Both collections, by their ids.
     Both,
-    /// Whatever there is for a connection without Collections.
+    /// No filter, on a connection without Collections.
     Bare,
 }
 
 impl Asks {
-    /// The JSON of its stream requests; empty for none.
+    /// Returns the JSON filter of its stream requests; empty for none.
     pub(super) const fn filter(self) -> &'static str {
         match self {
             Self::Everything | Self::Bare => "",
@@ -46,7 +47,7 @@ impl Asks {
         }
     }
 
-    /// The collections that it gets to see.
+    /// Returns the collections that it sees.
     pub(in crate::sim) const fn sees(self) -> Sees {
         match self {
             Self::Everything | Self::Both => Sees::Everything,
@@ -55,7 +56,7 @@ impl Asks {
         }
     }
 
-    /// Its name in pictures.
+    /// Returns its name in pictures.
     pub(in crate::sim) const fn name(self) -> &'static str {
         match self {
             Self::Everything => "everything",
@@ -68,43 +69,43 @@ impl Asks {
     }
 }
 
-/// One client's character.
+/// Properties of one client.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::sim) struct Temper {
     pub(in crate::sim) asks: Asks,
     pub(in crate::sim) prefers: Prefers,
     /// Flow-control buffer; 0 for none.
     pub(super) buffer_bytes: u32,
-    /// It acknowledges when so much of the buffer is used up, in thousandths.
+    /// Share of the buffer, in thousandths, after which it acknowledges.
     pub(super) acknowledges_permille: u32,
-    /// It reads so many bytes at once.
+    /// Number of bytes that it reads at once.
     pub(in crate::sim) read_bytes: usize,
-    /// The longest it waits before it reads, in virtual microseconds.
+    /// Longest pause before a read, in virtual microseconds.
     pub(in crate::sim) pause_micros: u64,
-    /// Changes its journal keeps; 0 for no journal.
+    /// Number of changes in its journal; 0 for no journal.
     pub(super) keeps: usize,
     pub(super) manners: Manners,
-    /// Its connections' options.
+    /// Options of its connections.
     pub(super) marker_v2_2: bool,
     pub(super) delete_times: bool,
     pub(super) end_on_close: bool,
     pub(super) one_backfill: bool,
     pub(super) noop: bool,
-    /// Its streams' flags: an unknown branch is refused even at seqno 0.
+    /// Flag of its stream requests: an unknown branch is refused even at seqno 0.
     pub(super) strict_uuid: bool,
-    /// Of its streams so many in a thousand are not live from the start.
+    /// Thousandths of its streams that are not live from the start.
     pub(super) detours_permille: u64,
-    /// It takes so many in a thousand of the vBuckets.
+    /// Thousandths of the vBuckets that it follows.
     pub(in crate::sim) share_permille: u64,
 }
 
 impl Temper {
-    /// Whether the next stream is not to be live.
+    /// Returns `true` if the next stream is not live.
     pub(in crate::sim) fn wants_detour(&self, rng: &mut SimRng) -> bool {
         rng.permille(self.detours_permille)
     }
 
-    /// Draws a client's.
+    /// Draws the properties of a client.
     pub(in crate::sim) fn draw(rng: &mut SimRng) -> Self {
         use Asks::{Bare, Both, Default, Everything, Other, Scope};
         let mut of = |choices: &[u64]| {

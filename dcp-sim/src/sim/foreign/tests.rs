@@ -7,14 +7,13 @@ use crate::wire::{
     Command, Marker, MarkerFlags, Message, Opcode, Reply, Request, Response, Status,
     StreamEndReason, StreamRequestFlags,
 };
+use rig::{NODE, Rig, VB, broken, seen, temper};
 
 mod rig;
 
-use rig::{NODE, Rig, VB, broken, seen, temper};
-
-/// Guards W20: what a client asks with is its branch, its last seqno and its last marker's range.
+/// Guards W20: a stream request has the client's branch, last seqno, and range of the last marker.
 #[test]
-fn a_client_resumes_with_what_the_stream_gave_it() {
+fn client_resumes_with_branch_seqno_and_range_of_its_stream() {
     let mut rig = Rig::inside(temper());
     rig.tell(Command::StreamEnd(StreamEndReason::StateChanged));
     assert_eq!(
@@ -36,11 +35,12 @@ fn a_client_resumes_with_what_the_stream_gave_it() {
     );
 }
 
-/// Found by hostile seeds 84, 227 and 242: what was replaced in the snapshot is missing, and a copy on the branch before has it.
-/// Found by the drawn cluster of seed 2317: an active lost the last item of a snapshot of two, and nothing was written afterwards.
-/// The client that had come to the first one was as far as it could be, and counted as half.
+/// Guards against hostile seeds 84, 227 and 242: the revisions that were replaced in the snapshot
+/// are missing, and a copy on the branch before has them. Guards against the drawn cluster of seed
+/// 2317: an active lost the last item of a snapshot of two, and nothing was written afterwards. The
+/// client had the first item, which was everything that existed, and counted as incomplete.
 #[test]
-fn a_client_that_has_a_snapshots_first_seqno_is_whole_there() {
+fn client_at_the_first_seqno_of_a_snapshot_is_complete() {
     let mut rig = Rig::new(temper());
     rig.open(&[(0xabc, 0)]);
     rig.marker(1, 2);
@@ -72,7 +72,7 @@ fn a_client_that_has_a_snapshots_first_seqno_is_whole_there() {
 }
 
 #[test]
-fn a_client_inside_a_snapshot_names_the_branch_of_its_end() {
+fn client_inside_a_snapshot_names_the_branch_of_its_end() {
     let mut rig = Rig::new(temper());
     rig.open(&[(0xb, 4), (0xa, 0)]);
     rig.marker(0, 6);
@@ -84,7 +84,7 @@ fn a_client_inside_a_snapshot_names_the_branch_of_its_end() {
 }
 
 #[test]
-fn a_client_that_names_its_range_does_so_where_it_is_whole_too() {
+fn client_that_names_its_range_names_it_when_complete_too() {
     let manners = Manners {
         names_newest: true,
         names_range: true,
@@ -103,9 +103,10 @@ fn a_client_that_names_its_range_does_so_where_it_is_whole_too() {
     );
 }
 
-/// Guards W19: whole is a snapshot's end that has come, and whatever a marker starts after.
+/// Guards W19: a state is complete at the end of a received snapshot, and before the start of a
+/// marker.
 #[test]
-fn a_client_concludes_what_the_protocol_lets_it() {
+fn client_concludes_completeness_at_ends_and_before_markers() {
     let mut rig = Rig::inside(temper());
     let news = seen(rig.set(9, "c"));
     assert!(
@@ -147,7 +148,7 @@ fn a_client_concludes_what_the_protocol_lets_it() {
 }
 
 #[test]
-fn a_client_goes_back_to_where_it_was_whole() {
+fn client_rolls_back_to_its_last_complete_state() {
     let mut rig = Rig::inside(temper());
     rig.tell(Command::StreamEnd(StreamEndReason::Rollback));
     assert_eq!(rig.asked().0, 7);
@@ -169,7 +170,7 @@ fn a_client_goes_back_to_where_it_was_whole() {
 }
 
 #[test]
-fn a_client_without_a_journal_starts_over() {
+fn client_without_a_journal_starts_over() {
     let mut rig = Rig::inside(Temper {
         keeps: 0,
         ..temper()
@@ -181,7 +182,7 @@ fn a_client_without_a_journal_starts_over() {
 }
 
 #[test]
-fn a_rollback_that_takes_nothing_back_is_told() {
+fn rollback_to_the_own_seqno_is_a_violation() {
     let mut rig = Rig::inside(temper());
     rig.tell(Command::StreamEnd(StreamEndReason::StateChanged));
     rig.asked();
@@ -207,7 +208,7 @@ fn a_rollback_that_takes_nothing_back_is_told() {
 }
 
 #[test]
-fn markers_that_break_the_rules_are_told() {
+fn invalid_markers_are_violations() {
     let marker = |start, end| {
         let mut rig = Rig::inside(temper());
         broken(&rig.marker(start, end))
@@ -233,7 +234,7 @@ fn markers_that_break_the_rules_are_told() {
 }
 
 #[test]
-fn items_that_break_the_rules_are_told() {
+fn invalid_items_are_violations() {
     let item = |seqno, key: &str| broken(&Rig::inside(temper()).set(seqno, key));
     assert!(item(7, "x") && item(10, "x") && item(8, "b"));
     assert!(!item(8, "x"));
@@ -250,7 +251,7 @@ fn items_that_break_the_rules_are_told() {
 }
 
 #[test]
-fn a_client_acknowledges_every_byte_that_counts_and_tells_of_more() {
+fn client_acknowledges_every_counted_byte_and_reports_excess() {
     let temper = Temper {
         buffer_bytes: 100,
         acknowledges_permille: 800,
@@ -272,7 +273,7 @@ fn a_client_acknowledges_every_byte_that_counts_and_tells_of_more() {
     let bytes = rig.sent.iter().filter_map(acknowledged).collect::<Vec<_>>();
     assert_eq!(bytes, [44 + 55 + 3]);
 
-    // One that acknowledges too late to keep its producer going tells of whatever comes beyond the buffer.
+    // A client that acknowledges too late reports the bytes beyond the buffer.
     let mut deaf = Rig::new(Temper {
         acknowledges_permille: 5_000,
         ..temper
@@ -284,7 +285,7 @@ fn a_client_acknowledges_every_byte_that_counts_and_tells_of_more() {
 }
 
 #[test]
-fn a_client_answers_no_operations() {
+fn client_answers_noops() {
     let mut rig = Rig::new(temper());
     rig.sent.clear();
     rig.say(Request::new(Vbid(0), 9, Command::Noop).into());
@@ -295,7 +296,7 @@ fn a_client_answers_no_operations() {
 }
 
 #[test]
-fn a_close_that_crosses_with_the_end_is_no_trouble() {
+fn close_that_crosses_the_stream_end_is_no_violation() {
     let close = |end_on_close| {
         let mut rig = Rig::inside(Temper {
             end_on_close,
@@ -322,7 +323,7 @@ fn a_close_that_crosses_with_the_end_is_no_trouble() {
         rig.tell(Command::StreamEnd(StreamEndReason::Closed)),
         closed
     );
-    // The stream had ended; flow control holds the word of that back.
+    // The stream had ended; flow control holds its stream end back.
     let (opaque, stream, mut rig) = close(true);
     assert_eq!(rig.say(answer(opaque, Status::NOT_FOUND)), closed);
     rig.asked();
@@ -339,7 +340,7 @@ fn a_close_that_crosses_with_the_end_is_no_trouble() {
 }
 
 #[test]
-fn a_refusal_that_no_copy_may_give_is_told() {
+fn invalid_refusal_is_a_violation() {
     for (status, is_wrong) in [
         (Status::NOT_MY_VBUCKET, false),
         (Status::TEMPORARY_FAILURE, false),
@@ -361,7 +362,7 @@ fn a_refusal_that_no_copy_may_give_is_told() {
 }
 
 #[test]
-fn what_belongs_to_no_stream_makes_a_connection_useless() {
+fn message_without_a_stream_makes_a_connection_unusable() {
     let mut rig = Rig::new(temper());
     assert!(broken(&rig.marker(0, 5)));
     let mut rig = Rig::inside(temper());

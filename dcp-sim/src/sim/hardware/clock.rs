@@ -1,22 +1,24 @@
-//! Virtual time: events in the order they are due.
+//! Virtual time: events in the order of their due times.
 //!
-//! What always holds: time never goes back; of two events due at once the one scheduled first comes first. So the same
-//! schedule gives the same order on every machine.
+//! # Invariants
+//!
+//! - Time never decreases. Of two events due at the same time the one scheduled first comes first.
+//!   So the same schedule gives the same order on every machine.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use slab::Slab;
 
-/// The instant a simulation starts at, in nanoseconds since the epoch: 2023-11-14 22:13:20 UTC.
+/// Start of a simulation in nanoseconds since the epoch: 2023-11-14 22:13:20 UTC.
 const START_NANOS: u64 = 1_700_000_000_000_000_000;
 
-/// A queue of events in virtual time.
+/// Queue of events in virtual time.
 #[derive(Debug)]
 pub struct Clock<E> {
     now_micros: u64,
     scheduled: u64,
-    /// When, the how manieth it was to be scheduled, and where among the events it is.
+    /// Due time, ordinal of the scheduling, and index into `events`.
     due: BinaryHeap<Reverse<(u64, u64, usize)>>,
     events: Slab<E>,
 }
@@ -33,19 +35,19 @@ impl<E> Default for Clock<E> {
 }
 
 impl<E> Clock<E> {
-    /// Microseconds since the simulation started.
+    /// Returns the microseconds since the start of the simulation.
     #[must_use]
     pub fn now_micros(&self) -> u64 {
         self.now_micros
     }
 
-    /// Nanoseconds since the epoch, as the simulated nodes see them.
+    /// Returns the nanoseconds since the epoch, as the simulated nodes see them.
     #[must_use]
     pub fn now_nanos(&self) -> u64 {
         START_NANOS + self.now_micros * 1_000
     }
 
-    /// Whether nothing is due any more.
+    /// Returns `true` if no event is scheduled.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.due.is_empty()
@@ -62,7 +64,7 @@ impl<E> Clock<E> {
         )));
     }
 
-    /// Advances to the next event.
+    /// Advances to the next event and returns it.
     pub fn advance(&mut self) -> Option<E> {
         let Reverse((at, _, place)) = self.due.pop()?;
         self.now_micros = at;
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_come_by_time_then_by_schedule() {
+    fn events_are_ordered_by_time_then_by_schedule() {
         let mut clock = Clock::default();
         clock.schedule(5, "late");
         clock.schedule(1, "first");

@@ -1,5 +1,5 @@
-//! How long a simulated disk takes for what it was asked: a model of one NVMe device, so that a run on memory and one
-//! on real files take the same virtual time.
+//! Time that a simulated disk takes: a model of one NVMe device. So runs in memory and on real
+//! files take the same virtual time.
 
 use lowtide_persistence::disk::DiskStats;
 
@@ -7,10 +7,10 @@ const READ_MICROS: u64 = 1;
 const WRITE_MICROS: u64 = 3;
 const SYNC_MICROS: u64 = 130;
 const NAME_MICROS: u64 = 10;
-/// 1 GiB/s, both ways.
+/// 1 GiB/s, for reads and writes.
 const BYTES_PER_MICRO: u64 = 1_074;
 
-/// Microseconds of virtual time for these operations, one after the other.
+/// Returns the microseconds of virtual time for these operations, in sequence.
 #[must_use]
 pub(in crate::sim) fn micros(stats: &DiskStats) -> u64 {
     (stats.reads + stats.opens) * READ_MICROS

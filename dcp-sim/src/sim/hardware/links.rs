@@ -1,8 +1,10 @@
-//! The connections between nodes: bytes in flight, who is connected with whom, and which ways are closed.
+//! Connections between nodes: bytes in flight, and closed ways.
 //!
-//! What always holds: bytes of one direction of a connection arrive in the order they were sent, and what arrives is a
-//! prefix of what was sent; a pair of producer and consumer has one connection at most; what is in flight when a
-//! connection is lost is lost, but for its first bytes.
+//! # Invariants
+//!
+//! - Bytes of one direction of a connection arrive in order, as a prefix of the sent ones.
+//! - A pair of producer and consumer has at most one connection.
+//! - A lost connection loses the bytes in flight, except the first ones.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,10 +12,10 @@ use bytes::Bytes;
 
 use crate::node::NodeId;
 
-/// Names a connection; never used twice.
+/// Id of a connection; never reused.
 pub(in crate::sim) type LinkId = u64;
 
-/// A producer and a consumer.
+/// Producer and consumer of a connection.
 pub(in crate::sim) type Ends = (NodeId, NodeId);
 
 /// One connection.
@@ -25,11 +27,11 @@ pub(in crate::sim) struct Link {
     to_producer: Way,
 }
 
-/// One direction of it.
+/// One direction of a connection.
 #[derive(Debug, Default)]
 struct Way {
     in_flight: VecDeque<Bytes>,
-    /// Pieces that would have arrived, were the way not closed.
+    /// Number of pieces that would have arrived if the way were open.
     held: usize,
 }
 
@@ -42,12 +44,12 @@ impl Link {
         }
     }
 
-    /// Bytes on their way to the consumer, and to the producer.
+    /// Returns the bytes in flight to the consumer and to the producer.
     pub(in crate::sim) fn in_flight(&self) -> [usize; 2] {
         [&self.to_consumer, &self.to_producer].map(|way| way.in_flight.iter().map(Bytes::len).sum())
     }
 
-    /// From which node to which its bytes go.
+    /// Returns the source and target node of a direction.
     pub(in crate::sim) fn direction(&self, to_consumer: bool) -> (NodeId, NodeId) {
         let (producer, consumer) = self.ends;
         if to_consumer {
@@ -64,12 +66,12 @@ pub(in crate::sim) struct Links {
     made: LinkId,
     links: BTreeMap<LinkId, Link>,
     current: BTreeMap<Ends, LinkId>,
-    /// Ways on which nothing arrives, with how many reasons there are for each.
+    /// Closed ways, with the number of reasons for each.
     closed: BTreeMap<(NodeId, NodeId), usize>,
 }
 
 impl Links {
-    /// Makes a connection in the place of an older one.
+    /// Opens a connection; it replaces an older one.
     pub(in crate::sim) fn connect(&mut self, ends: Ends) -> LinkId {
         if let Some(older) = self.current.get(&ends).copied() {
             self.remove(older);
@@ -94,7 +96,7 @@ impl Links {
         self.links.get(&id)
     }
 
-    /// The open connections, oldest first.
+    /// Returns the open connections, oldest first.
     pub(in crate::sim) fn open(&self) -> impl Iterator<Item = (LinkId, &Link)> {
         self.links
             .iter()
@@ -102,7 +104,7 @@ impl Links {
             .map(|(&id, link)| (id, link))
     }
 
-    /// Forgets a connection.
+    /// Removes a connection.
     pub(in crate::sim) fn remove(&mut self, id: LinkId) {
         let removed = self
             .links
@@ -113,7 +115,7 @@ impl Links {
         }
     }
 
-    /// Puts bytes on their way; returns whether there is a connection that takes them.
+    /// Sends bytes. Returns `true` if the connection is open.
     pub(in crate::sim) fn send(&mut self, id: LinkId, to_consumer: bool, bytes: Bytes) -> bool {
         let Some(link) = self.links.get_mut(&id).filter(|link| link.is_open) else {
             return false;
@@ -122,7 +124,7 @@ impl Links {
         true
     }
 
-    /// The next piece arrives, unless the way is closed: then it waits.
+    /// Takes the next piece that arrives. On a closed way it waits.
     pub(in crate::sim) fn arrive(
         &mut self,
         id: LinkId,
@@ -139,8 +141,8 @@ impl Links {
         way.in_flight.pop_front().map(|bytes| (ends, bytes))
     }
 
-    /// Closes a connection; returns, for each direction, the first bytes of what was in flight: `keep` says how many of so
-    /// many, the first time for the consumer.
+    /// Closes a connection. Returns the first bytes in flight of each direction. `keep` maps their
+    /// number to the number to keep; the first call is for the consumer.
     pub(in crate::sim) fn lose(
         &mut self,
         id: LinkId,
@@ -163,23 +165,23 @@ impl Links {
         Some((link.ends, kept))
     }
 
-    /// Whether bytes get from one node to another.
+    /// Returns `true` if bytes get from one node to the other.
     pub(in crate::sim) fn is_way_open(&self, from: NodeId, to: NodeId) -> bool {
         !self.closed.contains_key(&(from, to))
     }
 
-    /// Closes a way.
+    /// Closes a way for one more reason.
     pub(in crate::sim) fn close_way(&mut self, from: NodeId, to: NodeId) {
         *self.closed.entry((from, to)).or_default() += 1;
     }
 
-    /// Every way that is closed.
+    /// Returns every closed way.
     pub(in crate::sim) fn closed_ways(&self) -> impl Iterator<Item = (NodeId, NodeId)> {
         self.closed.keys().copied()
     }
 
-    /// Takes one reason for a way to be closed away. If it was the last, returns how many pieces now arrive, on which
-    /// connection and to which end.
+    /// Removes one reason for a closed way. After the last one, returns the number of pieces that
+    /// arrive now, with their connection and end.
     pub(in crate::sim) fn open_way(
         &mut self,
         from: NodeId,
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_closed_way_arrives_in_order() {
+    fn bytes_held_by_a_closed_way_arrive_in_order() {
         let mut links = Links::default();
         let id = links.connect((0, 1));
         links.close_way(0, 1);
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_keeps_the_first_bytes_only() {
+    fn lost_connection_keeps_only_the_first_bytes() {
         let mut links = Links::default();
         let id = links.connect((0, 1));
         assert!(links.send(id, true, bytes("one")) && links.send(id, true, bytes("two")));

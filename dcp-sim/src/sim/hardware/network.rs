@@ -1,41 +1,41 @@
-//! The simulated network: how long bytes take from one node to another.
+//! Simulated network: delay of bytes from one node to another.
 //!
-//! Each direction of a connection is a stream, as TCP is: bytes arrive in the order they were sent, each piece after a
+//! Each direction of a connection is a stream, like TCP. Bytes arrive in order, each piece after a
 //! delay of its own.
 
 use std::collections::BTreeMap;
 
 use crate::sim::rng::SimRng;
 
-/// Least delay of a piece of bytes.
+/// Smallest delay of a piece of bytes.
 const DELAY_MICROS_MIN: u64 = 100;
-/// Most delay of a piece of bytes, apart from its size.
+/// Largest delay of a piece of bytes, without its transfer time.
 const DELAY_MICROS_MAX: u64 = 400;
 /// 10 Gbit/s.
 const BYTES_PER_MICRO: u64 = 1_250;
 
-/// One direction between two nodes, by their numbers.
+/// Direction between two nodes, by number.
 pub type Direction = (usize, usize);
 
 /// Delays of every direction, drawn from the simulation's seed.
 #[derive(Debug, Default)]
 pub struct Network {
     arrived_micros: BTreeMap<Direction, u64>,
-    /// What slow directions take longer.
+    /// Additional delay of slow directions.
     extra_micros: BTreeMap<Direction, u64>,
-    /// Bytes sent so far.
+    /// Number of bytes sent.
     pub bytes: u64,
-    /// Pieces sent so far.
+    /// Number of pieces sent.
     pub messages: u64,
 }
 
 impl Network {
-    /// From now on a direction takes so much longer; 0 for no longer than ever.
+    /// Sets the additional delay of a direction; 0 restores its speed.
     pub fn slow_down(&mut self, direction: Direction, extra_micros: u64) {
         self.extra_micros.insert(direction, extra_micros);
     }
 
-    /// How many microseconds from `now_micros` `bytes` sent there arrive.
+    /// Returns the microseconds after `now_micros` at which `bytes` sent in that direction arrive.
     pub fn delay(
         &mut self,
         direction: Direction,
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_overtakes() {
+    fn bytes_arrive_in_the_order_they_were_sent() {
         let (mut network, mut rng) = (Network::default(), SimRng::new(3));
         let arrivals: Vec<_> = (0..100)
             .map(|now| now + network.delay((0, 1), 10, now, &mut rng))

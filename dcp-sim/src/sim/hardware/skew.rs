@@ -1,14 +1,15 @@
-//! How far the nodes' clocks are from the true time.
+//! Deviation of the nodes' clocks from the true time.
 //!
-//! Each start of a node draws an offset from a stream of the seed of its own, within a bound; a bound of 0 draws
-//! nothing and leaves every clock right. So a run with skewed clocks differs from one without in its nodes' times only.
+//! Each start of a node draws an offset within a bound, from a random stream of its own. A bound of
+//! 0 draws nothing and leaves every clock exact. So a run with skewed clocks differs from one
+//! without only in its nodes' times.
 
 use crate::sim::rng::SimRng;
 
-/// The stream of the seed that offsets are drawn from.
+/// Stream of the seed for offsets.
 const STREAM: u64 = 50;
 
-/// Draws the offsets of nodes that start.
+/// Draws the offsets of starting nodes.
 #[derive(Debug)]
 pub(in crate::sim) struct SkewedClocks {
     rng: SimRng,
@@ -23,7 +24,7 @@ impl SkewedClocks {
         }
     }
 
-    /// Draws the offset of a node that starts: nanoseconds, positive if its clock is ahead.
+    /// Draws the offset of a starting node in nanoseconds, positive if its clock is ahead.
     pub(in crate::sim) fn offset_nanos(&mut self) -> i64 {
         if self.bound_micros == 0 {
             return 0;
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_within_the_bound_go_either_way() {
+    fn clock_offsets_are_within_the_bound_in_both_directions() {
         let mut clocks = SkewedClocks::new(7, 1_000);
         let drawn: Vec<_> = (0..100).map(|_| clocks.offset_nanos()).collect();
         assert!(
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_bound_every_clock_is_right() {
+    fn clock_offsets_are_zero_without_a_bound() {
         let mut clocks = SkewedClocks::new(7, 0);
         assert_eq!([clocks.offset_nanos(), clocks.offset_nanos()], [0, 0]);
     }

@@ -1,4 +1,4 @@
-//! Where the simulated nodes' stores are: in memory, or in a directory of real files.
+//! Location of the simulated nodes' stores: in memory, or in a directory of real files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,36 +12,36 @@ use lowtide_persistence::{Budget, Engine, EngineError};
 use crate::node::NodeId;
 use crate::sim::error::SimError;
 
-/// Where stores are kept.
+/// Location of the stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Storage {
     /// Each node has a disk in memory.
     Memory,
-    /// Real files: node N's store is in the sub-directory `node-N`.
+    /// Real files: the store of node N is in the sub-directory `node-N`.
     Directory(PathBuf),
 }
 
-/// Which engine the nodes' stores have.
+/// Storage engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EngineKind {
-    /// A file for each vBucket.
+    /// One file per vBucket.
     #[default]
     Couchstore,
-    /// One log for all.
+    /// One log for all vBuckets.
     Logstor,
 }
 
-/// How each engine's stores are run.
+/// Configuration of each engine's stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
     /// Stores of [`EngineKind::Couchstore`].
     pub couchstore: CouchstoreConfig,
-    /// Stores of [`EngineKind::Logstor`]. *Default*: log files of 8 MiB, since there are many nodes and each has one at
-    /// once; else as [`LogstorConfig::DEFAULT`].
+    /// Stores of [`EngineKind::Logstor`]. *Default*: [`LogstorConfig::DEFAULT`] with log files of 8
+    /// MiB, since each of many nodes allocates one at once.
     pub logstor: LogstorConfig,
-    /// Flushes between two times that an engine is asked for upkeep; at least 1. *Default*: 32.
+    /// Number of flushes between two requests for maintenance; at least 1. *Default*: 32.
     pub upkeep_flushes: u64,
-    /// What one step of upkeep or of a compaction may do. *Default*: 512 items, 1 MiB.
+    /// Budget of one step of maintenance or compaction. *Default*: 512 items, 1 MiB.
     pub upkeep_step: Budget,
 }
 
@@ -62,11 +62,11 @@ impl Default for StoreConfig {
     }
 }
 
-/// One node's disk and the directory of its store on it.
+/// One node's disk, and the directory of its store.
 #[derive(Clone, Debug)]
 pub(in crate::sim) struct NodeStorage {
     pub(in crate::sim) disk: MeteredDisk,
-    /// The same disk, where it can be made to fail.
+    /// Fault injection of that disk; `None` for real files.
     pub(in crate::sim) faulty: Option<FaultyDisk>,
     dir: PathBuf,
     engine: EngineKind,
@@ -74,7 +74,7 @@ pub(in crate::sim) struct NodeStorage {
 }
 
 impl Storage {
-    /// The storage of every node, empty.
+    /// Creates the empty storage of every node.
     pub(in crate::sim) fn nodes(
         &self,
         nodes: usize,
@@ -119,7 +119,7 @@ impl Storage {
 }
 
 impl NodeStorage {
-    /// Opens the store as it is on the disk.
+    /// Opens the store in its current state.
     pub(in crate::sim) fn open(&self) -> Result<Box<dyn Engine>, EngineError> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         Ok(match self.engine {
@@ -130,7 +130,7 @@ impl NodeStorage {
         })
     }
 
-    /// Opens it with these vBuckets, all empty.
+    /// Opens the store and creates these vBuckets.
     pub(in crate::sim) fn create(&self, vbuckets: &[Vbid]) -> Result<Box<dyn Engine>, EngineError> {
         let engine = self.open()?;
         for &vb in vbuckets {
@@ -140,13 +140,13 @@ impl NodeStorage {
     }
 }
 
-/// A directory that holds something is some earlier run's, or not ours at all.
+/// Refuses a directory with files: it belongs to an earlier run or another program.
 fn require_empty(root: &Path) -> Result<(), SimError> {
     match std::fs::read_dir(root).map(|mut entries| entries.next().is_some()) {
         Ok(true) => Err(SimError::DataNotEmpty {
             path: root.to_owned(),
         }),
-        // What else is wrong with it, creating the nodes' directories will tell.
+        // Other defects are reported when the nodes' directories are created.
         Ok(false) | Err(_) => Ok(()),
     }
 }

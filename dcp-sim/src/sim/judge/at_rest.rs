@@ -1,4 +1,4 @@
-//! Invariants that are judged when a run has come to rest.
+//! Invariants that are checked when the cluster is at rest.
 
 pub(in crate::sim) mod agreement;
 pub(in crate::sim) mod contents;

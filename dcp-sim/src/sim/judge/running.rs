@@ -1,11 +1,11 @@
-//! Invariants that are judged while a run goes on.
+//! Invariants that are checked during the run.
 
 pub(in crate::sim) mod branches;
 mod foreign;
 pub(in crate::sim) mod managers;
 pub(in crate::sim) mod memory;
 mod persisted;
-pub(in crate::sim) mod persistence_order;
+pub(super) mod persistence_order;
 mod reads;
 mod streams;
 

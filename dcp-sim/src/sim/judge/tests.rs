@@ -4,7 +4,8 @@ use lowtide_checkpoint::{
 };
 
 use super::at_rest::{agreement, settled, source};
-use super::running::{memory, persistence_order};
+use super::running::memory;
+use super::running::persistence_order::PersistenceOrder;
 use crate::input::Change;
 use crate::node::{Documents, Node, NodeConfig, NodeId, Stored};
 use crate::producer::Collections;
@@ -13,7 +14,7 @@ use crate::sim::oracle::Oracle;
 
 const VB: Vbid = Vbid(0);
 
-/// One vBucket, its active on node 0, its replica on node 1.
+/// One vBucket with its active on node 0 and its replica on node 1.
 fn topology() -> Topology {
     let config = ClusterConfig {
         nodes: 2,
@@ -24,7 +25,7 @@ fn topology() -> Topology {
     config.topology().expect("valid")
 }
 
-/// A node whose copy has come to `high` with that document.
+/// A node whose copy has the high seqno `high` and that document.
 fn node(number: NodeId, high: u64, value: &'static str) -> Node {
     let state = if number == 0 {
         State::Active
@@ -51,8 +52,8 @@ fn node(number: NodeId, high: u64, value: &'static str) -> Node {
 }
 
 #[test]
-fn a_persisted_seqno_that_falls_stays_or_passes_the_high_one_is_told() {
-    let mut order = persistence_order::PersistenceOrder::default();
+fn persisted_seqno_that_falls_stays_or_exceeds_the_high_seqno_is_a_violation() {
+    let mut order = PersistenceOrder::default();
     for (seqno, high, items) in [
         (3, 5, 1),
         (5, 5, 1),
@@ -73,7 +74,7 @@ fn a_persisted_seqno_that_falls_stays_or_passes_the_high_one_is_told() {
 }
 
 #[test]
-fn a_replica_that_is_behind_or_missing_is_told() {
+fn replica_that_is_behind_or_missing_is_a_violation() {
     let (active, same, behind) = (node(0, 7, "v"), node(1, 7, "v"), node(1, 6, "v"));
     assert!(settled::check(&topology(), &[&active, &same]).holds());
     assert_eq!(
@@ -84,7 +85,7 @@ fn a_replica_that_is_behind_or_missing_is_told() {
 }
 
 #[test]
-fn a_replica_with_another_document_is_told() {
+fn replica_with_another_document_is_a_violation() {
     let (active, same, other) = (node(0, 7, "v"), node(1, 7, "v"), node(1, 7, "w"));
     assert!(agreement::check(&topology(), &[&active, &same], true).holds());
     assert_eq!(
@@ -98,7 +99,7 @@ fn a_replica_with_another_document_is_told() {
 }
 
 #[test]
-fn documents_that_are_missing_changed_or_too_many_are_told() {
+fn missing_changed_or_extra_documents_are_violations() {
     let active = node(0, 7, "v");
     let union = source::union(&topology(), &[&active]);
     let verdict = |writes: &[(&'static str, Option<&'static str>)]| {
@@ -119,7 +120,7 @@ fn documents_that_are_missing_changed_or_too_many_are_told() {
 }
 
 #[test]
-fn a_node_over_its_limit_or_a_write_into_a_full_one_is_told() {
+fn node_over_its_limit_or_write_into_a_full_node_is_a_violation() {
     let quota = Quota::new(QuotaConfig {
         limit_bytes: 1 << 20,
         ..QuotaConfig::default()

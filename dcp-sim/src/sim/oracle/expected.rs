@@ -1,4 +1,4 @@
-//! The oracle: what the documents must be, folded from the source's own words and nothing the cluster says.
+//! Expected documents, folded from the writes of the source.
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
@@ -6,18 +6,18 @@ use hashbrown::HashMap;
 
 use crate::input::Change;
 
-/// The documents every copy must come to.
+/// Documents that every copy must reach.
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {
     documents: HashMap<Bytes, Bytes, FixedState>,
-    /// Sets seen.
+    /// Number of sets.
     pub sets: u64,
-    /// Deletes seen.
+    /// Number of deletes.
     pub deletes: u64,
 }
 
 impl Oracle {
-    /// Takes note of a write.
+    /// Applies a write.
     pub fn apply(&mut self, change: &Change) {
         match &change.value {
             Some(value) => {
@@ -31,13 +31,13 @@ impl Oracle {
         }
     }
 
-    /// The document with that key, if there must be one.
+    /// Returns the expected document with that key.
     #[must_use]
     pub fn document(&self, key: &[u8]) -> Option<&Bytes> {
         self.documents.get(key)
     }
 
-    /// User key and value of each document, by key. O(n log n).
+    /// Returns user key and value of each document, by key. O(n log n).
     pub fn documents(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
         let mut documents: Vec<_> = self.documents.iter().collect();
         documents.sort_unstable_by_key(|&(key, _)| key);

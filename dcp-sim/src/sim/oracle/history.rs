@@ -1,11 +1,13 @@
-//! What the actives have written: every branch of every vBucket's history, as the clients saw it being made.
+//! Histories of the vBuckets: all writes that actives accepted, on every branch.
 //!
-//! In go the writes that actives took, and the branches that began; out comes what a copy on some branch must hold at some
-//! seqno. What always holds: a branch has everything of the one before it up to its start, and of what came there later
-//! only what the copy that began it had; contents are sums of digests, so that any prefix is compared at once.
+//! A write without an answer is included if its active accepted it, and not otherwise. Both are
+//! correct as long as every copy agrees.
 //!
-//! A write whose client got no answer is here if its active took it, and nowhere if not: either is right, as long as
-//! every copy agrees.
+//! # Invariants
+//!
+//! - A branch contains all of its parent up to its start. Of later writes of the parent it contains
+//!   only those of the copy that started the branch.
+//! - Contents are sums of digests, so any prefix is compared in one step.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +22,11 @@ struct Write {
     key: Key,
     revision: u64,
     is_live: bool,
-    /// Sum of the digests of the documents there are with it.
+    /// Sums of the digests of all live documents after the write.
     content: Content,
 }
 
-/// Sums of the digests of documents: those in the default collection, and all others.
+/// Sums of document digests: in the default collection, and in all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Content {
     default: u64,
@@ -49,7 +51,7 @@ impl Content {
     }
 }
 
-/// Which collections somebody gets to see.
+/// Collections that a client sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sim) enum Sees {
     Everything,
@@ -58,7 +60,7 @@ pub(in crate::sim) enum Sees {
 }
 
 impl Sees {
-    /// Whether a key is among them.
+    /// Returns `true` if the client sees the key.
     pub(in crate::sim) fn key(self, key: &Key) -> bool {
         match self {
             Self::Everything => true,
@@ -68,12 +70,12 @@ impl Sees {
     }
 }
 
-/// One branch, with all it shares with those before it.
+/// One branch, including the writes of its ancestors.
 #[derive(Clone, Debug)]
 struct Branch {
     parent: Option<VbUuid>,
     start: Seqno,
-    /// The last seqno that the copy had which began it.
+    /// Last seqno of the copy that started the branch.
     inherited: Seqno,
     writes: Vec<Write>,
     live: BTreeMap<Key, u64>,
@@ -116,7 +118,7 @@ impl Branch {
         });
     }
 
-    /// Whether a seqno is inside the snapshot that the copy which began it had in part.
+    /// Returns `true` if the seqno is inside a snapshot that the starting copy had in part.
     fn is_inside_its_beginning(&self, seqno: Seqno) -> bool {
         self.start < seqno && seqno < self.inherited
     }
@@ -127,29 +129,29 @@ impl Branch {
     }
 }
 
-/// What the copy has that begins a branch.
+/// Content of the copy that starts a branch.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::sim) struct Copied<'a> {
     pub(in crate::sim) documents: &'a Documents,
     pub(in crate::sim) high: Seqno,
-    /// Tombstones up to there may be missing in it.
+    /// Seqno up to which tombstones may be missing.
     pub(in crate::sim) purged: Seqno,
 }
 
 impl Copied<'_> {
-    /// Whether it is a deletion that nothing else is left of.
+    /// Returns `true` if the write is a deletion that the copy purged.
     fn has_purged(self, write: &Write) -> bool {
         let may_be_gone = write.seqno <= self.purged.min(self.high);
         !write.is_live && may_be_gone && self.documents.get(&write.key).is_none()
     }
 }
 
-/// What a new branch carries on and what it gives up.
+/// Result of starting a branch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::sim) struct Branched {
-    /// Writes of the branch before it that it does not have.
+    /// Number of writes of the parent that the branch lacks.
     pub(in crate::sim) lost: u64,
-    /// What is wrong with its beginning.
+    /// Violation at the start of the branch.
     pub(in crate::sim) violation: Option<String>,
 }
 
@@ -161,24 +163,24 @@ pub(in crate::sim) struct History {
 }
 
 impl History {
-    /// A vBucket's first branch.
+    /// Starts the first branch of a vBucket.
     pub(in crate::sim) fn begin(&mut self, vb: Vbid, uuid: VbUuid) {
         self.branches
             .insert((vb, uuid), Branch::new(None, Seqno::ZERO));
         self.newest.insert(vb, uuid);
     }
 
-    /// The branch that is being written.
+    /// Returns the branch that is being written.
     pub(in crate::sim) fn newest(&self, vb: Vbid) -> Option<VbUuid> {
         self.newest.get(&vb).copied()
     }
 
-    /// Whether there ever was such a branch.
+    /// Returns `true` if the branch exists.
     pub(in crate::sim) fn knows(&self, vb: Vbid, uuid: VbUuid) -> bool {
         self.branches.contains_key(&(vb, uuid))
     }
 
-    /// Takes note of a write; returns what is wrong with its seqno.
+    /// Records a write. Returns the violation if its seqno is wrong.
     pub(in crate::sim) fn record(
         &mut self,
         (vb, uuid): (Vbid, VbUuid),
@@ -198,7 +200,8 @@ impl History {
         (seqno != high.next()).then(|| format!("vBucket {vb}: {seqno} was written after {high}"))
     }
 
-    /// A copy that was on `parent` began a branch at `start`; it has more than what is whole up to there.
+    /// Starts a branch at `start`, by a copy that was on `parent`. The copy may have more than the
+    /// complete part up to `start`.
     pub(in crate::sim) fn branch(
         &mut self,
         (vb, uuid): (Vbid, VbUuid),
@@ -261,12 +264,13 @@ impl History {
         Branched { lost, violation }
     }
 
-    /// What a copy on that branch must hold once it has come to `seqno`; `None` if the branch never came so far.
+    /// Returns the content that a copy on that branch must have at `seqno`, or `None` beyond the
+    /// branch.
     pub(in crate::sim) fn content_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno) -> Option<u64> {
         self.content_seen_at(vb, uuid, seqno, Sees::Everything)
     }
 
-    /// The same of what somebody gets to see.
+    /// Same as [`History::content_at`], for the collections that a client sees.
     pub(in crate::sim) fn content_seen_at(
         &self,
         vb: Vbid,
@@ -288,9 +292,9 @@ impl History {
         )
     }
 
-    /// The content at `seqno` on the branch before. The copy that began this branch may have had only a part of a snapshot, and its
-    /// disk still has what the rest replaced: a client that is sent the disk's items sees this content. `None` for a seqno
-    /// outside that snapshot.
+    /// Returns the content at `seqno` on the parent branch, inside a snapshot that the starting
+    /// copy had in part; `None` outside of it. The disk of that copy may still have items that the
+    /// rest of the snapshot replaced. A client that receives the disk's items has this content.
     pub(in crate::sim) fn content_before_branching(
         &self,
         vb: Vbid,
@@ -307,8 +311,8 @@ impl History {
             .or_else(|| self.content_seen_at(vb, parent, seqno, sees))
     }
 
-    /// The digest of the write with exactly that seqno. The disk of the copy that began the branch may have, of half a snapshot,
-    /// also what was replaced by the rest of it.
+    /// Returns the digest of the write with that seqno. The disk of the starting copy may also have
+    /// writes of a partial snapshot that its rest replaced.
     pub(in crate::sim) fn revision_at(&self, vb: Vbid, uuid: VbUuid, seqno: Seqno) -> Option<u64> {
         self.write_at(vb, uuid, seqno).map(|write| write.revision)
     }
@@ -333,8 +337,8 @@ impl History {
         self.write_at(vb, parent, seqno).filter(is_replaced)
     }
 
-    /// The digest of what a key is worth once the branch has come to `seqno`; `None` if it is not there. O(writes since it
-    /// was last written).
+    /// Returns the digest of a key's document at `seqno`, or `None` if it does not exist. O(writes
+    /// since its last write).
     pub(in crate::sim) fn live_at(
         &self,
         vb: Vbid,
@@ -352,7 +356,7 @@ impl History {
         last.is_live.then_some(last.revision)
     }
 
-    /// Some key that was written on a branch, if there is one.
+    /// Returns some key that was written on a branch.
     pub(in crate::sim) fn some_key(&self, vb: Vbid, uuid: VbUuid, nth: u64) -> Option<Key> {
         let writes = &self.branches.get(&(vb, uuid))?.writes;
         let at = nth.checked_rem(writes.len() as u64)?;
@@ -361,9 +365,9 @@ impl History {
             .map(|write| write.key.clone())
     }
 
-    /// Up to where two branches are the same history.
+    /// Returns the seqno up to which two branches are equal.
     pub(in crate::sim) fn shared(&self, vb: Vbid, one: VbUuid, other: VbUuid) -> Seqno {
-        // As good as always.
+        // The common case.
         if one == other {
             return Seqno::MAX;
         }
@@ -374,7 +378,8 @@ impl History {
         meeting.unwrap_or_default()
     }
 
-    /// A branch and those before it, each with the seqno up to which the branch has what was written there.
+    /// Returns a branch and its ancestors, each with the seqno up to which the branch contains its
+    /// writes.
     fn line(&self, vb: Vbid, uuid: VbUuid) -> impl Iterator<Item = (VbUuid, Seqno)> {
         std::iter::successors(Some((uuid, Seqno::MAX)), move |&(uuid, bound)| {
             let branch = self.branches.get(&(vb, uuid))?;
@@ -382,7 +387,7 @@ impl History {
         })
     }
 
-    /// The keys that are there on the newest branch, with their digests.
+    /// Returns the live keys of the newest branch, with their digests.
     pub(in crate::sim) fn live(&self, vb: Vbid) -> impl Iterator<Item = (&Key, u64)> {
         let branch = self
             .newest(vb)

@@ -1,4 +1,4 @@
-//! What a run found, in figures. Everything here is virtual: the same run gives the same report.
+//! Report of a run, in figures. All times are virtual: the same run gives the same report.
 
 use std::collections::BTreeMap;
 
@@ -8,38 +8,38 @@ use super::timeline::Timeline;
 use super::verdict::Verdict;
 use crate::sim::shape::Shape;
 
-/// The whole report.
+/// Report of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What was written, and where from.
+    /// Description of the source of writes.
     pub source: String,
     /// The seed.
     pub seed: u64,
-    /// Nodes.
+    /// Number of nodes.
     pub nodes: usize,
-    /// Copies of each vBucket beside the active.
+    /// Replicas of each vBucket.
     pub replicas: usize,
-    /// vBuckets.
+    /// Number of vBuckets.
     pub vbuckets: u16,
-    /// What was drawn, of a cluster that was.
+    /// Drawn shape of the cluster, if it was drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
-    /// What happened.
+    /// Figures of the whole cluster.
     pub figures: Figures,
-    /// What went wrong, in a run in which something was to.
+    /// Figures of the faults, in a run with faults.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub faults: Option<FaultFigures>,
-    /// What happened on each node.
+    /// Figures of each node.
     pub per_node: Vec<NodeFigures>,
     /// One verdict per invariant.
     pub verdicts: Vec<Verdict>,
-    /// What it looked like over time, if that was recorded.
+    /// Course of the run over time, if it was recorded.
     #[serde(skip)]
     pub timeline: Option<Timeline>,
 }
 
 impl Report {
-    /// Whether every invariant held.
+    /// Returns `true` if every invariant held.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.verdicts.iter().all(Verdict::holds)
@@ -49,27 +49,27 @@ impl Report {
 /// Figures of the whole cluster.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Figures {
-    /// Batches the source had: commits of a history, lines of a file.
+    /// Batches of the source: commits of a history, lines of a file.
     pub batches: u64,
     /// Writes to actives.
     pub mutations: u64,
-    /// Of these, sets.
+    /// Sets among the writes.
     pub sets: u64,
-    /// Of these, deletes.
+    /// Deletes among the writes.
     pub deletes: u64,
-    /// Documents in the end.
+    /// Documents at the end.
     pub documents: u64,
-    /// Bytes of their values.
+    /// Bytes of the documents' values.
     pub document_bytes: u64,
     /// Virtual time from the first write until everything was durable everywhere.
     pub virtual_micros: u64,
-    /// Events simulated.
+    /// Simulated events.
     pub events: u64,
-    /// Most bytes any node's checkpoint managers held at once.
+    /// Largest number of bytes in any node's checkpoint managers.
     pub checkpoint_bytes_max: usize,
-    /// Most seqnos any replica was behind its active, when looked at after a batch.
+    /// Largest lag of a replica in seqnos, measured after batches.
     pub lag_seqnos_max: u64,
-    /// Times a client had to wait for checkpoint memory.
+    /// Waits of clients for checkpoint memory.
     pub client_waits: u64,
     /// Bytes on the network.
     pub network_bytes: u64,
@@ -80,17 +80,17 @@ pub struct Figures {
 /// Figures of one node.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct NodeFigures {
-    /// Operations that were queued in its checkpoint managers.
+    /// Operations queued in its checkpoint managers.
     pub queued: u64,
-    /// Of these, replaced by a newer revision before anyone needed them.
+    /// Operations replaced by a newer revision before they were read.
     pub deduplicated: u64,
-    /// Of these, expelled from open checkpoints.
+    /// Operations expelled from open checkpoints.
     pub expelled: u64,
-    /// Of these, gone with a closed checkpoint.
+    /// Operations removed with a closed checkpoint.
     pub removed: u64,
-    /// Engine calls of its flusher.
+    /// Commits of its flusher.
     pub flushes: u64,
-    /// Items those wrote.
+    /// Items written by its flusher.
     pub persisted: u64,
     /// Syncs of its disk.
     pub disk_syncs: u64,
@@ -105,54 +105,54 @@ pub struct NodeFigures {
 /// Figures of a run with faults.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FaultFigures {
-    /// How often each kind struck.
+    /// Number of faults of each kind.
     pub struck: BTreeMap<&'static str, u64>,
-    /// Writes whose client was told that they were taken.
+    /// Writes with an answer to the client.
     pub acknowledged: u64,
-    /// Writes that were taken and whose client got no answer.
+    /// Accepted writes whose answer was lost.
     pub unknown: u64,
-    /// Writes that were refused, or could not be sent.
+    /// Writes refused or not sent.
     pub refused: u64,
-    /// Branches that began, at fail-overs and at starts of actives that had not stopped in order.
+    /// Branches started, by fail-overs and by actives after an unclean stop.
     pub branches: u64,
-    /// Writes that were lost with the branch they were on.
+    /// Writes lost with their branch.
     pub lost_with_branch: u64,
-    /// Times a copy was rolled back.
+    /// Rollbacks of copies.
     pub rollbacks: u64,
     /// Reads on replicas.
     pub reads: u64,
-    /// Of these, the ones that could not be answered: nobody there, or nothing to show.
+    /// Reads without an answer: the node was unreachable, or had no complete snapshot.
     pub reads_refused: u64,
-    /// Connections made.
+    /// Connections opened.
     pub connections: u64,
-    /// Streams that ended because their backfill stood still.
+    /// Streams that ended because their client took nothing.
     pub slow_streams: u64,
-    /// Flushes and other engine calls that failed.
+    /// Failed flushes and engine calls.
     pub engine_failures: u64,
-    /// Virtual time from the last fault until everything was at rest.
+    /// Virtual time from the last fault until the cluster was at rest.
     pub settling_micros: u64,
-    /// What foreign clients did.
+    /// Figures of the foreign clients.
     pub clients: ClientFigures,
 }
 
 /// Figures of the foreign clients of a run with faults.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClientFigures {
-    /// Clients.
+    /// Number of clients.
     pub clients: u64,
-    /// Connections they made.
+    /// Connections opened.
     pub connections: u64,
-    /// Of these, lost.
+    /// Connections lost.
     pub connections_lost: u64,
-    /// Streams they asked for.
+    /// Streams requested.
     pub streams: u64,
-    /// Of these, refused.
+    /// Stream requests refused.
     pub refused: u64,
-    /// Items they got.
+    /// Items received.
     pub items: u64,
-    /// Times one was told to go back.
+    /// Rollbacks requested by producers.
     pub rollbacks: u64,
-    /// Of these, to the beginning.
+    /// Rollbacks to seqno 0.
     pub started_over: u64,
     /// Streams that ended, by reason.
     pub ends: BTreeMap<&'static str, u64>,

@@ -1,8 +1,10 @@
-//! What a run looked like over its virtual time: gauges at regular instants, and what lasted from one instant to another.
+//! Timeline of a run: gauges at regular instants of virtual time, and spans of faults and jobs.
 //!
-//! In go samples of the nodes and spans of faults and jobs; out comes a bounded record of them for a report. What always
-//! holds: it never has more than [`SAMPLES_MAX`] samples, however long the run was; when there are too many, neighbours are
-//! merged, keeping the higher of each gauge, so that no peak is lost; spans beyond [`SPANS_MAX`] are counted, not kept.
+//! # Invariants
+//!
+//! - There are at most [`SAMPLES_MAX`] samples, however long the run is. When there are more,
+//!   neighbours are merged and the higher value of each gauge is kept, so no peak is lost.
+//! - Spans beyond [`SPANS_MAX`] are counted and not kept.
 
 use std::collections::BTreeMap;
 
@@ -10,26 +12,26 @@ use serde::Serialize;
 
 use crate::node::NodeId;
 
-/// A screen has not many more columns.
+/// A screen has about this number of columns.
 const SAMPLES_MAX: usize = 2_048;
 const SPANS_MAX: usize = 4_096;
-/// The first interval. It doubles whenever neighbours are merged.
+/// Initial interval. It doubles whenever neighbours are merged.
 const FIRST_INTERVAL_MICROS: u64 = 100;
 
-/// One node at an instant, and what it did since the sample before.
+/// One node at an instant, and its work since the previous sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NodeSample {
     /// Bytes of its checkpoint managers.
     pub checkpoint_bytes: u64,
-    /// Items expelled or removed with their checkpoint, since the run began.
+    /// Items expelled, or removed with their checkpoint, since the start of the run.
     pub expelled: u64,
-    /// Cursors dropped by memory recovery, since the run began.
+    /// Cursors dropped by memory recovery, since the start of the run.
     pub cursors_dropped: u64,
-    /// Flushes that ended since the last sample.
+    /// Flushes since the previous sample.
     pub flushes: u64,
-    /// Items those wrote.
+    /// Items written by these flushes.
     pub flushed_items: u64,
-    /// The longest of them.
+    /// Duration of the longest of these flushes.
     pub flush_micros_max: u64,
 }
 
@@ -47,11 +49,11 @@ impl NodeSample {
 /// The cluster at an instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sample {
-    /// When, in virtual microseconds.
+    /// Virtual time in microseconds.
     pub micros: u64,
-    /// Every node, by number. One that is down has what it had.
+    /// All nodes, by number. A node that is down keeps its values.
     pub nodes: Vec<NodeSample>,
-    /// Seqnos that the furthest vBucket of a stream connection is behind; by the connection's name, `producer→consumer`.
+    /// Largest lag in seqnos of a vBucket on each connection, by name: `producer→consumer`.
     pub lags: BTreeMap<String, u64>,
 }
 
@@ -68,36 +70,36 @@ impl Sample {
     }
 }
 
-/// Something that lasted: a fault, a compaction.
+/// An interval: a fault or a compaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Span {
-    /// What kind of thing it is: one row of the picture each.
+    /// Kind of the span; one row of the picture.
     pub kind: &'static str,
-    /// When it began, in virtual microseconds.
+    /// Start, in virtual microseconds.
     pub from_micros: u64,
-    /// When it was over; the same instant for what does not last.
+    /// End; equal to the start for an instant.
     pub to_micros: u64,
-    /// Where, and whatever else is to be said.
+    /// Place and details.
     pub what: String,
 }
 
-/// The record of a run.
+/// Timeline of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Timeline {
     /// Virtual time between samples.
     pub interval_micros: u64,
-    /// Ascending by time.
+    /// Samples, ascending by time.
     pub samples: Vec<Sample>,
-    /// In the order they ended.
+    /// Spans, in the order of their ends.
     pub spans: Vec<Span>,
-    /// Spans that found no room.
+    /// Number of spans beyond the limit.
     pub spans_left_out: u64,
     #[serde(skip)]
     due_micros: u64,
-    /// What has begun and is not over: when.
+    /// Start of each open span.
     #[serde(skip)]
     open: BTreeMap<(&'static str, NodeId), u64>,
-    /// What the nodes' flushers did since the last sample.
+    /// Flushes since the previous sample.
     #[serde(skip)]
     flushed: BTreeMap<NodeId, NodeSample>,
 }
@@ -117,13 +119,13 @@ impl Default for Timeline {
 }
 
 impl Timeline {
-    /// Whether it is time for a sample.
+    /// Returns `true` if a sample is due.
     #[must_use]
     pub fn is_due(&self, now_micros: u64) -> bool {
         now_micros >= self.due_micros
     }
 
-    /// Takes note of a flush that ended.
+    /// Records a finished flush.
     pub fn flushed(&mut self, node: NodeId, items: u64, micros: u64) {
         let done = NodeSample {
             flushes: 1,
@@ -134,7 +136,8 @@ impl Timeline {
         self.flushed.entry(node).or_default().merge(&done);
     }
 
-    /// Takes a sample, to which it adds what it was told of flushes. Its time must not be before the last one's.
+    /// Adds a sample, with the flushes since the previous one. Its time must not be before that of
+    /// the previous one.
     pub fn record(&mut self, mut sample: Sample) {
         for (node, flushed) in std::mem::take(&mut self.flushed) {
             if let Some(sample) = sample.nodes.get_mut(node) {
@@ -150,7 +153,7 @@ impl Timeline {
         }
     }
 
-    /// Takes note of something that is over.
+    /// Adds a span.
     pub fn span(&mut self, span: Span) {
         if self.spans.len() < SPANS_MAX {
             self.spans.push(span);
@@ -159,12 +162,12 @@ impl Timeline {
         }
     }
 
-    /// Something begins on a node; [`Timeline::end`] says when it is over.
+    /// Opens a span on a node; [`Timeline::end`] closes it.
     pub fn begin(&mut self, kind: &'static str, node: NodeId, micros: u64) {
         self.open.entry((kind, node)).or_insert(micros);
     }
 
-    /// It is over; nothing if it never began.
+    /// Closes a span. Does nothing if none is open.
     pub fn end(&mut self, kind: &'static str, node: NodeId, micros: u64) {
         if let Some(from_micros) = self.open.remove(&(kind, node)) {
             self.span(Span {
@@ -176,7 +179,7 @@ impl Timeline {
         }
     }
 
-    /// The run is over, and with it everything that was not.
+    /// Closes all open spans at the end of the run.
     pub fn finish(&mut self, micros: u64) {
         for (kind, node) in self.open.keys().copied().collect::<Vec<_>>() {
             self.end(kind, node, micros);
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_keeps_its_peaks_and_its_totals() {
+    fn long_timeline_keeps_peaks_and_totals() {
         let mut timeline = Timeline::default();
         let mut taken = 0;
         for micros in (0..4_000_000).step_by(50) {
@@ -254,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ended_ends_with_the_run() {
+    fn open_spans_end_with_the_run() {
         let mut timeline = Timeline::default();
         timeline.begin("down", 1, 10);
         timeline.begin("down", 2, 20);
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_without_room_are_counted() {
+    fn spans_beyond_the_limit_are_counted() {
         let mut timeline = Timeline::default();
         for micros in 0..SPANS_MAX as u64 + 3 {
             timeline.span(Span {

@@ -1,7 +1,7 @@
-//! The trace: what happened, one JSON object a line, each written through before the simulation goes on.
+//! Trace of a run: one JSON object a line, each flushed before the simulation continues.
 //!
-//! So whatever a killed process was seen to say, it had done: a line about a persisted seqno is written after the
-//! engine acknowledged it and never before.
+//! So a killed process had done everything that its trace says. A line about a persisted seqno is
+//! written after the engine acknowledged it.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::sim::error::SimError;
 
-/// One line.
+/// One line of the trace.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum TraceEvent<'a> {
@@ -17,12 +17,12 @@ pub enum TraceEvent<'a> {
     Batch {
         /// Virtual time.
         micros: u64,
-        /// Where it is from.
+        /// Label of the batch.
         label: &'a str,
-        /// Its writes.
+        /// Number of writes.
         changes: usize,
     },
-    /// A node's engine acknowledged a vBucket up to a seqno.
+    /// An engine acknowledged a vBucket up to a seqno.
     Persisted {
         /// Virtual time.
         micros: u64,
@@ -30,19 +30,19 @@ pub enum TraceEvent<'a> {
         node: usize,
         /// The vBucket.
         vb: u16,
-        /// Durable up to here.
+        /// Seqno up to which everything is durable.
         seqno: u64,
-        /// Items written for it.
+        /// Number of items written.
         items: usize,
     },
 }
 
-/// Where trace lines go; by default nowhere.
+/// Target of the trace; by default none.
 #[derive(Default)]
 pub struct Trace(Option<Box<dyn Write + Send>>);
 
 impl Trace {
-    /// Writes lines to `out`.
+    /// Creates a trace that writes to `out`.
     #[must_use]
     pub fn to(out: Box<dyn Write + Send>) -> Self {
         Self(Some(out))
@@ -51,7 +51,7 @@ impl Trace {
     /// Writes one line.
     ///
     /// # Errors
-    /// [`SimError::Trace`] if it can't be written.
+    /// [`SimError::Trace`] if the write fails.
     pub fn write(&mut self, event: &TraceEvent<'_>) -> Result<(), SimError> {
         let Some(out) = &mut self.0 else {
             return Ok(());

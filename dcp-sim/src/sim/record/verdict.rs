@@ -1,30 +1,29 @@
-//! What must hold, one file each, numbered as in `docs/invariants.md`.
+//! Verdict on one invariant.
 //!
-//! Some are looked at while the simulation runs, the others when it has come to rest. Each counts what it checked: an
-//! invariant that checked nothing proves nothing.
+//! A verdict counts its checks: an invariant that was never checked proves nothing.
 
 use serde::Serialize;
 
-/// How many violations are told in full; more are only counted.
-const TOLD_MAX: usize = 5;
+/// Number of violations that are kept in full; further ones are only counted.
+const KEPT_MAX: usize = 5;
 
-/// What was found of one invariant.
+/// Verdict on one invariant.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
-    /// Its number in `docs/invariants.md`.
+    /// Number of the invariant in `docs/invariants.md`.
     pub invariant: &'static str,
-    /// What must hold.
+    /// Statement of the invariant.
     pub what: &'static str,
-    /// How many things were checked.
+    /// Number of checks.
     pub checked: u64,
-    /// How many were not as they must be.
+    /// Number of violations.
     pub violations: u64,
-    /// The first of them.
+    /// The first violations.
     pub told: Vec<String>,
 }
 
 impl Verdict {
-    /// A verdict on which nothing has been checked yet.
+    /// Creates a verdict without checks.
     #[must_use]
     pub fn new(invariant: &'static str, what: &'static str) -> Self {
         Self {
@@ -36,18 +35,18 @@ impl Verdict {
         }
     }
 
-    /// Takes note of one check; `violation` says what is wrong.
+    /// Counts one check. `violation` describes the violation, if any.
     pub fn check(&mut self, violation: Option<String>) {
         self.checked += 1;
         if let Some(violation) = violation {
             self.violations += 1;
-            if self.told.len() < TOLD_MAX {
+            if self.told.len() < KEPT_MAX {
                 self.told.push(violation);
             }
         }
     }
 
-    /// The number in its name: W2 comes before W10.
+    /// Returns the number in the name, so W2 sorts before W10.
     #[must_use]
     pub fn number(&self) -> u32 {
         self.invariant
@@ -56,7 +55,7 @@ impl Verdict {
             .unwrap_or(u32::MAX)
     }
 
-    /// Whether it held wherever it was looked at.
+    /// Returns `true` if there is no violation.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.violations == 0

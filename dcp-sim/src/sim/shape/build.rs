@@ -1,4 +1,4 @@
-//! A shape as a cluster's configuration and a source of writes.
+//! Translation of a shape into a cluster's configuration and a source of writes.
 
 use lowtide_checkpoint::{QuotaConfig, ReadLimit};
 use lowtide_persistence::Budget;
@@ -19,14 +19,14 @@ use crate::producer::{ProducerLimits, ScanLimit};
 use crate::sim::config::{ClusterConfig, FaultConfig, FaultKind, Profile};
 use crate::sim::hardware::{EngineKind, StoreConfig};
 
-/// The smallest disk of a log store, in segments, and how many more each vBucket needs.
+/// Smallest disk of a log store in segments, and additional segments of each vBucket.
 const SEGMENTS_MIN: u64 = 48;
 const SEGMENTS_PER_VBUCKET: u64 = 3;
-/// What a record takes beside its key and value, and what a vBucket's state does.
+/// Bytes of a record besides its key and value, and of a vBucket's state.
 const RECORD_BYTES: u64 = 128;
 
 impl Shape {
-    /// The cluster of that shape.
+    /// Returns the cluster of that shape.
     #[must_use]
     pub fn cluster(&self, seed: u64) -> ClusterConfig {
         ClusterConfig {
@@ -55,10 +55,10 @@ impl Shape {
         }
     }
 
-    /// The writes of that shape.
+    /// Returns the writes of that shape.
     ///
     /// # Errors
-    /// [`InputError::InvalidArgument`] for a measure that its workload refuses.
+    /// [`InputError::InvalidArgument`] for a dimension that its workload refuses.
     pub fn source(&self, seed: u64) -> Result<Box<dyn Source>, InputError> {
         let (ops, keys) = (self.get(Dimension::OPS), self.get(Dimension::KEYS));
         let kind = match self.get(Dimension::WORKLOAD) {
@@ -173,7 +173,8 @@ impl Shape {
         }
     }
 
-    /// The disk of a log store: so many percent of what may be live on it, and room to rewrite it in.
+    /// Returns the disk size of a log store: that percentage of the possible live data, and room to
+    /// rewrite it.
     fn log_disk_bytes(&self) -> u64 {
         let percent = self.get(d::LOG_DISK);
         if percent == 0 || self.has_source || self.get(Dimension::WORKLOAD) > meaning::LATEST {

@@ -1,7 +1,7 @@
-//! The cost rule: a drawn shape that would take long has fewer writes, strikes and reads.
+//! The cost rule: it reduces writes, strikes and reads of a drawn shape that would run too long.
 //!
-//! A unit is about a microsecond of one core in a release build. The estimate is coarse: it is there to bound the mean and
-//! the tail, not to predict a run.
+//! A unit is about a microsecond of one core in a release build. The estimate is coarse: it bounds
+//! the mean and the tail, and does not predict a run.
 
 use std::collections::BTreeSet;
 
@@ -10,26 +10,26 @@ use super::dimension::Dimension;
 use super::draw::Shape;
 use crate::sim::config::FaultKind;
 
-/// The most a drawn shape may cost.
+/// Largest cost of a drawn shape.
 pub(super) const COST_MAX: u64 = 400_000;
 
-/// What a write costs on each copy: in memory, on the stream, on disk.
+/// Cost of a write on each copy: in memory, on the stream, on disk.
 const WRITE: u64 = 5;
-/// A commit: a batch of one vBucket.
+/// Cost of a commit: a batch of one vBucket.
 const COMMIT: u64 = 25;
 /// Bytes that are written, streamed and checked in a unit.
 const BYTES: u64 = 100;
-/// A strike, apart from what it has its node do with each vBucket.
+/// Cost of a strike, without its node's work on each vBucket.
 const STRIKE: u64 = 60;
-/// What a node that starts, a fail-over or a look of the manager does with a vBucket.
+/// Cost of a vBucket in a node's start, a fail-over or a check by the manager.
 const VBUCKET: u64 = 3;
-/// A read, now and then of everything there is.
+/// Cost of a read, which is sometimes of all documents.
 const READ: u64 = 4;
 
 impl Shape {
-    /// Makes it cheaper as far as the rule wants. `kinds` are the faults there are.
+    /// Reduces the shape to the rule's limit. `kinds` are the faults of the shape.
     pub(super) fn apply_cost_rule(&mut self, kinds: &BTreeSet<FaultKind>) {
-        // Each of them may take a share of its own, so that none is starved by another.
+        // Each of the three has its own share, so none starves another.
         let share = COST_MAX / 3;
         let scaled =
             |value: u64, cost: u64, share: u64| (value.saturating_mul(share) / cost.max(1)).max(1);
@@ -63,21 +63,22 @@ impl Shape {
         }
     }
 
-    /// Everything it costs.
+    /// Returns the total cost.
     #[cfg(test)]
     pub(super) fn cost(&self) -> u64 {
         let strikes = self.cost_of_strikes(&self.faults().collect());
         self.cost_of_large_values() + self.cost_of_writes() + strikes + self.cost_of_reads()
     }
 
-    /// Copies of each vBucket.
+    /// Returns the number of copies of each vBucket.
     fn copies(&self) -> u64 {
         self.get(Dimension::REPLICAS)
             .min(self.get(Dimension::NODES) - 1)
             + 1
     }
 
-    /// Copies, and clients that follow: each follows half of the vBuckets or so.
+    /// Returns the number of copies and clients that follow; each client follows about half of the
+    /// vBuckets.
     fn followers(&self) -> u64 {
         self.copies() + self.get(Dimension::CLIENTS).div_ceil(2)
     }
@@ -89,7 +90,7 @@ impl Shape {
     fn cost_of_writes(&self) -> u64 {
         let commits = COMMIT / self.get(d::FLUSH_ITEMS).clamp(1, COMMIT);
         let bytes = self.get(Dimension::VALUE_BYTES) + self.get(d::KEY_BYTES);
-        // A node's vBuckets share its disk: the more there are, the more commits the same writes make.
+        // A node's vBuckets share its disk: with more vBuckets the same writes need more commits.
         let spread = u64::from(self.get(Dimension::VBUCKETS).ilog2()) * 2;
         let write = WRITE + commits + spread + bytes / BYTES / 4;
         self.followers() * self.get(Dimension::OPS) * write
@@ -98,7 +99,7 @@ impl Shape {
     fn cost_of_strikes(&self, kinds: &BTreeSet<FaultKind>) -> u64 {
         let (nodes, vbuckets) = (self.get(Dimension::NODES), self.get(Dimension::VBUCKETS));
         let per_node = vbuckets * self.copies() / nodes + 1;
-        // Afterwards the manager looks at all of them several times.
+        // After a strike the manager checks all vBuckets several times.
         let strike = STRIKE + per_node * VBUCKET * 4 + nodes * vbuckets / 10;
         let duration = self.get(Dimension::DURATION);
         let struck = kinds

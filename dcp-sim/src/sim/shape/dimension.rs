@@ -1,37 +1,37 @@
-//! The dimensions of a drawn cluster: one row each, with its name, its bounds, its simplest value and its law.
+//! Dimensions of a drawn cluster: one row each, with its name, bounds, simplest value and law.
 
 use super::law::Law;
 use crate::sim::config::FaultKind;
 
-/// One of the things that are drawn.
+/// Dimension of a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dimension {
-    /// A row of the table of dimensions.
+    /// Row of the table of dimensions.
     Row(usize),
-    /// Virtual time between two faults of a kind, on average; 0 for none.
+    /// Mean virtual time between two faults of a kind; 0 for none.
     Fault(FaultKind),
 }
 
-/// What a value of a dimension is.
+/// Unit of a dimension's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     Count,
     Bytes,
     /// Microseconds.
     Time,
-    /// One of these words, by its place.
+    /// One of these words, by its index.
     Word(&'static [&'static str]),
 }
 
-/// What a dimension is like.
+/// Properties of a dimension.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) unit: Unit,
-    /// What may be asked for.
+    /// Smallest value that a setting accepts.
     pub(super) least: u64,
     pub(super) most: u64,
-    /// Where shrinking goes.
+    /// Value towards which shrinking moves.
     pub(super) simplest: u64,
     pub(super) law: Law,
 }
@@ -62,7 +62,8 @@ use Unit::{Bytes, Count, Time};
 macro_rules! rows {
     ($($name:ident = $row:expr;)*) => {
         rows!(@number 0usize; $($name)*);
-        /// Every dimension that is no fault. A row keeps its place for good: it is part of what a seed means.
+        /// Every dimension except faults. A row never changes its index, since the index determines
+        /// the meaning of a seed.
         pub(super) const ROWS: &[Row] = &[$($row),*];
     };
     (@number $number:expr; $name:ident $($rest:ident)*) => {
@@ -73,25 +74,25 @@ macro_rules! rows {
 }
 
 impl Dimension {
-    /// Nodes.
+    /// Number of nodes.
     pub const NODES: Self = NODES;
-    /// Copies of each vBucket beside the active.
+    /// Number of replicas of each vBucket.
     pub const REPLICAS: Self = REPLICAS;
-    /// vBuckets.
+    /// Number of vBuckets.
     pub const VBUCKETS: Self = VBUCKETS;
-    /// What the nodes store with.
+    /// Storage engine of the nodes.
     pub const ENGINE: Self = ENGINE;
-    /// The law of the writes.
+    /// Distribution of the writes.
     pub const WORKLOAD: Self = WORKLOAD;
-    /// Writes.
+    /// Number of writes.
     pub const OPS: Self = OPS;
-    /// Distinct keys.
+    /// Number of distinct keys.
     pub const KEYS: Self = KEYS;
     /// Bytes of the largest value.
     pub const VALUE_BYTES: Self = VALUE_BYTES;
-    /// How the sizes of values are spread.
+    /// Spread of the sizes of values.
     pub const VALUE_SPREAD: Self = VALUE_SPREAD;
-    /// Foreign clients.
+    /// Number of foreign clients.
     pub const CLIENTS: Self = CLIENTS;
     /// Virtual time in which clients write and faults strike.
     pub const DURATION: Self = DURATION;
@@ -99,7 +100,7 @@ impl Dimension {
 
 rows! {
     NODES = row("nodes", Count, [1, 100], 1, OneOf(&[1, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9]));
-    // More than the nodes allow is cut to what they do.
+    // A value of `nodes` or more is reduced to `nodes` - 1.
     REPLICAS = row("replicas", Count, [0, 99], 0, OneOf(&[0, 1, 1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8]));
     VBUCKETS = row("vbuckets", Count, [1, 1_024], 1, Log { low: 1, high: 256 });
     ENGINE = word("engine", &["couchstore", "logstor"], OneOf(&[0, 1]));
@@ -169,7 +170,7 @@ rows! {
     COUCHSTORE_PURGE = word("couchstore-purge-age", &["3-days", "1-s", "0-s", "never"], OneOf(&[0, 0, 1, 2, 3]));
     LOG_SEGMENT = row("log-segment-bytes", Bytes, [64 * KIB, 64 * MIB], MIB, Log { low: 64 * KIB, high: MIB });
     LOG_FILE_SEGMENTS = row("log-file-segments", Count, [1, 1_024], 8, OneOf(&[1, 2, 3, 8, 8, 16]));
-    // Of what the live documents may come to; 0 for no limit.
+    // Percentage of the possible live data; 0 for no limit.
     LOG_DISK = row("log-disk-percent", Count, [0, 100_000], 0, OneOf(&[0, 0, 0, 300, 500, 1_000]));
     LOG_CACHE = row("log-cache-bytes", Bytes, [0, 1 << 40], 16 * MIB, OneOf(&[0, 4 * KIB, 64 * KIB, 16 * MIB]));
     LOG_GARBAGE = row("log-garbage-percent", Count, [0, 100], 50, OneOf(&[0, 10, 25, 50, 50, 90]));

@@ -1,16 +1,7 @@
-//! The shape of a cluster that is drawn from its seed: nodes, stores, workload, limits, and which faults there are.
+//! A shape, and its drawing from a seed.
 //!
-//! [`Shape::draw`] is the only place where shapes come from. Its invariants:
-//!
-//! - Each dimension draws from a stream of the seed of its own, and the cost rule is applied to what was drawn. So fixing a
-//!   dimension ([`Shape::draw`]'s settings) moves no other, except one that would contradict it: `replicas` stay below
-//!   `nodes`, `quota-bytes` are enough for the vBuckets, the marks are in order, and `engine` and `workload` are such that
-//!   every dimension that was fixed means something. What was fixed never yields.
-//! - Every value is within its dimension's bounds, and those that were drawn are within the bounds of its law.
-//! - *Cost rule.* A drawn shape costs at most [`cost::COST_MAX`] units, and few cost as much: where one costs more, its
-//!   writes, strikes and reads become fewer. Shapes with fixed dimensions may cost more: their user asked for it.
-//! - Every kind of fault may be absent (swarm testing: kinds that are never seen together by a fixed mix meet when others
-//!   are away).
+//! Each dimension draws from a random stream of its own. Then the cost rule is applied, then the
+//! fixed values are set, then drawn values yield to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,35 +13,35 @@ use crate::sim::config::FaultKind;
 use crate::sim::error::SimError;
 use crate::sim::rng::SimRng;
 
-/// The streams of the seed that the dimensions draw from, by their place.
+/// First of the seed's streams for dimensions; the row's index is added.
 const STREAM: u64 = 10_000;
-/// The same for kinds of faults, by their number.
+/// First of the seed's streams for kinds of faults; the kind's number is added.
 const FAULT_STREAM: u64 = 11_000;
-/// The one for how many kinds of faults there are.
+/// Stream for the share of kinds that occur.
 const PRESENCE_STREAM: u64 = 10_999;
-/// Kinds of faults that exist, in a thousand.
+/// Thousandths of the kinds of faults that occur.
 const PRESENCE: law::Law = law::Law::OneOf(&[0, 150, 300, 500, 500, 500, 700, 1_000]);
-/// The shortest mean time between two faults of a kind, in microseconds.
+/// Shortest mean time between two faults of a kind, in microseconds.
 pub(super) const INTERVAL_MIN: u64 = 20_000;
-/// What an empty vBucket may take of a quota, and some room to work in.
+/// Smallest quota for each vBucket: an empty vBucket, and room to work.
 pub(super) const QUOTA_BYTES_PER_VBUCKET: u64 = 8 << 10;
 
-/// A shape: a value for each dimension.
+/// Shape of a cluster: a value for each dimension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     values: BTreeMap<Dimension, u64>,
-    /// The writes come from elsewhere.
+    /// `true` if the writes are not drawn.
     pub(super) has_source: bool,
 }
 
-/// What is fixed of a shape; the rest is drawn.
+/// Fixed part of a shape; the rest is drawn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fixed {
     /// Dimensions with their values.
     pub settings: BTreeMap<Dimension, u64>,
-    /// The kinds of faults there are: each as often as it is drawn.
+    /// Kinds of faults that occur, each as often as drawn; `None` to draw the kinds.
     pub faults: Option<BTreeSet<FaultKind>>,
-    /// Whether the writes are not drawn: they come from elsewhere.
+    /// `true` if the writes come from another source.
     pub has_source: bool,
 }
 
@@ -58,7 +49,7 @@ impl Shape {
     /// Draws the shape of a seed, with these dimensions fixed.
     ///
     /// # Errors
-    /// [`SimError::Config`] if what is fixed contradicts itself.
+    /// [`SimError::Config`] if the fixed values contradict one another.
     pub fn draw(seed: u64, fixed: &Fixed) -> Result<Self, SimError> {
         let mut values = BTreeMap::new();
         for (place, row) in ROWS.iter().enumerate() {
@@ -94,7 +85,7 @@ impl Shape {
         Ok(shape)
     }
 
-    /// The value of a dimension.
+    /// Returns the value of a dimension.
     #[must_use]
     pub fn get(&self, dimension: Dimension) -> u64 {
         self.values.get(&dimension).copied().unwrap_or(0)
@@ -104,7 +95,7 @@ impl Shape {
         self.values.insert(dimension, value);
     }
 
-    /// The kinds of faults there are.
+    /// Returns the kinds of faults that occur.
     pub fn faults(&self) -> impl Iterator<Item = FaultKind> {
         FaultKind::ALL
             .into_iter()
@@ -112,7 +103,7 @@ impl Shape {
     }
 }
 
-/// One member for each dimension that means something, by its name: a number, or the word a setting has.
+/// One member for each meaningful dimension, by its name: a number, or the word of a setting.
 impl Serialize for Shape {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.meaningful().map(|dimension| {

@@ -1,13 +1,13 @@
-//! How a dimension is drawn.
+//! Laws by which dimensions are drawn.
 
 use crate::sim::rng::SimRng;
 
-/// A law of chance over whole numbers.
+/// Probability law over integers.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Law {
-    /// From `low` to `high`, where each doubling is as likely as any other.
+    /// From `low` to `high`; each doubling has the same probability.
     Log { low: u64, high: u64 },
-    /// One of these; one that is named more often is more likely.
+    /// One of these; one that is listed more often is more likely.
     OneOf(&'static [u64]),
 }
 
@@ -20,11 +20,12 @@ impl Law {
     }
 }
 
-/// A number from `low` to `high`, where each doubling is as likely as any other. `low` is at least 1.
-pub(super) fn log(rng: &mut SimRng, low: u64, high: u64) -> u64 {
+/// Draws a number from `low` to `high`; each doubling has the same probability. `low` is at least
+/// 1.
+pub(crate) fn log(rng: &mut SimRng, low: u64, high: u64) -> u64 {
     let (low, high) = (low.max(1), high.max(low.max(1)));
     let doublings = u64::from(high.ilog2() - low.ilog2());
-    // The last doubling may be cut short by `high`: then it is as likely as what is left of it.
+    // `high` may cut the last doubling short; its probability stays the same.
     let floor = low << rng.range(0, doublings);
     rng.range(floor, (floor * 2 - 1).min(high)).clamp(low, high)
 }

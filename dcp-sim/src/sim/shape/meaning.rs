@@ -1,4 +1,5 @@
-//! Which dimensions mean something in a shape, and how those that were drawn yield to those that were fixed.
+//! Meaning of dimensions: the ones that apply to a shape, and the rules by which drawn values yield
+//! to fixed ones.
 
 use super::dimension::{self, Dimension};
 use super::draw::{Fixed, QUOTA_BYTES_PER_VBUCKET, Shape};
@@ -9,7 +10,7 @@ const ZIPFIAN: u64 = 1;
 pub(super) const LATEST: u64 = 2;
 pub(super) const ETC: u64 = 3;
 
-/// What a dimension is about.
+/// Topic of a dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Topic {
     Cluster,
@@ -17,9 +18,9 @@ enum Topic {
     Log,
     /// Every generated workload.
     Writes,
-    /// Workloads that do not say themselves how many keys there are.
+    /// Workloads that do not define their own number of keys.
     Keys,
-    /// Workloads that leave all measures open.
+    /// Workloads that leave all sizes open.
     Mix,
 }
 
@@ -43,7 +44,7 @@ impl Dimension {
 }
 
 impl Shape {
-    /// The dimensions that mean something with this engine and workload.
+    /// Returns the dimensions that apply to this engine and workload.
     pub fn meaningful(&self) -> impl Iterator<Item = Dimension> {
         Dimension::all().filter(|&dimension| self.means(dimension))
     }
@@ -60,7 +61,7 @@ impl Shape {
         }
     }
 
-    /// What was drawn yields to what was fixed.
+    /// Changes drawn values that contradict fixed ones.
     pub(super) fn yield_to(&mut self, fixed: &Fixed) -> Result<(), SimError> {
         let is_fixed = |dimension| fixed.settings.contains_key(&dimension);
         for &dimension in fixed.settings.keys() {
@@ -108,7 +109,7 @@ impl Shape {
         let word = |dimension: Dimension| dimension.text(self.get(dimension));
         match dimension.topic() {
             Topic::Couchstore | Topic::Log => format!("with engine={}", word(Dimension::ENGINE)),
-            _ if self.has_source => "where the writes come from elsewhere".to_owned(),
+            _ if self.has_source => "with writes from another source".to_owned(),
             _ => format!(
                 "with workload={}: it follows from the workload",
                 word(Dimension::WORKLOAD)
@@ -116,7 +117,7 @@ impl Shape {
         }
     }
 
-    /// The lower mark of the quota is below the upper one.
+    /// Keeps the lower mark of the quota below the upper one.
     fn order_marks(&mut self, is_upper_fixed: bool, is_lower_fixed: bool) -> Result<(), SimError> {
         let (upper, lower) = (
             self.get(dimension::UPPER_MARK),

@@ -1,18 +1,18 @@
 //! Settings of dimensions as text: `nodes=3`, `crash=200ms`, `quota-bytes=64K`.
 //!
-//! What is written is read back as the same value.
+//! A formatted setting parses to the same value.
 
 use std::str::FromStr;
 
 use super::dimension::{Dimension, ROWS, Row, Unit};
 use crate::sim::config::FaultKind;
 
-/// A dimension and the value it is to have.
+/// Dimension with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Which.
+    /// The dimension.
     pub dimension: Dimension,
-    /// Within the dimension's bounds.
+    /// Value within the dimension's bounds.
     pub value: u64,
 }
 
@@ -24,17 +24,17 @@ const TIMES: [(&str, u64); 5] = [
     ("h", 3_600_000_000),
 ];
 const SIZES: [(&str, u64); 4] = [("", 1), ("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)];
-/// No fault of a kind comes more often than this, or less often.
+/// Bounds of the mean time between two faults of a kind.
 const INTERVAL_BOUNDS: [u64; 2] = [1_000, 1 << 50];
 
 impl Dimension {
-    /// Every dimension, in the order of their numbers.
+    /// Returns every dimension, in the order of their numbers.
     pub fn all() -> impl Iterator<Item = Self> {
         let faults = FaultKind::ALL.into_iter().map(Self::Fault);
         (0..ROWS.len()).map(Self::Row).chain(faults)
     }
 
-    /// Its name.
+    /// Returns the name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl Dimension {
         }
     }
 
-    /// Whether it is how often a kind of fault strikes.
+    /// Returns `true` for the frequency of a kind of fault.
     #[must_use]
     pub fn is_fault(self) -> bool {
         matches!(self, Self::Fault(_))
@@ -56,7 +56,7 @@ impl Dimension {
         }
     }
 
-    /// The word that stands for a value, where values are words.
+    /// Returns the word of a value, if values are words.
     pub(super) fn word(self, value: u64) -> Option<&'static str> {
         let Some(Unit::Word(words)) = self.row().map(|row| row.unit) else {
             return None;
@@ -64,7 +64,7 @@ impl Dimension {
         words.get(usize::try_from(value).ok()?).copied()
     }
 
-    /// The value as a setting has it.
+    /// Returns the value in the form of a setting.
     #[must_use]
     pub fn text(self, value: u64) -> String {
         match (self, self.row().map(|row| row.unit)) {
@@ -76,10 +76,10 @@ impl Dimension {
         }
     }
 
-    /// Reads a value.
+    /// Parses a value.
     ///
     /// # Errors
-    /// What there may be, for a text that is none of it.
+    /// A description of the accepted values.
     pub fn value(self, text: &str) -> Result<u64, String> {
         let refuse =
             |expected: String| format!("{}: expected {expected}, not {text:?}", self.name());
@@ -123,7 +123,7 @@ impl Dimension {
     }
 }
 
-/// A number with a unit.
+/// Parses a number with a unit.
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())

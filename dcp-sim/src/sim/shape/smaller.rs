@@ -1,11 +1,11 @@
-//! Shapes that are one step simpler: for shrinking.
+//! Shapes that are one step simpler, for shrinking.
 
 use super::dimension::Dimension;
 use super::draw::Shape;
 use super::setting::Setting;
 
 impl Shape {
-    /// What to fix, each step for itself, to get a simpler shape; the largest steps first.
+    /// Returns the settings of each simpler shape; the largest steps come first.
     #[must_use]
     pub fn smaller(&self) -> Vec<Vec<Setting>> {
         let first = [
@@ -30,7 +30,7 @@ impl Shape {
     fn steps(&self, dimension: Dimension) -> Vec<Vec<Setting>> {
         let value = self.get(dimension);
         let Some(row) = dimension.row() else {
-            // A kind of fault that is not needed; or one that comes half as often.
+            // Without this kind of fault, or with one at half its frequency.
             let rarer = value * 2;
             let values = [
                 Some(0),
@@ -64,7 +64,7 @@ impl Shape {
         let mut settings = vec![Setting { dimension, value }];
         let replicas = self.get(Dimension::REPLICAS);
         if dimension == Dimension::NODES && replicas >= value {
-            // Copies have to be on nodes of their own.
+            // Copies are on different nodes.
             settings.push(Setting {
                 dimension: Dimension::REPLICAS,
                 value: value.saturating_sub(1),

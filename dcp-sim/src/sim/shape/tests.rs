@@ -22,7 +22,7 @@ fn fixed(settings: &[&str]) -> Fixed {
     }
 }
 
-/// The dimensions in which two shapes differ.
+/// Returns the dimensions in which two shapes differ.
 fn differing(one: &Shape, other: &Shape) -> Vec<&'static str> {
     Dimension::all()
         .filter(|&dimension| one.get(dimension) != other.get(dimension))
@@ -31,7 +31,7 @@ fn differing(one: &Shape, other: &Shape) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_seed_draws_the_same_shape_each_time_and_another_seed_another() {
+fn seed_draws_the_same_shape_each_time_and_another_seed_another() {
     for seed in 0..SEEDS {
         assert_eq!(drawn(seed, &[]), drawn(seed, &[]), "{seed}");
         assert!(
@@ -41,9 +41,9 @@ fn a_seed_draws_the_same_shape_each_time_and_another_seed_another() {
     }
 }
 
-/// What a seed in a report of a failure means.
+/// Guards the meaning of a seed in a failure report.
 #[test]
-fn what_seeds_draw_is_a_promise() {
+fn drawn_shapes_never_change() {
     let drawn = [1, 2, 700_000].map(|seed| drawn(seed, &[]).brief());
     assert_eq!(drawn, PROMISED);
 }
@@ -93,7 +93,7 @@ fn every_drawn_value_is_within_its_bounds_and_makes_a_cluster() {
 }
 
 #[test]
-fn each_value_a_law_has_is_drawn_by_some_seed() {
+fn every_value_of_a_law_is_drawn_by_some_seed() {
     let shapes: Vec<_> = (0..SEEDS).map(|seed| drawn(seed, &[])).collect();
     let reaches = |dimension, value| shapes.iter().any(|shape| shape.get(dimension) == value);
     for (place, row) in ROWS.iter().enumerate() {
@@ -131,7 +131,7 @@ fn each_value_a_law_has_is_drawn_by_some_seed() {
 }
 
 #[test]
-fn few_drawn_shapes_cost_much_and_none_more_than_the_rule_allows() {
+fn drawn_shapes_are_within_the_cost_rule_and_mostly_cheap() {
     let mut total = 0;
     for seed in 0..SEEDS {
         let shape = drawn(seed, &[]);
@@ -146,7 +146,7 @@ fn few_drawn_shapes_cost_much_and_none_more_than_the_rule_allows() {
 }
 
 #[test]
-fn fixing_a_dimension_moves_no_other() {
+fn fixed_dimension_changes_no_other() {
     for seed in 0..300 {
         let free = drawn(seed, &[]);
         for dimension in Dimension::all() {
@@ -195,7 +195,7 @@ fn fixing_a_dimension_moves_no_other() {
                 dimension.name()
             );
             assert_eq!(shape.get(dimension), other, "what is fixed does not yield");
-            // Fixed at what was drawn, nothing moves at all.
+            // A dimension fixed at its drawn value changes nothing.
             let settings = free
                 .meaningful()
                 .filter(|&same| same == dimension)
@@ -215,7 +215,7 @@ fn fixing_a_dimension_moves_no_other() {
 }
 
 #[test]
-fn kinds_of_faults_that_are_named_come_as_often_as_they_are_drawn() {
+fn named_fault_kinds_keep_their_drawn_frequency() {
     let of = |seed, kinds: &[FaultKind]| {
         let faults = Some(kinds.iter().copied().collect());
         Shape::draw(
@@ -250,7 +250,7 @@ fn kinds_of_faults_that_are_named_come_as_often_as_they_are_drawn() {
 }
 
 #[test]
-fn what_is_drawn_yields_to_what_is_fixed() {
+fn drawn_values_yield_to_fixed_ones() {
     for seed in 0..200 {
         assert_eq!(drawn(seed, &["nodes=1"]).get(Dimension::REPLICAS), 0);
         assert!(drawn(seed, &["replicas=8"]).get(Dimension::NODES) >= 9);
@@ -268,7 +268,7 @@ fn what_is_drawn_yields_to_what_is_fixed() {
 }
 
 #[test]
-fn what_contradicts_itself_is_refused_by_name() {
+fn contradictory_settings_are_refused_by_name() {
     for (settings, said) in [
         (
             &["engine=couchstore", "log-mixed-segments=1"][..],
@@ -295,14 +295,11 @@ fn what_contradicts_itself_is_refused_by_name() {
     let error = Shape::draw(1, &elsewhere)
         .expect_err("a contradiction")
         .to_string();
-    assert_eq!(
-        error,
-        "ops has no meaning where the writes come from elsewhere"
-    );
+    assert_eq!(error, "ops has no meaning with writes from another source");
 }
 
 #[test]
-fn a_setting_that_is_shown_is_read_back() {
+fn formatted_setting_parses_to_itself() {
     for seed in 0..200 {
         for setting in drawn(seed, &[]).settings() {
             assert_eq!(setting.to_string().parse(), Ok(setting), "{setting}");
@@ -311,7 +308,7 @@ fn a_setting_that_is_shown_is_read_back() {
 }
 
 #[test]
-fn a_shape_in_words_names_what_was_drawn() {
+fn description_names_the_drawn_values() {
     let shape = drawn(
         3,
         &[

@@ -1,4 +1,4 @@
-//! A shape in words.
+//! Description of a shape in words.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use super::meaning::LATEST;
 use super::setting::Setting;
 
 impl Shape {
-    /// The cluster in a few words.
+    /// Returns a short description of the cluster.
     #[must_use]
     pub fn brief(&self) -> String {
         let of = |dimension: Dimension| self.get(dimension);
@@ -22,12 +22,13 @@ impl Shape {
         )
     }
 
-    /// One line: the cluster, its writes, its faults, and every limit that is not the usual one.
+    /// Returns one line: the cluster, its writes, its faults, and every limit with an unusual
+    /// value.
     #[must_use]
     pub fn describe(&self) -> String {
         let of = |dimension: Dimension| self.get(dimension);
         let mut text = self.brief();
-        // Writing to a string can't fail.
+        // Writing to a string never fails.
         if !self.has_source {
             let _ = write!(text, "; {}", self.writes());
         }
@@ -52,7 +53,7 @@ impl Shape {
         text
     }
 
-    /// The settings that give this shape whatever is drawn.
+    /// Returns the settings that fix this whole shape.
     pub fn settings(&self) -> impl Iterator<Item = Setting> {
         self.meaningful().map(|dimension| Setting {
             dimension,
@@ -100,7 +101,7 @@ impl Shape {
         text
     }
 
-    /// The dimensions that are told by name: limits that are not the usual ones.
+    /// Returns the limits with unusual values.
     fn limits(&self) -> impl Iterator<Item = Dimension> {
         let first = Dimension::all()
             .position(|dimension| dimension == d::READS)
@@ -128,7 +129,7 @@ fn things(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// A time in the unit that suits it.
+/// Formats a time in a suitable unit.
 fn time(micros: u64) -> String {
     match micros {
         0..1_000 => format!("{micros} us"),

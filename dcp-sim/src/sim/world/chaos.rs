@@ -1,7 +1,11 @@
-//! A run in which things go wrong: what is known of its history, what it has been seen to do, and when it is over.
+//! State of a run with faults: its history, its verdicts so far, and its end.
 //!
-//! First comes a time in which faults strike, then one in which everything must come to rest. What always holds: whatever
-//! the clients, the streams and the disks said is checked when it is said, at the cost of what was said.
+//! A fault phase is followed by a calm phase, in which everything must come to rest.
+//!
+//! # Invariants
+//!
+//! - Every result of clients, streams and disks is checked when it arrives, in time proportional to
+//!   its size.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +19,21 @@ use crate::sim::oracle::History;
 use crate::sim::record::{FaultFigures, Verdict};
 use crate::sim::rng::SimRng;
 
-/// The stream of the seed that the cluster's manager and the clients draw from.
+/// Stream of the seed for the cluster's manager and the clients.
 const STREAM: u64 = 1;
-/// The one that clients who read draw from.
+/// Stream of the seed for reading clients.
 const READERS: u64 = 2;
 
-/// A backfill may stand still for so long: less than most faults that hold acknowledgements back last.
+/// Longest standstill of a backfill; shorter than most faults that delay acknowledgements.
 const STANDSTILL_NANOS_MAX: u64 = 100_000_000;
 
-/// Faults last less than a second, and so must a backfill that stands still, for its limit to be met.
+/// Limits the standstill of backfills. Faults last less than a second, so the limit must be shorter
+/// to be reached.
 pub(super) fn limit_standstill(limits: &mut ProducerLimits) {
     limits.standstill_nanos = limits.standstill_nanos.min(STANDSTILL_NANOS_MAX);
 }
 
-/// What a run with faults knows beside its nodes.
+/// State of a run with faults, besides its nodes.
 #[derive(Debug)]
 pub(in crate::sim) struct Chaos {
     pub(in crate::sim) plan: FaultPlan,
@@ -37,14 +42,14 @@ pub(in crate::sim) struct Chaos {
     pub(in crate::sim) figures: FaultFigures,
     pub(super) rng: SimRng,
     pub(super) readers: SimRng,
-    /// Nodes that nobody can reach, with how many reasons there are for each.
+    /// Nodes that are unreachable, with the number of reasons for each.
     pub(super) cut_off: BTreeMap<NodeId, usize>,
     pub(super) is_reconcile_due: bool,
-    /// vBuckets that are being taken over, and by whom.
+    /// vBuckets in a takeover, with their new actives.
     pub(super) taking_over: BTreeMap<Vbid, NodeId>,
-    /// Until then faults strike.
+    /// End of the fault phase.
     pub(super) ends_micros: u64,
-    /// When the last fault was, once that is over.
+    /// Time of the last fault, after the fault phase.
     pub(super) calm_micros: Option<u64>,
     pub(super) memory: Verdict,
     pub(super) reads: Reads,
@@ -85,17 +90,17 @@ impl Chaos {
         VbUuid(self.rng.uuid())
     }
 
-    /// How long a client waits for its answer.
+    /// Draws the delay of a client's answer.
     pub(super) fn answer_micros(&mut self) -> u64 {
         self.rng.range(100, 2_000)
     }
 
-    /// How long until an end learns that its connection is lost.
+    /// Draws the delay until an end notices a lost connection.
     pub(super) fn notice_micros(&mut self) -> u64 {
         self.rng.range(100, 20_000)
     }
 
-    /// How long a node that died is down.
+    /// Draws the downtime of a node.
     pub(super) fn restart_micros(&mut self) -> u64 {
         self.rng.range(5_000, 300_000)
     }
@@ -112,12 +117,12 @@ impl Chaos {
             .check(self.history.record(branch, seqno, key, revision, is_live));
     }
 
-    /// A copy is made anew.
+    /// Records that a copy was created again.
     pub(super) fn made(&mut self, node: NodeId, vb: Vbid) {
         self.persisted.made(node, vb);
     }
 
-    /// The verdicts that only a run with faults has.
+    /// Returns the figures and verdicts that only a run with faults has.
     pub(in crate::sim) fn verdicts(self) -> (FaultFigures, Vec<Verdict>) {
         let mut figures = self.figures;
         for kind in &self.plan.config.kinds {

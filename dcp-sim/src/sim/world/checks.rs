@@ -1,14 +1,14 @@
-//! What is checked when it happens.
+//! Checks of events when they happen.
 
 use lowtide_checkpoint::{Seqno, VbUuid, Vbid};
 
 use super::state::World;
 use crate::node::{EngineCall, NodeId, Stored};
-use crate::sim::judge::memory::{self, TakenIn};
+use crate::sim::judge::{TakenIn, memory};
 use crate::sim::oracle::{Branched, Copied};
 
 impl World {
-    /// A node has taken something in: W16.
+    /// Checks W16 after a node accepted input.
     pub(super) fn taken_in(&mut self, node: NodeId, taken: TakenIn) {
         let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else {
             return;
@@ -18,7 +18,7 @@ impl World {
         }
     }
 
-    /// Checks what streams have brought a node.
+    /// Checks everything that streams delivered to a node.
     pub(super) fn watch(&mut self, node: NodeId) {
         let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get_mut(node)) else {
             return;
@@ -45,16 +45,16 @@ impl World {
         }
     }
 
-    /// What an engine is about to give up is no longer what its node said it has.
+    /// Lowers a copy's acknowledgements before an engine call that discards its data.
     pub(super) fn call_begins(&mut self, node: NodeId, call: EngineCall) {
         let Some(chaos) = &mut self.chaos else { return };
         if let EngineCall::Rollback(vb, _) | EngineCall::Reset(vb) | EngineCall::Drop(vb) = call {
-            chaos.persisted.given_up(node, vb, Seqno::ZERO);
-            chaos.reads.given_up(node, vb);
+            chaos.persisted.lowered(node, vb, Seqno::ZERO);
+            chaos.reads.forget(node, vb);
         }
     }
 
-    pub(super) fn call_gave_up(&mut self, node: NodeId, call: EngineCall, high: Seqno) {
+    pub(super) fn call_discarded(&mut self, node: NodeId, call: EngineCall, high: Seqno) {
         if let EngineCall::Rollback(vb, _) | EngineCall::Reset(vb) = call {
             self.order.restart(node, vb, high);
         }
@@ -70,7 +70,7 @@ impl World {
         self.reconcile_soon();
     }
 
-    /// A node starts: what its store has of a vBucket is compared with what the node said it had.
+    /// Compares the store of a starting node with the node's acknowledgements.
     pub(super) fn started(&mut self, node: NodeId, vb: Vbid, stored: &Stored) {
         self.order.restart(node, vb, stored.high);
         let Some(chaos) = &mut self.chaos else { return };
@@ -80,7 +80,7 @@ impl World {
         chaos.streams.started(node, vb, stored, &chaos.history);
     }
 
-    /// A copy has begun a branch; `before` is the one it was on.
+    /// Records a branch that a copy started; `before` is its previous branch.
     pub(super) fn branched(&mut self, node: NodeId, vb: Vbid, before: Option<VbUuid>) {
         let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else {
             return;

@@ -1,7 +1,8 @@
-//! The client: it writes the source's batches to the actives, waits for memory, and looks how far the cluster is.
+//! The client: it writes the source's batches to the actives, waits for memory, and measures the
+//! lag of replicas.
 //!
-//! Where faults happen a write may be refused, and its answer may be lost: then its client does not know whether it was
-//! taken. The client does not ask again, and no later write depends on it.
+//! In a run with faults a write may be refused, or its answer may be lost. Then the client does not
+//! know whether it was accepted. The client does not retry, and no later write depends on it.
 
 use lowtide_checkpoint::{CheckpointError, Key, VBucketError, Vbid};
 
@@ -15,19 +16,19 @@ use crate::sim::judge::{TakenIn, managers};
 use crate::sim::limits;
 use crate::sim::record::TraceEvent;
 
-/// Virtual time a client takes for a batch, and for each of its writes.
+/// Virtual time of a batch, and of each of its writes.
 const BATCH_MICROS: u64 = 20;
 const WRITE_MICROS: u64 = 5;
-/// How long a client waits that finds no checkpoint memory.
+/// Pause of a client that finds no checkpoint memory.
 const WAIT_MICROS: u64 = 1_000;
-/// So many copies are looked at for each batch, how far behind they are.
+/// Number of copies per batch whose lag is measured.
 const COPIES_A_BATCH: usize = 64;
-/// The managers audit themselves every so many batches.
+/// Number of batches between two audits of the managers.
 const AUDIT_BATCHES: u64 = 1_024;
 
 impl World {
     pub(super) fn client(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {
-        let Some(wait_micros) = self.think() else {
+        let Some(wait_micros) = self.pause() else {
             return Ok(());
         };
         let (used_bytes, quota_bytes) = (
@@ -96,7 +97,7 @@ impl World {
             self.refused();
             return Ok(());
         };
-        // It recovers what it can before it judges, and so does whoever judges it.
+        // The node recovers memory before it decides, and so does the judge.
         let was_full = host.node.is_memory_full();
         let now = host.time(now);
         match host.node.step(event, now) {
@@ -125,7 +126,8 @@ impl World {
         }
     }
 
-    /// An active took a write: it is history now, whether its client learns of it or not.
+    /// Records an accepted write. It belongs to the history, with or without an answer to its
+    /// client.
     fn taken(&mut self, node: NodeId, vb: Vbid, key: &Key, actions: &[Action]) {
         let Some(host) = self.hosts.get(node) else {
             return;
@@ -151,7 +153,7 @@ impl World {
             .schedule(delay, Due::Answer(node, incarnation, written));
     }
 
-    /// An answer arrives, if its node lives and can be reached.
+    /// Delivers an answer, if its node is up and reachable.
     pub(super) fn answer(&mut self, node: NodeId, incarnation: u32, writes: u64) {
         let arrives = self.is_incarnation(node, incarnation) && self.is_reachable(node);
         if let Some(chaos) = &mut self.chaos {
@@ -172,7 +174,8 @@ impl World {
     }
 
     pub(super) fn progress(&mut self) -> Progress {
-        // Who has many copies looks at them less often: a look costs as many steps.
+        // With many copies the lag is measured less often, since each measurement visits all of
+        // them.
         let copies = usize::from(self.config.vbuckets) * (self.config.replicas + 1);
         if self
             .figures
@@ -196,8 +199,8 @@ impl World {
         }
     }
 
-    /// Seqnos the furthest replica is behind its active. Where nothing goes wrong none falls behind but by a write: only what
-    /// was written since the last look is looked at.
+    /// Returns the largest lag of a replica in seqnos. Without faults a replica lags only by recent
+    /// writes: only vBuckets written since the last measurement are visited.
     fn lag(&mut self) -> u64 {
         let written = std::mem::take(&mut self.written);
         let high_on = |node: NodeId, vb| {
@@ -222,7 +225,7 @@ impl World {
     }
 }
 
-/// What a client is told when its node works as it should, but not for it.
+/// Returns `true` for an error of a node that works correctly and refuses the write.
 fn is_refusal(error: &NodeError) -> bool {
     match error {
         NodeError::NotHere { .. } => true,

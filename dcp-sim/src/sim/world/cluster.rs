@@ -1,4 +1,4 @@
-//! The cluster from the outside: machines, connections, who leads, which copy is where.
+//! The cluster from the outside: machines, connections, leadership, and placement of copies.
 
 mod connections;
 mod leadership;

@@ -1,4 +1,4 @@
-//! Everything that can be due at an instant.
+//! Kinds of scheduled events.
 
 use lowtide_checkpoint::Vbid;
 
@@ -6,20 +6,20 @@ use crate::node::{Event, NodeId};
 use crate::sim::config::FaultKind;
 use crate::sim::hardware::LinkId;
 
-/// Something due at an instant.
+/// Scheduled event.
 #[derive(Debug)]
 pub(in crate::sim) enum Due {
     /// The client writes its next batch.
     Client,
-    /// Something happens to a node, if it is still of that incarnation.
+    /// Event of a node in that incarnation.
     Node(NodeId, u32, Box<Event>),
     /// Bytes arrive at an end of a connection.
     Arrive { link: LinkId, to_consumer: bool },
-    /// An end of a connection learns that it is lost.
+    /// An end of a connection notices its loss.
     Notice { link: LinkId, consumer: bool },
-    /// The client gets an answer from a node, if that is still of the incarnation it asked.
+    /// The client gets an answer of a node in that incarnation.
     Answer(NodeId, u32, u64),
-    /// The cluster's manager looks whether everything is as it should be.
+    /// The cluster's manager compares the cluster with its topology.
     Reconcile,
     /// A fault strikes.
     Strike(FaultKind),
@@ -27,28 +27,28 @@ pub(in crate::sim) enum Due {
     Undo(Undo),
     /// A node that is down starts.
     Start(NodeId),
-    /// A node's compaction goes on, if it is still of that incarnation.
+    /// Next step of a compaction on a node in that incarnation.
     Compact(NodeId, u32),
-    /// A vBucket that is being moved is looked at.
+    /// Next step of a move.
     Move(Move),
     /// A client reads on a replica.
     Read,
-    /// Nodes are told how late it is.
+    /// Nodes check their timers.
     Tick,
-    /// Something happens to a foreign client.
+    /// Event of a foreign client.
     Foreign(Turn),
-    /// From here on nothing goes wrong any more.
+    /// The fault phase ends.
     Calm,
 }
 
-/// A move under way.
+/// Move in progress.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::sim) enum Move {
-    /// The active is to hand over to that replica.
+    /// The active hands over to that replica. `looks` counts the attempts.
     HandOver { vb: Vbid, to: NodeId, looks: u32 },
-    /// The active is handing over to that replica, as the stream between them has it.
+    /// The active hands over to that replica through their stream.
     TakeOver { vb: Vbid, to: NodeId, looks: u32 },
-    /// A copy is being built on one node, to take the place of another's; if that is the active, it hands over first.
+    /// A copy on one node replaces another's. If that is the active, it hands over first.
     Copy {
         vb: Vbid,
         from: NodeId,
@@ -57,26 +57,26 @@ pub(in crate::sim) enum Move {
     },
 }
 
-/// How a fault ends.
+/// End of a fault.
 #[derive(Clone, Debug)]
 pub(in crate::sim) enum Undo {
     /// Ways open again.
     OpenWays(Vec<(NodeId, NodeId)>),
-    /// A node can be reached again.
+    /// A node becomes reachable again.
     Rejoin(NodeId),
-    /// These connections have waited too long, if their ways are closed still.
+    /// These connections are lost, if their ways are still closed.
     TimeOut(Vec<LinkId>),
-    /// A direction is as fast as ever.
+    /// A direction regains its speed.
     Speed(NodeId, NodeId),
-    /// A disk is as fast as ever.
+    /// A disk regains its speed.
     DiskSpeed(NodeId),
-    /// A node has all its memory again.
+    /// A node regains its memory.
     Memory(NodeId),
 }
 
 impl Undo {
-    /// The nodes, or ways between them, that the fault is at.
-    pub(super) fn where_it_is(&self) -> String {
+    /// Returns the nodes of the fault, or the ways between them.
+    pub(super) fn place(&self) -> String {
         match self {
             Self::OpenWays(ways) => ways
                 .iter()
@@ -92,21 +92,21 @@ impl Undo {
     }
 }
 
-/// What happens to a foreign client.
+/// Event of a foreign client.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::sim) enum Turn {
-    /// It looks for nodes to follow.
+    /// Search for nodes to follow.
     Look(usize),
     /// Bytes arrive at an end of its connection.
     Arrive { link: LinkId, to_client: bool },
-    /// It reads what has arrived from a node.
+    /// Read of bytes that arrived from a node.
     Read { client: usize, node: NodeId },
-    /// An end of its connection learns that it is lost.
+    /// An end of its connection notices the loss.
     Notice { link: LinkId, is_client: bool },
-    /// Something goes wrong with it, or it changes its mind.
+    /// Fault, or change of its streams.
     Whim(usize),
     /// A way opens again.
     Open { from: NodeId, to: NodeId },
-    /// A direction is as fast as ever.
+    /// A direction regains its speed.
     Speed { from: NodeId, to: NodeId },
 }

@@ -1,7 +1,9 @@
-//! What each kind of fault does to the world, and how it ends.
+//! Injection of faults into the world, by kind, and their ends.
 //!
-//! What always holds: a fault that lasts has its end scheduled when it strikes, within half a second; after the time for
-//! faults none strikes.
+//! # Invariants
+//!
+//! - The end of a lasting fault is scheduled when it strikes, within half a second.
+//! - No fault strikes after the fault phase.
 
 mod machines;
 mod network;

@@ -1,8 +1,13 @@
-//! Foreign clients in the world: how many there are, which nodes they follow, and what they do when a stream is over.
+//! Foreign clients in the world: the nodes that they follow, their connections, and their faults.
 //!
-//! They have a network and streams of chance of their own: neither the nodes' delays nor the faults' strikes depend on
-//! them. What always holds: a client that lacks a stream looks for one until it has it; after the time for faults it
-//! asks for live streams only; a client without anything to read or to ask causes no event.
+//! They have a network and random streams of their own. Neither the nodes' delays nor the faults'
+//! strikes depend on them.
+//!
+//! # Invariants
+//!
+//! - A client without a stream searches for one until it has it.
+//! - After the fault phase it requests only live streams.
+//! - A client without anything to read or to request causes no event.
 
 mod following;
 mod whims;

@@ -1,12 +1,7 @@
-//! Foreign clients in the world: how many there are, which nodes they follow, and what they do when a stream is over.
-//!
-//! They have a network and streams of chance of their own: neither the nodes' delays nor the faults' strikes depend on
-//! them. What always holds: a client that lacks a stream looks for one until it has it; after the time for faults it
-//! asks for live streams only; a client without anything to read or to ask causes no event.
+//! Foreign clients of a run, with the host's state of each: inboxes, network and random streams.
 
 use std::collections::BTreeMap;
 
-use crate::sim::judge::Foreign;
 use bytes::BytesMut;
 use lowtide_checkpoint::{Key, Vbid};
 
@@ -14,31 +9,33 @@ use crate::node::NodeId;
 use crate::sim::config::ClusterConfig;
 use crate::sim::foreign::{Client, Temper};
 use crate::sim::hardware::{Links, Network};
+use crate::sim::judge::Foreign;
 use crate::sim::record::ClientFigures;
 use crate::sim::rng::SimRng;
 
-/// Most clients that a seed draws.
+/// Largest number of clients that a seed draws.
 const DRAWN_MAX: u64 = 3;
-/// The streams of the seed: for the cluster, the network, and from there on one for each client.
+/// Streams of the seed: for the number of clients, for the network, and from `FIRST` on one for
+/// each client.
 const STREAM: u64 = 1_000;
 const NETWORK: u64 = 1_001;
 const FIRST: u64 = 1_010;
-/// Their names as peers: no node has such a number.
+/// Peer number of the first client; no node has such a number.
 const FIRST_PEER: NodeId = 1 << 16;
-/// The collection that a part of the keys is in, where there are two.
+/// Collection of a part of the keys, in runs with two collections.
 const OTHER_COLLECTION: u32 = 8;
-/// One key in so many.
+/// One of this number of keys is in that collection.
 const OTHER_KEYS: u32 = 4;
 
-/// A client and what its host knows of it.
+/// A client with its host's state.
 #[derive(Debug)]
 pub(super) struct Guest {
     pub(super) client: Client,
     pub(super) rng: SimRng,
-    /// What has arrived and was not read, by node.
+    /// Bytes that arrived and were not read, by node.
     pub(super) inboxes: BTreeMap<NodeId, Inbox>,
     pub(super) is_look_due: bool,
-    /// Until then it reads nothing.
+    /// Time until which it reads nothing.
     pub(super) stalled_micros: u64,
 }
 
@@ -54,7 +51,7 @@ pub(in crate::sim) struct ForeignClients {
     pub(super) guests: Vec<Guest>,
     pub(super) links: Links,
     pub(super) network: Network,
-    /// What the network draws from; none where there is no client.
+    /// Random numbers of the network; `None` without clients.
     pub(super) rng: Option<SimRng>,
     pub(super) judge: Foreign,
     pub(super) figures: ClientFigures,
@@ -62,7 +59,7 @@ pub(in crate::sim) struct ForeignClients {
 }
 
 impl ForeignClients {
-    /// As many as the configuration says; none in a run without faults.
+    /// Creates the configured number of clients; none in a run without faults.
     pub(super) fn new(config: &ClusterConfig) -> Self {
         let mut rng = SimRng::stream(config.seed, STREAM);
         let drawn = rng.range(1, DRAWN_MAX) as usize;
@@ -103,7 +100,7 @@ impl ForeignClients {
         }
     }
 
-    /// The key under which a client's write goes to its vBucket.
+    /// Returns the key of a client's write.
     pub(super) fn key(&self, user: &[u8]) -> Key {
         let is_other = self.has_two_collections && crc32fast::hash(user).is_multiple_of(OTHER_KEYS);
         if is_other {
@@ -113,7 +110,7 @@ impl ForeignClients {
         }
     }
 
-    /// The client that a peer's number names, if it is none of a node.
+    /// Returns the client with that peer number, or `None` for a node.
     pub(super) fn number(peer: NodeId) -> Option<usize> {
         peer.checked_sub(FIRST_PEER)
     }
@@ -122,7 +119,7 @@ impl ForeignClients {
         &self.figures
     }
 
-    /// The clients, by number.
+    /// Returns the clients, by number.
     pub(super) fn clients(&self) -> impl Iterator<Item = &Client> {
         self.guests.iter().map(|guest| &guest.client)
     }

@@ -1,7 +1,9 @@
-//! One simulated machine: a node, its store, its disk, and whether it is up.
+//! One simulated machine: a node, its store and its disk.
 //!
-//! What always holds: a machine that is down has a node without vBuckets and no engine; whatever was under way for a
-//! machine that went down since is of an earlier incarnation, and is dropped.
+//! # Invariants
+//!
+//! - The node of a machine that is down has no vBuckets and no engine.
+//! - Events for a machine that went down belong to an earlier incarnation, and are dropped.
 
 use lowtide_persistence::disk::Keep;
 use lowtide_persistence::{Engine, Job};
@@ -10,12 +12,13 @@ use crate::node::{Node, NodeConfig};
 use crate::sim::hardware::{NodeStorage, disk_time};
 use crate::sim::record::NodeFigures;
 
-/// What a machine that goes down loses beside the memory of its node.
+/// Loss of a machine that goes down, besides the memory of its node.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::sim) enum Loss {
-    /// Nothing: its process died, and what that wrote is there. What was not synced may still be lost with the power.
+    /// Nothing: the process dies, and its writes remain. A later power loss may still lose the
+    /// unsynced ones.
     Process,
-    /// The power, and of what was not synced all but that.
+    /// The power, and the unsynced writes except these.
     Power(Keep),
 }
 
@@ -23,20 +26,20 @@ pub(in crate::sim) enum Loss {
 #[derive(Debug)]
 pub(in crate::sim) struct Host {
     pub(in crate::sim) node: Node,
-    /// `None` while the node is down, or its store is closed.
+    /// `None` while the node is down or its store is closed.
     pub(in crate::sim) engine: Option<Box<dyn Engine>>,
     pub(in crate::sim) storage: NodeStorage,
     pub(in crate::sim) figures: NodeFigures,
     pub(in crate::sim) is_up: bool,
-    /// How often it was started.
+    /// Number of starts.
     pub(in crate::sim) incarnation: u32,
-    /// A compaction under way.
+    /// Compaction in progress.
     pub(in crate::sim) job: Option<Box<dyn Job>>,
-    /// How many times longer than it should the disk takes.
+    /// Factor by which the disk is slower than usual.
     pub(in crate::sim) slowness: u64,
-    /// How far its clock is ahead of the true time.
+    /// Deviation of its clock from the true time; positive if ahead.
     pub(in crate::sim) clock_offset_nanos: i64,
-    /// It shut down in order: nothing was lost.
+    /// The last stop was orderly, without losses.
     pub(in crate::sim) was_stopped_in_order: bool,
 }
 
@@ -56,12 +59,12 @@ impl Host {
         }
     }
 
-    /// What its clock shows at a true time, in nanoseconds.
+    /// Returns the time of its clock at a true time, in nanoseconds.
     pub(in crate::sim) fn time(&self, true_nanos: u64) -> u64 {
         true_nanos.saturating_add_signed(self.clock_offset_nanos)
     }
 
-    /// Whether the disk has lost its power, in the middle of whatever was done.
+    /// Returns `true` if the disk lost its power, perhaps in the middle of a call.
     pub(in crate::sim) fn has_lost_power(&self) -> bool {
         self.storage
             .faulty
@@ -69,14 +72,14 @@ impl Host {
             .is_some_and(|disk| disk.is_off())
     }
 
-    /// Whether somebody who asks it gets an answer.
+    /// Returns `true` if requests to it are answered.
     pub(in crate::sim) fn serves(&self) -> bool {
         self.is_up && !self.has_lost_power()
     }
 
-    /// It is gone, with its memory and whatever else it loses.
+    /// Takes the machine down, with the loss of its memory and that of `loss`.
     pub(in crate::sim) fn crash(&mut self, loss: Loss, config: &NodeConfig) {
-        // First the power: nothing that is dropped may write any more.
+        // The power goes first: nothing that is dropped afterwards may write.
         if let Some(disk) = &self.storage.faulty {
             disk.power_off();
         }
@@ -94,7 +97,7 @@ impl Host {
         self.incarnation += 1;
     }
 
-    /// Does something with the disk, and says how long that takes in virtual time.
+    /// Performs disk work. Returns its result and its duration in virtual time.
     pub(in crate::sim) fn timed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> (T, u64) {
         let before = self.storage.disk.stats();
         let result = work(self);

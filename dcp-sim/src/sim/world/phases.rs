@@ -1,4 +1,4 @@
-//! First things go wrong, then everything must come to rest.
+//! Phases of a run: a fault phase, then a calm phase in which everything must come to rest.
 
 use super::due::Due;
 use super::state::World;
@@ -8,20 +8,20 @@ use crate::sim::error::SimError;
 use crate::sim::judge::liveness;
 use crate::sim::record::Verdict;
 
-/// After the last fault everything must have come to rest within this virtual time.
+/// Virtual time after the last fault in which everything must come to rest.
 pub(in crate::sim) const SETTLE_MICROS: u64 = 60_000_000;
 
-/// Batches that come one after the other without a pause, on average.
+/// Mean number of batches without a pause.
 const BURST: u64 = 24;
 
-/// Batches that are expected where their source does not say.
+/// Expected number of batches of a source that does not know it.
 const BATCHES_EXPECTED: u64 = 10_000;
 
-/// Nodes are told how late it is this often, while faults strike.
+/// Interval of the nodes' timer events during the fault phase.
 const TICK_MICROS: u64 = 20_000;
 
 impl World {
-    /// From here on things go wrong.
+    /// Starts the fault phase.
     pub(super) fn begin_faults(&mut self) {
         let Some(chaos) = &mut self.chaos else { return };
         let duration_micros = chaos.plan.config.duration_micros;
@@ -35,7 +35,8 @@ impl World {
         self.clock.schedule(TICK_MICROS, Due::Tick);
     }
 
-    /// Tells every node how late it is, as long as faults strike: what stands still after that moves on by itself.
+    /// Steps every node's timers during the fault phase. Afterwards everything that stands still
+    /// advances by itself.
     pub(super) fn tick(&mut self) -> Result<(), SimError> {
         if self
             .chaos
@@ -47,7 +48,7 @@ impl World {
         (0..self.hosts.len()).try_for_each(|node| self.step(node, Event::Tick))
     }
 
-    /// Schedules the next fault of a kind, if it comes in the time for faults.
+    /// Schedules the next fault of a kind, unless it is after the fault phase.
     pub(super) fn strike_later(&mut self, kind: FaultKind) {
         let Some(chaos) = &mut self.chaos else { return };
         let delay = chaos.plan.next(kind);
@@ -56,7 +57,7 @@ impl World {
         }
     }
 
-    /// From here on nothing does.
+    /// Ends the fault phase.
     pub(super) fn calm(&mut self) -> Result<(), SimError> {
         let now = self.clock.now_micros();
         if let Some(chaos) = &mut self.chaos {
@@ -71,13 +72,13 @@ impl World {
         Ok(())
     }
 
-    /// Whether what should have come to rest has not.
+    /// Returns `true` if the cluster did not come to rest in time.
     pub(super) fn is_out_of_time(&self) -> bool {
         let calm = self.chaos.as_ref().and_then(|chaos| chaos.calm_micros);
         calm.is_some_and(|calm| self.clock.now_micros() > calm + SETTLE_MICROS)
     }
 
-    /// W14, and how long it took.
+    /// Returns the verdict on W14, and records the settling time.
     pub(in crate::sim) fn settling(&mut self) -> Option<Verdict> {
         let is_at_rest = self.clock.is_empty();
         let now = self.clock.now_micros();
@@ -90,8 +91,8 @@ impl World {
         Some(liveness::check(settled, SETTLE_MICROS))
     }
 
-    /// How long the client waits before its next batch; `None` if it writes no more.
-    pub(super) fn think(&mut self) -> Option<u64> {
+    /// Returns the client's pause before its next batch, or `None` after the last one.
+    pub(super) fn pause(&mut self) -> Option<u64> {
         let batches = self.source.batches_total().unwrap_or(BATCHES_EXPECTED);
         let Some(chaos) = &mut self.chaos else {
             return Some(0);
@@ -99,8 +100,8 @@ impl World {
         if chaos.calm_micros.is_some() {
             return None;
         }
-        // The writes come over all of the time in which things go wrong, most of them right after one another: so that
-        // faults meet a cluster that is busy, and one that is not.
+        // The writes cover the whole fault phase, in bursts. So faults meet a busy cluster and an
+        // idle one.
         let mean = chaos.plan.config.duration_micros / batches.max(1);
         let pauses = chaos.rng.range(1, BURST) == 1;
         Some(if pauses {

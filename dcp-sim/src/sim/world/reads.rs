@@ -1,10 +1,9 @@
-//! Clients that read replicas while things go wrong.
+//! Clients that read on replicas in a run with faults.
 //!
-//! Each read is of a random key on a random copy that follows; now and then one reads everything that is to be seen. A copy
-//! that can't be reached, or has nothing to show, refuses. Reading takes no virtual time and draws from a stream of the
-//! seed of its own.
+//! Each read is of a random key on a random replica; sometimes it is of all documents. A copy that
+//! is unreachable, or has no visible state, refuses. A read takes no virtual time and draws from a
+//! stream of its own.
 
-use crate::sim::judge::Seen;
 use lowtide_checkpoint::{Seqno, State, VbUuid, Vbid};
 use lowtide_persistence::{ScanLimit, Snapshot};
 
@@ -12,8 +11,9 @@ use super::due::Due;
 use super::state::World;
 use crate::node::{Documents, NodeId, ReadError, Reader};
 use crate::sim::error::SimError;
+use crate::sim::judge::Seen;
 
-/// One read in so many is of everything.
+/// Number of reads per read of all documents.
 const WHOLE: u64 = 16;
 
 impl World {
@@ -49,7 +49,7 @@ impl World {
         Ok(())
     }
 
-    /// Returns whether there was something to be seen.
+    /// Returns `true` if the read saw a state.
     fn read(&mut self, node: NodeId, vb: Vbid, is_whole: bool, nth: u64) -> bool {
         let (Some(chaos), Some(host)) = (
             &mut self.chaos,
@@ -64,7 +64,8 @@ impl World {
             return false;
         };
         if partition.vbucket.state() == State::Active {
-            // It became the active and the manager does not know it yet; actives show what they may still lose.
+            // The copy became active and the manager does not know it yet. An active shows writes
+            // that it may still lose.
             return false;
         }
         let newest = chaos.history.newest(vb).unwrap_or(VbUuid(0));
@@ -72,7 +73,7 @@ impl World {
             Ok(reader @ Reader::Memory(_)) => (reader, None),
             Ok(Reader::Disk(disk)) => match disk.view(engine.as_ref()) {
                 Ok(view) => (Reader::Disk(disk), Some(view)),
-                // Who reads while the power fails gets no answer.
+                // A read during a power loss gets no answer.
                 Err(ReadError::Engine(_)) if host.has_lost_power() => return false,
                 Err(ReadError::Engine(error)) => {
                     chaos.reads.failed(node, vb, &error);

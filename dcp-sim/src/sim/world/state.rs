@@ -1,7 +1,4 @@
-//! The world of one run: nodes, their stores, the network and the client, driven event by event.
-//!
-//! What always holds: an event is carried out whole before the next; whatever an event causes is scheduled at or after
-//! it; when no event is left, nothing will ever happen again, and the cluster is judged.
+//! State of a world, and its creation: empty vBuckets on every node, and a stream for each replica.
 
 use lowtide_checkpoint::{FailoverLog, VBucketState, VbUuid, Vbid};
 use lowtide_persistence::Capabilities;
@@ -20,7 +17,7 @@ use crate::sim::oracle::Oracle;
 use crate::sim::record::{Figures, Timeline, Trace, Verdict};
 use crate::sim::rng::SimRng;
 
-/// A cluster and its client.
+/// A cluster with its clients.
 pub struct World {
     pub(in crate::sim) config: ClusterConfig,
     pub(in crate::sim) topology: Topology,
@@ -30,31 +27,31 @@ pub struct World {
     pub(in crate::sim) figures: Figures,
     pub(in crate::sim) order: PersistenceOrder,
     pub(in crate::sim) managers: Verdict,
-    /// `None` where nothing is to go wrong.
+    /// `None` for a run without faults.
     pub(in crate::sim) chaos: Option<Chaos>,
-    /// How far behind replicas were when last looked at.
+    /// Largest lag of a replica at the last measurement.
     pub(super) lag_seqnos: u64,
-    /// What was written since then.
+    /// Writes since that measurement.
     pub(super) written: Vec<Vbid>,
-    /// The event after which nothing happens any more, where somebody wants to look.
+    /// Event after which the run stops, for a picture of the world.
     pub(super) stop_at: Option<u64>,
     pub(in crate::sim) links: Links,
     pub(in crate::sim) foreign: ForeignClients,
     pub(in crate::sim) clock: Clock<Due>,
     pub(super) rng: SimRng,
-    /// Draws how wrong the clock of a node that starts is.
+    /// Clock offsets of starting nodes.
     pub(super) clocks: SkewedClocks,
     pub(super) network: Network,
     pub(super) trace: Trace,
-    /// While one is wanted.
+    /// `None` unless a timeline is recorded.
     pub(in crate::sim) timeline: Option<Timeline>,
 }
 
 impl World {
-    /// Sets up the cluster: empty vBuckets on every node, and a stream for each replica.
+    /// Creates the cluster: empty vBuckets on every node, and a stream for each replica.
     ///
     /// # Errors
-    /// For a cluster that can't be, or storage that fails.
+    /// If the configuration is invalid, or storage fails.
     pub fn new(
         mut config: ClusterConfig,
         storage: &Storage,
@@ -63,7 +60,7 @@ impl World {
         let topology = config.topology()?;
         if config.faults.is_some() && *storage != Storage::Memory {
             return Err(SimError::Config(
-                "faults need disks in memory: they lose what real ones keep".into(),
+                "faults need disks in memory, which can lose data".into(),
             ));
         }
         if config.faults.is_some() {
@@ -119,7 +116,7 @@ impl World {
         Ok(world)
     }
 
-    /// Writes a trace of the run.
+    /// Sets the trace of the run.
     #[must_use]
     pub fn with_trace(mut self, trace: Trace) -> Self {
         self.trace = trace;

@@ -1,4 +1,4 @@
-//! How a world is watched.
+//! Views of a world: its progress, its timeline, and a picture of its state.
 
 mod observer;
 mod recording;

@@ -7,7 +7,7 @@
 //! | DCP_BUFFER_ACK | client | u32 bytes | | | none |
 //! | DCP_NOOP | producer | | | | success |
 //!
-//! Which flags exclude each other and which options there are is the producer's to say.
+//! The producer decides which flags exclude each other and which options exist.
 
 use bytes::Bytes;
 
@@ -19,17 +19,18 @@ use crate::wire::frame::Frame;
 use crate::wire::opcode::Opcode;
 
 bit_set! {
-    /// What a connection asks for when it is opened. Bits of features that were removed have no meaning.
+    /// Features that a client requests when it opens a connection. Bits of removed features have no
+    /// meaning.
     OpenFlags {
-        /// The server produces; otherwise it consumes.
+        /// The server produces; without this flag it consumes.
         PRODUCER = 0x01,
         /// Values come with their extended attributes.
         INCLUDE_XATTRS = 0x04,
-        /// Values stay away.
+        /// Values are left out.
         NO_VALUE = 0x08,
         /// Deletions carry their time.
         INCLUDE_DELETE_TIMES = 0x20,
-        /// Values stay away, but their datatype tells what they were.
+        /// Values are left out, but their datatype is kept.
         NO_VALUE_WITH_DATATYPE = 0x40,
         /// Deletions come with the client's attributes; needs `INCLUDE_XATTRS`.
         INCLUDE_DELETED_USER_XATTRS = 0x100,
@@ -38,19 +39,19 @@ bit_set! {
     }
 }
 
-/// Turns a connection into one of the change protocol.
+/// Turns the connection into one of the change protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// What is asked for.
+    /// Requested features.
     pub flags: OpenFlags,
     /// The connection's name; a newer connection with the same name replaces it.
     pub name: Bytes,
-    /// Options as JSON, not looked at; empty for none.
+    /// Options as JSON, not decoded; empty for none.
     pub options: Bytes,
 }
 
 impl Open {
-    /// Most bytes a connection's name may have.
+    /// Longest name in bytes.
     pub const NAME_BYTES_MAX: usize = 200;
 }
 
@@ -112,7 +113,7 @@ impl Body for Control {
     }
 }
 
-/// Bytes given back to the producer's flow-control buffer.
+/// Bytes returned to the producer's flow-control buffer.
 pub(in crate::wire) struct BufferAck(pub u32);
 
 impl Body for BufferAck {

@@ -1,7 +1,7 @@
-//! A document that was removed, on request or because its time had come.
+//! Removal of a document, on request or because it expired.
 //!
-//! DCP_DELETION and DCP_EXPIRATION, from the producer, not answered. Datatype and CAS are in the header. A value, if
-//! any, is the attributes that outlive the document.
+//! DCP_DELETION and DCP_EXPIRATION are sent by the producer and not answered. Datatype and CAS are
+//! in the header. The value, if any, holds the attributes that outlive the document.
 //!
 //! | field | bytes | deletion, first form | deletion, second form | expiration |
 //! |---|---|---|---|---|
@@ -20,41 +20,42 @@ use crate::wire::fields::Extras;
 use crate::wire::frame::Frame;
 use crate::wire::opcode::Opcode;
 
-/// A document was removed on request, or the connection does not tell expirations apart.
+/// Removal of a document on request, or of an expired one if the connection has no expirations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deletion {
-    /// Its place in the vBucket's order.
+    /// Position in the vBucket's order.
     pub seqno: Seqno,
-    /// How many revisions the document has had.
+    /// Number of revisions of the document.
     pub rev_seqno: u64,
     /// The revision's CAS.
     pub cas: Cas,
-    /// When, in seconds since the epoch, 0 for unknown; `None` in the first form, which has no such field.
+    /// Time of deletion in seconds since the epoch, or 0 for unknown; `None` in the first form,
+    /// which lacks the field.
     pub delete_time: Option<u32>,
-    /// What the value's bytes are.
+    /// Format of the value.
     pub datatype: Datatype,
     /// The key as it is on the wire.
     pub key: Bytes,
-    /// What outlives the document; mostly empty.
+    /// Attributes that outlive the document; usually empty.
     pub value: Bytes,
 }
 
-/// A document was removed because its time had come.
+/// Removal of a document that expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiration {
-    /// Its place in the vBucket's order.
+    /// Position in the vBucket's order.
     pub seqno: Seqno,
-    /// How many revisions the document has had.
+    /// Number of revisions of the document.
     pub rev_seqno: u64,
     /// The revision's CAS.
     pub cas: Cas,
-    /// When, in seconds since the epoch.
+    /// Time of deletion in seconds since the epoch.
     pub delete_time: u32,
-    /// What the value's bytes are.
+    /// Format of the value.
     pub datatype: Datatype,
     /// The key as it is on the wire.
     pub key: Bytes,
-    /// What outlives the document; mostly empty.
+    /// Attributes that outlive the document; usually empty.
     pub value: Bytes,
 }
 

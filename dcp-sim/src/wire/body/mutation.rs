@@ -1,6 +1,7 @@
-//! A document that was set.
+//! Write of a document.
 //!
-//! DCP_MUTATION, from the producer, not answered. Datatype and CAS are in the header; the value may be empty.
+//! DCP_MUTATION is sent by the producer and not answered. Datatype and CAS are in the header. The
+//! value may be empty.
 //!
 //! | part | bytes | field |
 //! |---|---|---|
@@ -10,7 +11,7 @@
 //! | | 4 | expiry, seconds since the epoch; 0 for never |
 //! | | 4 | lock time: seconds for which the document is locked |
 //! | | 2 | length of extended metadata, which no longer exists: 0 |
-//! | | 1 | how recently it was used, the cache's business |
+//! | | 1 | recency of use, for the cache |
 //! | key | | key |
 //! | value | | document |
 
@@ -23,24 +24,24 @@ use crate::wire::fields::Extras;
 use crate::wire::frame::Frame;
 use crate::wire::opcode::Opcode;
 
-/// A document was set.
+/// Write of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mutation {
-    /// Its place in the vBucket's order.
+    /// Position in the vBucket's order.
     pub seqno: Seqno,
-    /// How many revisions the document has had.
+    /// Number of revisions of the document.
     pub rev_seqno: u64,
     /// The revision's CAS.
     pub cas: Cas,
-    /// The client's own 32 bits.
+    /// 32 bits of the client.
     pub flags: u32,
     /// Expiry in seconds since the epoch; 0 for never.
     pub expiry: u32,
-    /// Seconds for which it is locked.
+    /// Seconds for which the document is locked.
     pub lock_time: u32,
-    /// How recently it was used.
+    /// Recency of use, for the cache.
     pub nru: u8,
-    /// What the value's bytes are.
+    /// Format of the value.
     pub datatype: Datatype,
     /// The key as it is on the wire.
     pub key: Bytes,

@@ -1,4 +1,5 @@
-//! What all messages share: taking a frame's parts with the checks each layout needs, and giving them back.
+//! Shared parts of all bodies: reading a frame's parts with the checks that layouts need, and
+//! building a frame from them.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Datatype, Seqno};
@@ -9,19 +10,19 @@ use crate::wire::frame::{Frame, FrameParts, Head};
 use crate::wire::framing::StreamId;
 use crate::wire::opcode::Opcode;
 
-/// The bits a document's datatype may have.
+/// Bits that a document's datatype may have.
 pub(in crate::wire) const KNOWN_DATATYPES: Datatype =
     Datatype::JSON.with(Datatype::SNAPPY).with(Datatype::XATTR);
 
-/// A message's own fields, header and stream id apart.
+/// Fields of a command, without header and stream id.
 pub(in crate::wire) trait Body: Sized {
-    /// Its command.
+    /// The command.
     const OPCODE: Opcode;
 
-    /// Reads all of a frame with that opcode.
+    /// Reads all parts of a frame with that opcode.
     fn read(frame: &Frame) -> Result<Self, WireError>;
 
-    /// Fills in the parts this command has.
+    /// Sets the parts that this command has.
     fn write(&self, parts: &mut Parts);
 }
 
@@ -122,27 +123,28 @@ impl Frame {
         self.absent(Part::Value, &self.value)
     }
 
-    /// The key of a command that can't do without one.
+    /// Returns the key. Fails if it is empty.
     pub(in crate::wire) fn some_key(&self) -> Result<Bytes, WireError> {
         self.present(Part::Key, &self.key)
     }
 
-    /// The value of a command that can't do without one.
+    /// Returns the value. Fails if it is empty.
     pub(in crate::wire) fn some_value(&self) -> Result<Bytes, WireError> {
         self.present(Part::Value, &self.value)
     }
 
-    /// Of a command without document: its datatype must be none.
+    /// Checks that the datatype of a command without document is 0.
     pub(in crate::wire) fn raw(&self) -> Result<(), WireError> {
         self.datatype_within(Datatype::RAW).map(|_| ())
     }
 
-    /// Of a command with a document: its datatype.
+    /// Returns the datatype of a command with a document.
     pub(in crate::wire) fn document_datatype(&self) -> Result<Datatype, WireError> {
         self.datatype_within(KNOWN_DATATYPES)
     }
 
-    /// Commands of durable writes have their CAS in the prepare; one here would be lost.
+    /// Checks that the CAS is 0. The CAS of a durable write is in its prepare; one in a later
+    /// command would be lost.
     pub(in crate::wire) fn no_cas(&self) -> Result<(), WireError> {
         if self.cas == Cas(0) {
             Ok(())
@@ -151,7 +153,7 @@ impl Frame {
         }
     }
 
-    /// A seqno that an operation can have.
+    /// Returns the seqno of an operation, which is never 0.
     pub(in crate::wire) fn operation_seqno(&self, seqno: u64) -> Result<Seqno, WireError> {
         if seqno == 0 {
             Err(self.bad("seqno", seqno))
@@ -160,7 +162,7 @@ impl Frame {
         }
     }
 
-    /// A field without a use any more, which must be 0.
+    /// Checks that an unused field is 0.
     pub(in crate::wire) fn unused(
         &self,
         what: &'static str,

@@ -1,7 +1,8 @@
-//! The first half of a durable write.
+//! First half of a durable write.
 //!
-//! DCP_PREPARE, from the producer, to replicas only; not answered, but acknowledged with DCP_SEQNO_ACK when it is as
-//! safe as its level demands. Datatype and CAS are in the header; the value may be empty.
+//! DCP_PREPARE is sent by the producer, to replicas only, and not answered. The replica
+//! acknowledges it with DCP_SEQNO_ACK once it is as durable as its level demands. Datatype and CAS
+//! are in the header. The value may be empty.
 //!
 //! | part | bytes | field |
 //! |---|---|---|
@@ -10,7 +11,7 @@
 //! | | 4 | the client's flags |
 //! | | 4 | expiry of the document, or time of its deletion |
 //! | | 4 | lock time |
-//! | | 1 | how recently it was used |
+//! | | 1 | recency of use |
 //! | | 1 | 1 if the write is a deletion, else 0 |
 //! | | 1 | durability level: 1 majority, 2 and on the active's disk, 3 on disk on a majority |
 //! | key | | key |
@@ -28,25 +29,26 @@ use crate::wire::opcode::Opcode;
 /// A write that waits for its durability.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepare {
-    /// Its place in the vBucket's order.
+    /// Position in the vBucket's order.
     pub seqno: Seqno,
-    /// How many revisions the document will have had.
+    /// Number of revisions of the document after the commit.
     pub rev_seqno: u64,
     /// The revision's CAS.
     pub cas: Cas,
-    /// The client's own 32 bits.
+    /// 32 bits of the client.
     pub flags: u32,
-    /// Expiry of the document, or time of its deletion, in seconds since the epoch; 0 for never or unknown.
+    /// Expiry of the document, or time of its deletion, in seconds since the epoch; 0 for never or
+    /// unknown.
     pub expiry: u32,
-    /// Seconds for which it is locked.
+    /// Seconds for which the document is locked.
     pub lock_time: u32,
-    /// How recently it was used.
+    /// Recency of use, for the cache.
     pub nru: u8,
-    /// The write is a deletion.
+    /// `true` if the write is a deletion.
     pub deleted: bool,
-    /// How far it must come.
+    /// Required durability.
     pub durability: DurabilityLevel,
-    /// What the value's bytes are.
+    /// Format of the value.
     pub datatype: Datatype,
     /// The key as it is on the wire.
     pub key: Bytes,

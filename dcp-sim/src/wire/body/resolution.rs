@@ -1,7 +1,8 @@
-//! The second half of a durable write: it happened, or it did not.
+//! Second half of a durable write: its commit or abort.
 //!
-//! DCP_COMMIT and DCP_ABORT, from the producer, to replicas only; not answered. They name the key and the prepare;
-//! value, CAS and revision are the prepare's, which the receiver has. So a CAS in the header is refused.
+//! DCP_COMMIT and DCP_ABORT are sent by the producer, to replicas only, and not answered. They name
+//! the key and the prepare. Value, CAS and revision are those of the prepare, which the receiver
+//! has, so a CAS in the header is refused.
 //!
 //! | part | bytes | field |
 //! |---|---|---|
@@ -18,23 +19,23 @@ use crate::wire::fields::Extras;
 use crate::wire::frame::Frame;
 use crate::wire::opcode::Opcode;
 
-/// The prepared write happened: its value is the document now.
+/// Commit of a prepared write: its value becomes the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// The prepare's seqno.
+    /// Seqno of the prepare.
     pub prepare_seqno: Seqno,
-    /// The commit's own.
+    /// Seqno of the commit.
     pub seqno: Seqno,
     /// The key as it is on the wire.
     pub key: Bytes,
 }
 
-/// The prepared write did not happen.
+/// Abort of a prepared write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Abort {
-    /// The prepare's seqno.
+    /// Seqno of the prepare.
     pub prepare_seqno: Seqno,
-    /// The abort's own.
+    /// Seqno of the abort.
     pub seqno: Seqno,
     /// The key as it is on the wire.
     pub key: Bytes,
@@ -85,7 +86,7 @@ fn read(frame: &Frame) -> Result<(Seqno, Seqno, Bytes), WireError> {
     let seqno = frame.operation_seqno(extras.u64()?)?;
     extras.finish()?;
     if seqno <= prepare_seqno {
-        return Err(frame.bad("seqno, at or before its prepare's,", seqno.0));
+        return Err(frame.bad("seqno, not above its prepare,", seqno.0));
     }
     Ok((prepare_seqno, seqno, frame.some_key()?))
 }

@@ -1,9 +1,10 @@
-//! Messages that are one seqno: extras u64; no key, no value, not answered but for errors.
+//! Messages that consist of one seqno: extras u64; no key, no value; not answered except with
+//! errors.
 //!
 //! | command | from | the seqno |
 //! |---|---|---|
-//! | DCP_SEQNO_ACK | replica | every prepare up to it is as safe here as its level demands; answered |
-//! | DCP_SEQNO_ADVANCED | producer | the stream has come so far, though its last items were not for this client |
+//! | DCP_SEQNO_ACK | replica | every prepare up to it is as durable on the replica as its level demands; answered |
+//! | DCP_SEQNO_ADVANCED | producer | end of the part sent, though its last items were not for this client |
 
 use lowtide_checkpoint::Seqno;
 

@@ -1,6 +1,6 @@
-//! The announcement of a snapshot: which seqnos the following items may have, and where they come from.
+//! Announcement of a snapshot: the seqno range of the items that follow, and their source.
 //!
-//! DCP_SNAPSHOT_MARKER, from the producer; answered only when `ACK` is set. No key.
+//! DCP_SNAPSHOT_MARKER is sent by the producer and answered only if `ACK` is set. No key.
 //!
 //! | field | bytes | first form | 2.0 | 2.2 |
 //! |---|---|---|---|---|
@@ -13,7 +13,7 @@
 //! | purge seqno | 8 | | | value |
 //! | high prepared seqno | 8 | | | value |
 //!
-//! Form 2.1 existed for a feature that was removed, and is refused.
+//! Form 2.1 belonged to a removed feature and is refused.
 
 use bytes::{BufMut, Bytes};
 use lowtide_checkpoint::{Seqno, SnapshotMarker, SnapshotType};
@@ -26,44 +26,45 @@ use crate::wire::frame::Frame;
 use crate::wire::opcode::Opcode;
 
 bit_set! {
-    /// What kind of snapshot follows.
+    /// Kind of the snapshot that follows.
     MarkerFlags {
         /// From memory.
         MEMORY = 0x01,
         /// From disk.
         DISK = 0x02,
-        /// A replica begins a checkpoint here; without it, it continues its open one.
+        /// A replica starts a checkpoint; without this flag it continues the open one.
         CHECKPOINT = 0x04,
         /// The consumer answers this marker.
         ACK = 0x08,
-        /// Every revision is there.
+        /// Every revision is included.
         HISTORY = 0x10,
         /// A key may occur more than once.
         MAY_DUPLICATE_KEYS = 0x20,
     }
 }
 
-/// The form of a marker, with the fields only that form has.
+/// Form of a marker, with the fields that only this form has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkerForm {
     /// The first form.
     V1,
     /// For replicas and consumers of durable writes.
     V2_0 {
-        /// Highest seqno a reader without durable writes may see.
+        /// Highest seqno that a reader without durable writes may see.
         max_visible: Seqno,
-        /// All prepares up to it are decided. Says something only in snapshots from disk.
+        /// All prepares up to it are resolved. Meaningful only in snapshots from disk.
         high_completed: Seqno,
     },
     /// For consumers that set `max_marker_version`.
     V2_2 {
-        /// Highest seqno a reader without durable writes may see.
+        /// Highest seqno that a reader without durable writes may see.
         max_visible: Seqno,
-        /// All prepares up to it are decided. Says something only in snapshots from disk.
+        /// All prepares up to it are resolved. Meaningful only in snapshots from disk.
         high_completed: Seqno,
-        /// Tombstones up to it may be gone.
+        /// Tombstones up to it may be purged.
         purge_seqno: Seqno,
-        /// Highest prepare that met its durability at the sender. Says something only in snapshots from disk.
+        /// Highest prepare that reached its durability on the sender. Meaningful only in snapshots
+        /// from disk.
         high_prepared: Seqno,
     },
 }
@@ -71,13 +72,14 @@ pub enum MarkerForm {
 /// Announces a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marker {
-    /// First seqno it may hold; of a stream's first marker the seqno the client named.
+    /// First seqno of the range. The first marker of a stream starts at the seqno that the client
+    /// named.
     pub start: Seqno,
-    /// Last seqno; an item with it, or word that there is none, completes the snapshot.
+    /// Last seqno. The snapshot is complete with an item, or an advance, that reaches it.
     pub end: Seqno,
-    /// What kind of snapshot it is.
+    /// Kind of the snapshot.
     pub flags: MarkerFlags,
-    /// The form, with its further fields.
+    /// The form, with its own fields.
     pub form: MarkerForm,
 }
 
@@ -85,10 +87,11 @@ const VERSION_2_0: u8 = 0;
 const VERSION_2_2: u8 = 2;
 
 impl Marker {
-    /// The marker for `snapshot` in the first form, as clients get it that asked for nothing else.
+    /// Builds the marker for `snapshot` in the first form, which every client understands.
     ///
-    /// Disk snapshots begin a checkpoint; those with history may duplicate keys. The initial disk snapshot is a disk
-    /// snapshot on the wire: the consumer knows whether it has anything yet.
+    /// A snapshot from disk starts a checkpoint, and one with history may duplicate keys. The
+    /// initial disk snapshot is an ordinary disk snapshot on the wire: the consumer knows whether
+    /// it has data yet.
     #[must_use]
     pub fn from_snapshot(snapshot: &SnapshotMarker) -> Self {
         let mut flags = if snapshot.snapshot_type.is_disk() {
@@ -113,7 +116,7 @@ impl Marker {
         }
     }
 
-    /// That marker in form 2.0.
+    /// Same as [`Marker::from_snapshot`], in form 2.0.
     #[must_use]
     pub fn from_snapshot_v2_0(snapshot: &SnapshotMarker) -> Self {
         let form = MarkerForm::V2_0 {
@@ -126,7 +129,7 @@ impl Marker {
         }
     }
 
-    /// That marker in form 2.2.
+    /// Same as [`Marker::from_snapshot`], in form 2.2.
     #[must_use]
     pub fn from_snapshot_v2_2(snapshot: &SnapshotMarker) -> Self {
         let form = MarkerForm::V2_2 {
@@ -141,7 +144,8 @@ impl Marker {
         }
     }
 
-    /// What it announces, without what only says something in snapshots from disk where it is from memory.
+    /// Returns the announced snapshot. Fields that are meaningful only in snapshots from disk are
+    /// dropped in one from memory.
     #[must_use]
     pub fn to_snapshot(&self) -> SnapshotMarker {
         let disk = self.flags.contains(MarkerFlags::DISK);

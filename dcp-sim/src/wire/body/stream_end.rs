@@ -1,6 +1,6 @@
-//! The end of a stream, and why.
+//! End of a stream, and its reason.
 //!
-//! DCP_STREAM_END, from the producer, not answered: extras u32 reason; no key, no value.
+//! DCP_STREAM_END is sent by the producer and not answered: extras u32 reason; no key, no value.
 
 use super::parts::{Body, Parts};
 use crate::wire::error::WireError;
@@ -8,32 +8,32 @@ use crate::wire::fields::Extras;
 use crate::wire::frame::Frame;
 use crate::wire::opcode::Opcode;
 
-/// Why a stream ended.
+/// Reason for the end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum StreamEndReason {
-    /// All that was asked for has been sent.
+    /// Everything requested has been sent.
     Ok = 0,
-    /// The client closed it, and wanted to be told.
+    /// The client closed it, and asked for the message.
     Closed = 1,
     /// The vBucket changed its state.
     StateChanged = 2,
-    /// The producer's connection is going.
+    /// The producer is about to close the connection.
     Disconnected = 3,
     /// The client was too slow.
     TooSlow = 4,
-    /// The disk could not be read.
+    /// The engine could not read the disk.
     BackfillFailed = 5,
-    /// The history went back behind the stream.
+    /// The history was rolled back below the stream's position.
     Rollback = 6,
-    /// Nothing is left that the filter lets through.
+    /// No item can pass the filter any more.
     FilterEmpty = 7,
-    /// The user may no longer see what it asked for.
+    /// The user lost the privilege to read the requested data.
     LostPrivileges = 8,
 }
 
 impl StreamEndReason {
-    /// All of them, by number.
+    /// All reasons, by number.
     pub const ALL: [Self; 9] = [
         Self::Ok,
         Self::Closed,
@@ -46,7 +46,7 @@ impl StreamEndReason {
         Self::LostPrivileges,
     ];
 
-    /// Its name in scenario files and dumps.
+    /// Returns the reason's name in scenario files and dumps.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

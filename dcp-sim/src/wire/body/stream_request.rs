@@ -1,4 +1,4 @@
-//! Opening a stream: where the client stands in a vBucket's history, and how far it wants to go.
+//! Stream request: the client's position in a vBucket's history, and the range it wants.
 //!
 //! DCP_STREAM_REQ, from the client:
 //!
@@ -13,7 +13,7 @@
 //! | | 8 | end of that snapshot |
 //! | value | | filter as JSON; empty for none |
 //!
-//! Answers are in [`Reply`](super::Reply): the failover log, a rollback, or a status.
+//! The answer is a [`Reply`](crate::wire::Reply): the failover log, a rollback, or a status.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Seqno, VbUuid};
@@ -26,23 +26,23 @@ use crate::wire::frame::Frame;
 use crate::wire::opcode::Opcode;
 
 bit_set! {
-    /// How a stream is to run. Removed bits (0x08) have no meaning.
+    /// Options of a stream. The removed bit 0x08 has no meaning.
     StreamRequestFlags {
-        /// Hand the vBucket over at the end.
+        /// Hands the vBucket over at the end.
         TAKEOVER = 0x01,
-        /// End at the persisted seqno.
+        /// Ends at the persisted seqno.
         DISK_ONLY = 0x02,
-        /// End at the high seqno of now.
+        /// Ends at the current high seqno.
         TO_LATEST = 0x04,
-        /// Only if the vBucket is active.
+        /// Requires the vBucket to be active.
         ACTIVE_ONLY = 0x10,
-        /// An unknown uuid is a rollback even at seqno 0.
+        /// Treats an unknown uuid as a rollback even at seqno 0.
         STRICT_VB_UUID = 0x20,
-        /// Start at the high seqno of now.
+        /// Starts at the current high seqno.
         FROM_LATEST = 0x40,
-        /// Tombstones that were purged since are no reason to roll back.
+        /// Accepts that tombstones were purged since the client's position.
         IGNORE_PURGED_TOMBSTONES = 0x80,
-        /// Send cache contents.
+        /// Sends cache contents.
         CACHE_TRANSFER = 0x100,
     }
 }
@@ -50,19 +50,19 @@ bit_set! {
 /// Opens a stream of one vBucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamRequest {
-    /// How it is to run.
+    /// Options of the stream.
     pub flags: StreamRequestFlags,
     /// The last seqno the client has.
     pub start: Seqno,
-    /// The last it wants.
+    /// The last seqno the client wants.
     pub end: Seqno,
-    /// The branch it is on; 0 for none.
+    /// Branch of the client's history; 0 for none.
     pub uuid: VbUuid,
-    /// Start of the snapshot it is in.
+    /// Start of the client's snapshot.
     pub snapshot_start: Seqno,
-    /// End of that snapshot.
+    /// End of the client's snapshot.
     pub snapshot_end: Seqno,
-    /// Filter as JSON, not looked at; empty for none.
+    /// Filter as JSON, not decoded; empty for none.
     pub filter: Bytes,
 }
 

@@ -1,17 +1,19 @@
-//! Collections and scopes that come, change and go, in the vBucket's order.
+//! Creation, change and removal of collections and scopes, in the vBucket's order.
 //!
-//! DCP_SYSTEM_EVENT, from the producer, not answered. Extras: u64 seqno, u32 event, u8 version. The name is the key.
+//! DCP_SYSTEM_EVENT is sent by the producer and not answered. Extras: u64 seqno, u32 event, u8
+//! version. The name is the key.
 //!
 //! | event | version | key | value |
 //! |---|---|---|---|
 //! | 0 collection created | 0 | name | u64 manifest uid, u32 scope, u32 collection |
-//! | | 1 | name | the same, u32 maximum time to live in seconds |
+//! | | 1 | name | as version 0, then u32 maximum time to live in seconds |
 //! | 1 collection dropped | 0 | | u64 manifest uid, u32 scope, u32 collection |
 //! | 3 scope created | 0 | name | u64 manifest uid, u32 scope |
 //! | 4 scope dropped | 0 | | u64 manifest uid, u32 scope |
 //! | any of these, 5 collection changed | 2 | | FlatBuffers |
 //!
-//! Version 2 is only sent to who asked for it (`flatbuffers_system_events`); its content is passed on unread.
+//! Version 2 is sent only to a client that asked for it (`flatbuffers_system_events`). Its content
+//! is passed on undecoded.
 
 use bytes::{BufMut, Bytes};
 use lowtide_checkpoint::{Datatype, Seqno};
@@ -22,61 +24,61 @@ use crate::wire::fields::{Extras, Reader};
 use crate::wire::frame::Frame;
 use crate::wire::opcode::Opcode;
 
-/// Something happened to a collection or scope.
+/// An event of a collection or scope, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SystemEvent {
-    /// Its place in the vBucket's order.
+    /// Position in the vBucket's order.
     pub seqno: Seqno,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
-/// What happened to a collection or scope.
+/// An event of a collection or scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A collection is there from now on.
+    /// A collection was created.
     CollectionCreated {
-        /// The manifest that is complete with it.
+        /// Uid of the manifest that the event completes.
         manifest_uid: u64,
         /// Its scope.
         scope: u32,
         /// Its id.
         collection: u32,
-        /// Most seconds a document in it lives; `None` where nothing was said.
+        /// Longest life of a document in it in seconds; `None` if unspecified.
         max_ttl: Option<u32>,
         /// Its name, not empty.
         name: Bytes,
     },
-    /// A collection and all in it is gone.
+    /// A collection and all its documents were dropped.
     CollectionDropped {
-        /// The manifest that is complete with it.
+        /// Uid of the manifest that the event completes.
         manifest_uid: u64,
         /// Its scope.
         scope: u32,
         /// Its id.
         collection: u32,
     },
-    /// A scope is there from now on.
+    /// A scope was created.
     ScopeCreated {
-        /// The manifest that is complete with it.
+        /// Uid of the manifest that the event completes.
         manifest_uid: u64,
         /// Its id.
         scope: u32,
         /// Its name, not empty.
         name: Bytes,
     },
-    /// A scope is gone.
+    /// A scope was dropped.
     ScopeDropped {
-        /// The manifest that is complete with it.
+        /// Uid of the manifest that the event completes.
         manifest_uid: u64,
         /// Its id.
         scope: u32,
     },
     /// Any event, in FlatBuffers.
     FlatBuffers {
-        /// Which event.
+        /// Number of the event.
         id: u32,
-        /// What the value's bytes are.
+        /// Format of the value.
         datatype: Datatype,
         /// Its key, which may be empty.
         name: Bytes,
@@ -92,7 +94,7 @@ const SCOPE_DROPPED: u32 = 4;
 const COLLECTION_CHANGED: u32 = 5;
 
 impl Event {
-    /// The protocol's number for it.
+    /// Returns the protocol's number of the event.
     #[must_use]
     pub const fn id(&self) -> u32 {
         match self {
@@ -104,7 +106,7 @@ impl Event {
         }
     }
 
-    /// The version of its layout.
+    /// Returns the version of its layout.
     #[must_use]
     pub const fn version(&self) -> u8 {
         match self {
@@ -116,7 +118,7 @@ impl Event {
         }
     }
 
-    /// The name, empty where the event has none.
+    /// Returns the name, or an empty one for an event without name.
     #[must_use]
     pub fn name(&self) -> Bytes {
         match self {
@@ -127,7 +129,7 @@ impl Event {
         }
     }
 
-    /// The value's bytes.
+    /// Returns the bytes of the value.
     pub(in crate::wire) fn value(&self) -> Bytes {
         let mut fields = Vec::with_capacity(20);
         match *self {
@@ -171,7 +173,7 @@ impl Event {
         fields.into()
     }
 
-    /// Puts an event of version 0 or 1 together; `None` if there is no such event in that version.
+    /// Builds an event of version 0 or 1. Returns `None` if the version has no such event.
     pub(in crate::wire) fn from_fields(
         id: u32,
         version: u8,

@@ -1,7 +1,7 @@
-//! A takeover's step: the receiver's vBucket gets a state.
+//! State for the receiver's vBucket: a step of a takeover.
 //!
-//! DCP_SET_VBUCKET_STATE, from the producer; the takeover goes on only when it was answered. Extras u8: 1 active,
-//! 2 replica, 3 pending, 4 dead; no key, no value.
+//! DCP_SET_VBUCKET_STATE is sent by the producer. The takeover continues only after the answer.
+//! Extras u8: 1 active, 2 replica, 3 pending, 4 dead; no key, no value.
 
 use lowtide_checkpoint::State;
 

@@ -1,4 +1,4 @@
-//! Each message byte for byte, written down from the layout tables and not by the encoder.
+//! Each message byte by byte, written from the layout tables and not by the encoder.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{FailoverEntry, Seqno, State, VbUuid, Vbid};
@@ -9,7 +9,7 @@ use crate::wire::*;
 pub(super) const VB: Vbid = Vbid(0x0210);
 pub(super) const OPAQUE: u32 = 0x1210_0001;
 
-/// `digits` are what `message` encodes to, and decode to it.
+/// Checks that `message` encodes to `digits` and decodes from them.
 #[track_caller]
 pub(super) fn same(message: impl Into<Message>, digits: &str) {
     let message = message.into();
@@ -34,7 +34,7 @@ pub(super) fn text(text: &'static str) -> Bytes {
 }
 
 #[test]
-fn open() {
+fn open_has_the_bytes_of_its_layout() {
     let flags = OpenFlags::PRODUCER.with(OpenFlags::INCLUDE_XATTRS);
     let open = Open {
         flags,
@@ -49,7 +49,7 @@ fn open() {
 }
 
 #[test]
-fn control() {
+fn control_has_the_bytes_of_its_layout() {
     let control = Control {
         key: text("enable_noop"),
         value: text("true"),
@@ -62,7 +62,7 @@ fn control() {
 }
 
 #[test]
-fn stream_request() {
+fn stream_request_has_the_bytes_of_its_layout() {
     let asked = StreamRequest {
         flags: StreamRequestFlags::ACTIVE_ONLY.with(StreamRequestFlags::IGNORE_PURGED_TOMBSTONES),
         start: Seqno(5),
@@ -81,7 +81,7 @@ fn stream_request() {
 }
 
 #[test]
-fn commands_that_are_only_a_header() {
+fn command_without_body_is_a_header() {
     let header = "0000  00 00 0210  00000000 12100001 0000000000000000";
     same(request(Command::CloseStream), &format!("80 52 {header}"));
     same(request(Command::GetFailoverLog), &format!("80 54 {header}"));
@@ -89,7 +89,7 @@ fn commands_that_are_only_a_header() {
 }
 
 #[test]
-fn a_stream_id_is_a_framing_extra() {
+fn stream_id_is_a_framing_extra() {
     same(
         request(Command::CloseStream).with_stream_id(StreamId(0x1234)),
         "08 52 03 00  00 00 0210  00000003 12100001 0000000000000000  22 1234",
@@ -97,7 +97,7 @@ fn a_stream_id_is_a_framing_extra() {
 }
 
 #[test]
-fn buffer_acknowledgement() {
+fn buffer_ack_has_the_bytes_of_its_layout() {
     same(
         Request::new(Vbid(0), 0, Command::BufferAck(0x0014_0000)),
         "80 5d 0000  04 00 0000  00000004 00000000 0000000000000000  00140000",
@@ -105,7 +105,7 @@ fn buffer_acknowledgement() {
 }
 
 #[test]
-fn an_accepted_stream_comes_with_the_failover_log() {
+fn accepted_stream_has_the_failover_log() {
     let entries = vec![
         FailoverEntry {
             uuid: VbUuid(0xfeed_dead_beef),
@@ -142,7 +142,7 @@ fn an_accepted_stream_comes_with_the_failover_log() {
 }
 
 #[test]
-fn a_rollback_is_eight_bytes() {
+fn rollback_has_eight_bytes() {
     same(
         Response {
             opaque: OPAQUE,
@@ -153,7 +153,7 @@ fn a_rollback_is_eight_bytes() {
 }
 
 #[test]
-fn statuses() {
+fn status_has_the_bytes_of_its_layout() {
     for (command, code) in [
         (Command::Noop, "5c"),
         (Command::SetVBucketState(State::Pending), "5b"),

@@ -1,4 +1,4 @@
-//! Any message there is, for property tests.
+//! Strategies that generate every message, for property tests.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
@@ -18,7 +18,7 @@ fn seqno() -> impl Strategy<Value = Seqno> {
     any::<u64>().prop_map(Seqno)
 }
 
-/// Not 0.
+/// Generates a seqno other than 0.
 fn operation_seqno() -> impl Strategy<Value = Seqno> {
     (1..=u64::MAX).prop_map(Seqno)
 }
@@ -27,7 +27,7 @@ fn datatype() -> impl Strategy<Value = Datatype> {
     (0u8..8).prop_map(Datatype)
 }
 
-/// A key and a value; with framing extras a key has at most 255 bytes.
+/// Generates a key and a value. With framing extras a key has at most 255 bytes.
 fn document() -> impl Strategy<Value = (Datatype, Bytes, Bytes)> {
     (datatype(), bytes(1..=255), bytes(0..=300))
 }
@@ -276,7 +276,7 @@ fn small() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// What carries an operation.
+/// Generates a message that carries an operation.
 pub fn data() -> impl Strategy<Value = Command> {
     prop_oneof![
         mutation(),
@@ -350,7 +350,7 @@ fn response() -> impl Strategy<Value = Response> {
     (any::<u32>(), reply).prop_map(|(opaque, reply)| Response { opaque, reply })
 }
 
-/// Any message that can be sent.
+/// Generates any message that can be sent.
 pub fn message() -> impl Strategy<Value = Message> {
     prop_oneof![4 => request().prop_map(Message::from), 1 => response().prop_map(Message::from)]
 }

@@ -1,4 +1,4 @@
-//! Bytes that no honest peer sends.
+//! Bytes that no well-behaved peer sends.
 
 use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
@@ -11,7 +11,7 @@ use crate::wire::item::KeyForm;
 use crate::wire::message::Message;
 use crate::wire::opcode::Opcode;
 
-/// Decodes all that is in `bytes` and looks at everything, for the sake of whatever might panic.
+/// Decodes all frames in `bytes` and reads everything in them. Fails if anything panics.
 fn look_at(bytes: Bytes) {
     let mut rest = bytes.clone();
     loop {
@@ -43,13 +43,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..200)) {
+    fn decoder_given_arbitrary_bytes_never_panics(bytes in vec(any::<u8>(), 0..200)) {
         look_at(bytes.into());
     }
 
-    /// As above, with a header that gets past the frame's own checks.
+    /// Same as `decoder_given_arbitrary_bytes_never_panics`, with a header that passes the checks of
+    /// the frame.
     #[test]
-    fn arbitrary_bodies_never_panic(
+    fn decoder_given_arbitrary_bodies_never_panics(
         magic in prop_oneof![Just(0x80), Just(0x81), Just(0x08), Just(0x18)],
         opcode in prop_oneof![0x50u8..=0x68, any::<u8>()],
         lengths in any::<[u8; 2]>(),
@@ -67,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_never_panics(message in generate::message(), at in any::<prop::sample::Index>(), to: u8) {
+    fn decoder_given_a_changed_byte_never_panics(message in generate::message(), at in any::<prop::sample::Index>(), to: u8) {
         let mut bytes = encoded(&message);
         let at = at.index(bytes.len());
         bytes[at] = to;
@@ -79,7 +80,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn a_truncated_frame_is_not_whole_yet(message in generate::message()) {
+    fn truncated_frame_is_incomplete_and_takes_nothing(message in generate::message()) {
         let bytes = encoded(&message);
         for end in 0..bytes.len() {
             let mut buffer = BytesMut::from(&bytes[..end]);
@@ -88,9 +89,10 @@ proptest! {
         }
     }
 
-    /// Every layout has one length: a part one byte shorter or longer is another message or none, never the same.
+    /// Every layout has one length: a part that is one byte shorter or longer is another message or
+    /// an error.
     #[test]
-    fn a_part_of_another_length_is_noticed(message in generate::message()) {
+    fn part_of_another_length_never_decodes_to_the_same_message(message in generate::message()) {
         let good = message.to_frame();
         let cut = |part: &Bytes| part.slice(..part.len().saturating_sub(1));
         let grown = |part: &Bytes| Bytes::from([&part[..], &[0]].concat());
@@ -114,7 +116,7 @@ proptest! {
 }
 
 #[test]
-fn an_unknown_magic_shows_in_the_first_byte() {
+fn unknown_magic_is_refused_at_the_first_byte() {
     for magic in 0..=255u8 {
         let known = matches!(magic, 0x80 | 0x81 | 0x08 | 0x18);
         let expected = if known {
@@ -127,7 +129,7 @@ fn an_unknown_magic_shows_in_the_first_byte() {
 }
 
 #[test]
-fn an_oversized_body_is_refused_by_its_header() {
+fn oversized_body_is_refused_at_the_header() {
     let header = |body: usize| {
         hex(&format!(
             "80 57 0000 00 00 0000 {body:08x} 00000000 0000000000000000"
@@ -170,7 +172,7 @@ fn parts_longer_than_the_body_are_refused() {
 }
 
 #[test]
-fn what_a_length_field_cannot_say_is_not_written() {
+fn part_over_its_length_field_is_not_encoded() {
     let good = frame(&hex(
         "80 5e 0001 00 00 0000 00000002 00000000 0000000000000000 61 62",
     ));

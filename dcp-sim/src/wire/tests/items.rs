@@ -1,4 +1,4 @@
-//! Items on the wire and back, and snapshots with them.
+//! Round trips of items, and of snapshots through their markers.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
@@ -20,7 +20,7 @@ fn key() -> Key {
     Key::in_collection(0x1f4, b"user")
 }
 
-/// Every field that any message carries.
+/// Item with every field that a message carries.
 fn full(operation: Operation) -> Item {
     Item {
         seqno: Seqno(9),
@@ -32,7 +32,7 @@ fn full(operation: Operation) -> Item {
     }
 }
 
-/// Through the bytes of a frame.
+/// Sends an item as the bytes of a frame and returns the received item.
 fn sent(item: &Item, format: &ItemFormat) -> Item {
     let request = Request::from_item(Vbid(3), 77, item, format).expect("sendable");
     assert_eq!(
@@ -46,7 +46,7 @@ fn sent(item: &Item, format: &ItemFormat) -> Item {
 }
 
 #[test]
-fn what_the_protocol_carries_comes_back() {
+fn item_fields_of_the_protocol_survive_the_round_trip() {
     let value = Some(Bytes::from_static(b"{}"));
     for item in [
         Item {
@@ -88,7 +88,7 @@ fn what_the_protocol_carries_comes_back() {
 }
 
 #[test]
-fn a_commit_leaves_its_value_to_the_prepare() {
+fn commit_carries_no_value_or_cas() {
     let value = Some(Bytes::from_static(b"{}"));
     let commit = Item {
         prepare_seqno: Seqno(4),
@@ -103,7 +103,7 @@ fn a_commit_leaves_its_value_to_the_prepare() {
 }
 
 #[test]
-fn an_empty_document_is_not_a_missing_one() {
+fn empty_document_is_not_decoded_as_missing() {
     let mutation = Item {
         value: Some(Bytes::new()),
         ..full(Operation::Mutation)
@@ -113,7 +113,7 @@ fn an_empty_document_is_not_a_missing_one() {
 }
 
 #[test]
-fn a_connection_gets_deletions_as_it_negotiated() {
+fn deletion_form_follows_the_negotiation() {
     let form = |item: &Item, format| {
         Request::from_item(Vbid(0), 0, item, &format)
             .expect("sendable")
@@ -144,7 +144,7 @@ fn a_connection_gets_deletions_as_it_negotiated() {
 }
 
 #[test]
-fn without_collections_keys_are_bare() {
+fn keys_without_collections_have_no_prefix() {
     let bare = ItemFormat {
         keys: KeyForm::Bare,
         ..ALL
@@ -172,7 +172,7 @@ fn without_collections_keys_are_bare() {
 }
 
 #[test]
-fn a_malformed_collection_prefix_is_refused() {
+fn malformed_collection_prefix_is_refused() {
     for (prefix, good) in [
         (&b"\x08"[..], true),
         (b"\xf4\x03k", true),
@@ -200,7 +200,7 @@ fn a_malformed_collection_prefix_is_refused() {
 }
 
 #[test]
-fn what_has_no_message_is_refused() {
+fn item_without_a_message_is_refused() {
     let junk = |value: &'static [u8]| Item {
         flags: 1,
         value: Some(Bytes::from_static(value)),
@@ -248,7 +248,7 @@ fn event_item(event: Event) -> Item {
 }
 
 #[test]
-fn a_drop_replaces_its_creation_and_nothing_else() {
+fn drop_event_has_the_key_of_its_creation_only() {
     let created = |collection, name| {
         event_item(Event::CollectionCreated {
             manifest_uid: 1,
@@ -286,7 +286,7 @@ fn a_drop_replaces_its_creation_and_nothing_else() {
 }
 
 #[test]
-fn snapshots_survive_their_markers() {
+fn snapshot_survives_the_round_trip_through_its_marker() {
     let memory = SnapshotMarker::new(SnapshotType::Memory, Seqno(3), Seqno(9));
     let disk = SnapshotMarker {
         visible: Some(Seqno(8)),
@@ -374,9 +374,9 @@ fn snapshots_survive_their_markers() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
-    /// What arrived as an item is sent on as the same item.
+    /// An item that arrived is sent on unchanged.
     #[test]
-    fn items_are_handed_on_unchanged(command in generate::data()) {
+    fn received_item_is_sent_on_unchanged(command in generate::data()) {
         if let Ok(item) = Request::new(Vbid(3), 77, command).to_item(KeyForm::Collections) {
             prop_assert_eq!(&sent(&item, &ALL), &item);
         }

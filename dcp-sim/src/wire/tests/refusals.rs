@@ -1,4 +1,4 @@
-//! Well-formed frames that break their command's layout, and the error that says so.
+//! Well-formed frames that violate their command's layout, and the error for each.
 
 use super::{frame, hex};
 use crate::wire::error::{Part, WireError};
@@ -6,7 +6,7 @@ use crate::wire::message::Message;
 use crate::wire::opcode::Opcode;
 use crate::wire::status::Status;
 
-/// Decodes a frame put together from its parts, as hexadecimal digits.
+/// Decodes a frame that is assembled from hexadecimal parts.
 fn decode(
     first: &str,
     datatype: u8,
@@ -42,7 +42,7 @@ fn mutation(seqno: &str, nmeta: &str) -> String {
 }
 
 #[test]
-fn the_frames_these_tests_break_are_good() {
+fn unmodified_frames_are_accepted() {
     for (first, parts) in [
         ("80 50", ["00000000 00000001", "61", ""]),
         ("80 57", [&mutation(SEQNO_1, "0000"), KEY, ""]),
@@ -62,7 +62,7 @@ fn the_frames_these_tests_break_are_good() {
 }
 
 #[test]
-fn unknown_flag_bits() {
+fn unknown_flag_bits_are_refused() {
     for (flags, bits) in [
         ("00000003", 2),
         ("00000011", 0x10),
@@ -96,7 +96,7 @@ fn unknown_flag_bits() {
 }
 
 #[test]
-fn keys_and_values_where_they_belong() {
+fn key_or_value_missing_or_unexpected_is_refused() {
     let missing = |opcode, part| WireError::Missing { opcode, part };
     let unexpected = |opcode, part| WireError::Unexpected { opcode, part };
     refused(
@@ -174,7 +174,7 @@ fn keys_and_values_where_they_belong() {
 }
 
 #[test]
-fn numbers_without_a_meaning() {
+fn number_outside_its_range_is_refused() {
     let bad = |opcode, what, found| WireError::BadValue {
         opcode,
         what,
@@ -244,7 +244,7 @@ fn numbers_without_a_meaning() {
 }
 
 #[test]
-fn datatype_and_cas_where_they_belong() {
+fn datatype_or_cas_on_a_command_without_one_is_refused() {
     let mutation = mutation(SEQNO_1, "0000");
     let bits = |opcode, bits| {
         Err(WireError::UnknownBits {
@@ -278,7 +278,7 @@ fn datatype_and_cas_where_they_belong() {
 }
 
 #[test]
-fn responses_of_the_wrong_shape() {
+fn response_with_another_layout_is_refused() {
     let length = |opcode, found| WireError::Length {
         opcode,
         part: Part::Value,
@@ -323,7 +323,7 @@ fn responses_of_the_wrong_shape() {
 }
 
 #[test]
-fn stream_ids_only_where_there_is_a_stream() {
+fn stream_id_on_a_command_without_stream_is_refused() {
     let with_stream_id = |opcode: &str| {
         Message::decode(&frame(&hex(&format!(
             "08 {opcode} 03 00 00 00 0000 00000003 00000000 {:016x} 220001",
@@ -346,7 +346,7 @@ fn stream_ids_only_where_there_is_a_stream() {
 }
 
 #[test]
-fn responses_may_be_framed_but_soundly() {
+fn response_framing_is_accepted_only_if_well_formed() {
     let framed = |framing: &str| {
         let size = hex(framing).len();
         let header = format!(
@@ -365,7 +365,7 @@ fn responses_may_be_framed_but_soundly() {
 }
 
 #[test]
-fn commands_of_no_change_protocol_are_named() {
+fn command_outside_the_change_protocol_is_named_in_the_error() {
     for (first, opcode) in [
         ("80 1f", Opcode::HELLO),
         ("80 5a", Opcode::DCP_FLUSH),

@@ -1,4 +1,4 @@
-//! What was encoded decodes to the same, however the bytes arrive.
+//! Round trips of messages, for every way the bytes may arrive.
 
 use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
@@ -12,7 +12,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn a_message_survives_the_wire(message in generate::message()) {
+    fn message_survives_the_round_trip(message in generate::message()) {
         let bytes = encoded(&message);
         let frame = frame(&bytes);
         prop_assert_eq!(&Message::decode(&frame), &Ok(message.clone()));
@@ -29,7 +29,7 @@ proptest! {
 
     /// A connection delivers bytes, not frames.
     #[test]
-    fn frames_are_the_same_in_any_pieces(
+    fn frames_are_equal_for_any_split_of_the_bytes(
         messages in vec(generate::message(), 1..6),
         pieces in vec(1usize..90, 1..20),
     ) {
@@ -41,7 +41,7 @@ proptest! {
     }
 }
 
-/// The frames of `stream`, which comes in pieces of these sizes, over and over.
+/// Returns the frames of `stream`, delivered in pieces of these sizes in rotation.
 fn delivered(stream: &[u8], pieces: &[usize]) -> Vec<Frame> {
     let (mut buffer, mut frames, mut rest) = (BytesMut::new(), Vec::new(), stream);
     for &size in pieces.iter().cycle() {

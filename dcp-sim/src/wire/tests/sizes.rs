@@ -1,4 +1,4 @@
-//! What each message weighs without key and value, and what flow control counts.
+//! Size of each message without key and value, and its flow-control bytes.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
@@ -22,7 +22,7 @@ fn data(operation: Operation, format: &ItemFormat) -> Command {
         .command
 }
 
-/// Messages that flow control counts, with their frame's bytes and the bytes of their key and value.
+/// Messages that flow control counts, with the size of their frame and of their key and value.
 fn stream_messages() -> Vec<(Command, usize, usize)> {
     let all = ItemFormat::default();
     let marker = |form| {
@@ -92,7 +92,7 @@ fn stream_messages() -> Vec<(Command, usize, usize)> {
 }
 
 #[test]
-fn frames_weigh_what_the_protocol_says() {
+fn frame_size_matches_the_protocol() {
     for (command, size, payload) in stream_messages() {
         let opcode = command.opcode();
         let request = Request::new(Vbid(1), 1, command);
@@ -112,7 +112,7 @@ fn frames_weigh_what_the_protocol_says() {
 }
 
 #[test]
-fn all_a_stream_sends_counts_whole_and_a_prepare_two_bytes_more() {
+fn flow_control_counts_stream_messages_in_full_and_a_prepare_with_two_more_bytes() {
     for (command, size, payload) in stream_messages() {
         let surcharge = if command.opcode() == Opcode::DCP_PREPARE {
             2
@@ -132,7 +132,7 @@ fn all_a_stream_sends_counts_whole_and_a_prepare_two_bytes_more() {
 }
 
 #[test]
-fn nothing_else_counts() {
+fn flow_control_counts_no_other_message() {
     let control = Control {
         key: Bytes::from_static(b"k"),
         value: Bytes::from_static(b"v"),
@@ -158,7 +158,7 @@ fn nothing_else_counts() {
 }
 
 #[test]
-fn the_value_counts() {
+fn flow_control_counts_the_value() {
     let value = Bytes::from(vec![7; 1_000]);
     let mutation = Item {
         cas: Cas(1),

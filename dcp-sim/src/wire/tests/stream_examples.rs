@@ -7,7 +7,7 @@ use super::examples::{request, same, text};
 use crate::wire::*;
 
 #[test]
-fn stream_end() {
+fn stream_end_has_the_bytes_of_its_layout() {
     same(
         request(Command::StreamEnd(StreamEndReason::TooSlow)),
         "80 55 0000  04 00 0210  00000004 12100001 0000000000000000  00000004",
@@ -15,7 +15,7 @@ fn stream_end() {
 }
 
 #[test]
-fn markers_in_three_forms() {
+fn marker_of_each_form_has_the_bytes_of_its_layout() {
     let flags = MarkerFlags::DISK.with(MarkerFlags::CHECKPOINT);
     let marker = |form| {
         request(Command::SnapshotMarker(Marker {
@@ -54,7 +54,7 @@ fn markers_in_three_forms() {
 }
 
 #[test]
-fn mutation() {
+fn mutation_has_the_bytes_of_its_layout() {
     let mutation = Mutation {
         seqno: Seqno(4),
         rev_seqno: 1,
@@ -82,7 +82,7 @@ fn mutation() {
 }
 
 #[test]
-fn deletions_in_two_forms() {
+fn deletion_of_each_form_has_the_bytes_of_its_layout() {
     let deletion = |delete_time| {
         request(Command::Deletion(Deletion {
             seqno: Seqno(5),
@@ -107,7 +107,7 @@ fn deletions_in_two_forms() {
 }
 
 #[test]
-fn expiration() {
+fn expiration_has_the_bytes_of_its_layout() {
     let expiration = Expiration {
         seqno: Seqno(5),
         rev_seqno: 2,
@@ -125,7 +125,7 @@ fn expiration() {
 }
 
 #[test]
-fn prepare_commit_abort_and_acknowledgement() {
+fn durable_write_messages_have_the_bytes_of_their_layouts() {
     let prepare = Prepare {
         seqno: Seqno(4),
         rev_seqno: 1,
@@ -172,7 +172,7 @@ fn prepare_commit_abort_and_acknowledgement() {
 }
 
 #[test]
-fn seqno_advanced() {
+fn seqno_advanced_has_the_bytes_of_its_layout() {
     same(
         request(Command::SeqnoAdvanced(Seqno(0x0102))),
         "80 64 0000  08 00 0210  00000008 12100001 0000000000000000  0000000000000102",
@@ -180,7 +180,7 @@ fn seqno_advanced() {
 }
 
 #[test]
-fn system_events() {
+fn system_event_has_the_bytes_of_its_layout() {
     let event = |event| {
         request(Command::SystemEvent(SystemEvent {
             seqno: Seqno(4),
@@ -246,7 +246,7 @@ fn system_events() {
 }
 
 #[test]
-fn vbucket_states() {
+fn vbucket_state_has_the_bytes_of_its_layout() {
     for (state, code) in [
         (State::Active, "01"),
         (State::Replica, "02"),

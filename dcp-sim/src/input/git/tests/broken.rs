@@ -1,6 +1,8 @@
-//! What is no repository, or one that lacks something: errors that say what, and where.
+//! Tests of paths without a repository and of damaged repositories: the errors name the defect and
+//! its place.
 
 use super::*;
+use crate::input::git::history;
 
 fn refused(dir: &Path) -> InputError {
     match GitSource::open(dir) {
@@ -9,7 +11,7 @@ fn refused(dir: &Path) -> InputError {
     }
 }
 
-/// Reads to the error that must come, and past it.
+/// Reads to the expected error, and past it.
 fn failure(source: &mut GitSource) -> InputError {
     let error = loop {
         match source.next_batch() {
@@ -27,7 +29,7 @@ fn failure(source: &mut GitSource) -> InputError {
 }
 
 #[test]
-fn what_is_no_repository_is_refused_in_gits_words() {
+fn path_without_a_repository_is_refused_with_gits_message() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("file");
     std::fs::write(&file, "").expect("written");
@@ -47,7 +49,7 @@ fn what_is_no_repository_is_refused_in_gits_words() {
 }
 
 #[test]
-fn another_users_repository_is_refused_with_the_way_out() {
+fn repository_of_another_user_is_refused_with_a_hint() {
     let repository = everything(&[]);
     if std::os::unix::fs::chown(repository.dir.join(".git"), Some(65_534), None).is_err() {
         // Only root may give files away; the hint's text is tested with the error.
@@ -64,7 +66,7 @@ fn another_users_repository_is_refused_with_the_way_out() {
 }
 
 #[test]
-fn a_broken_head_is_not_an_empty_repository() {
+fn broken_head_is_not_an_empty_repository() {
     for head in ["garbage\n".to_owned(), format!("{}\n", "1".repeat(40))] {
         let repository = everything(&[]);
         std::fs::write(repository.dir.join(".git/refs/heads/main"), head).expect("written");
@@ -78,7 +80,7 @@ fn a_broken_head_is_not_an_empty_repository() {
 }
 
 #[test]
-fn a_missing_content_is_named_with_its_commit_and_path() {
+fn missing_content_is_named_with_its_commit_and_path() {
     let repository = everything(&[]);
     let object = repository.git(&["rev-parse", "HEAD~10:dir/below"]);
     std::fs::remove_file(repository.object_file(&object)).expect("removed");
@@ -100,7 +102,7 @@ fn a_missing_content_is_named_with_its_commit_and_path() {
 }
 
 #[test]
-fn a_partial_clone_is_not_filled_behind_the_users_back() {
+fn partial_clone_is_refused_without_fetching() {
     let origin = everything(&[]);
     origin.git(&["config", "uploadpack.allowFilter", "true"]);
     let partial = Repository::cloned(&origin, &["--no-checkout", "--filter=blob:none"]);
@@ -117,7 +119,7 @@ fn a_partial_clone_is_not_filled_behind_the_users_back() {
 }
 
 #[test]
-fn when_git_fails_halfway_its_words_are_told() {
+fn failure_of_git_is_reported_with_its_message() {
     let repository = everything(&[]);
     let tree = repository.git(&["rev-parse", "HEAD~5^{tree}"]);
     std::fs::remove_file(repository.object_file(&tree)).expect("removed");
@@ -136,7 +138,7 @@ fn when_git_fails_halfway_its_words_are_told() {
 }
 
 #[test]
-fn a_damaged_content_is_an_error() {
+fn damaged_content_is_an_error() {
     let repository = everything(&[]);
     let object = repository.git(&["rev-parse", "HEAD:a"]);
     let file = repository.object_file(&object);
@@ -147,7 +149,7 @@ fn a_damaged_content_is_an_error() {
 }
 
 #[test]
-fn a_process_that_is_killed_is_an_error() {
+fn killed_process_is_an_error() {
     let repository = long();
     for role in [0, 1] {
         let mut source = open(&repository.dir);

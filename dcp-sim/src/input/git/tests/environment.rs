@@ -1,8 +1,8 @@
-//! Nobody's settings and nobody's environment change what is read.
+//! Tests that no setting and no environment changes the read history.
 
 use super::*;
 
-/// Settings that each change what `git log` prints, in the repository's own configuration.
+/// Settings that each change the output of `git log`, in the repository's own configuration.
 const HOSTILE: [(&str, &str); 24] = [
     ("color.diff", "always"),
     ("color.ui", "always"),
@@ -31,9 +31,9 @@ const HOSTILE: [(&str, &str); 24] = [
 ];
 
 #[test]
-fn settings_change_nothing() {
+fn git_settings_change_nothing() {
     let repository = everything(&[]);
-    // Something that is renamed and copied without another change, and a root with files.
+    // A file that is renamed and copied without another change, and a root with files.
     let other = signed_root(&repository);
     repository.git(&["checkout", "--quiet", "--force", "-B", "main", &other]);
     repository.git(&["mv", "moved", "moved again"]);
@@ -62,7 +62,8 @@ fn settings_change_nothing() {
     assert_eq!(batches(&repository.dir), before);
 }
 
-/// A root commit of HEAD's files with something like a signature, which git tries to verify where it is set to.
+/// Creates a root commit of HEAD's files with a fake signature, which git tries to verify if
+/// configured so.
 fn signed_root(repository: &Repository) -> String {
     let tree = repository.git(&["rev-parse", "HEAD^{tree}"]);
     let commit = format!(
@@ -105,7 +106,8 @@ fn replaced_and_grafted_history_is_not_played() {
     assert_eq!(batches(&repository.dir), before);
 }
 
-/// Runs another test of this module in an environment of its own, since ours can't be changed safely.
+/// Runs another test of this module in an environment of its own, since that of this process cannot
+/// be changed safely.
 fn rerun(name: &str, variables: &[(&str, &str)]) {
     let (_, module) = module_path!().split_once("::").expect("in a crate");
     let program = std::env::current_exe().expect("this program");
@@ -123,7 +125,7 @@ fn rerun(name: &str, variables: &[(&str, &str)]) {
 
 #[test]
 #[ignore = "run by others, in another environment"]
-fn plays_everything() {
+fn played_history_is_complete() {
     let repository = everything(&[]);
     play(&repository, &repository.dir);
     assert_eq!(
@@ -143,13 +145,13 @@ fn plays_everything() {
 }
 
 #[test]
-fn what_hooks_leave_in_the_environment_changes_nothing() {
+fn environment_of_a_hook_changes_nothing() {
     let other = everything(&[]);
     let git_dir = other.dir.join(".git");
     let git_dir = git_dir.to_str().expect("UTF-8");
     let here = other.dir.to_str().expect("UTF-8");
     rerun(
-        "plays_everything",
+        "played_history_is_complete",
         &[
             ("GIT_DIR", git_dir),
             ("GIT_WORK_TREE", here),
@@ -157,25 +159,26 @@ fn what_hooks_leave_in_the_environment_changes_nothing() {
         ],
     );
     rerun(
-        "plays_everything",
+        "played_history_is_complete",
         &[
             ("GIT_DIR", "/nonexistent"),
             ("GIT_INDEX_FILE", "/nonexistent"),
         ],
     );
     rerun(
-        "plays_everything",
+        "played_history_is_complete",
         &[
             ("GIT_OBJECT_DIRECTORY", "/nonexistent"),
             ("GIT_COMMON_DIR", "/nonexistent"),
         ],
     );
-    // The dates are fixed, so this is a commit of the repository under test too, which the file would make shallow.
+    // The dates are fixed, so this commit exists in the repository under test too, which the file
+    // would make shallow.
     let shallow = other.dir.join("shallow");
     std::fs::write(&shallow, other.git(&["rev-parse", "HEAD~2"]) + "\n").expect("written");
     let shallow = shallow.to_str().expect("UTF-8");
     rerun(
-        "plays_everything",
+        "played_history_is_complete",
         &[
             ("GIT_SHALLOW_FILE", shallow),
             ("GIT_NAMESPACE", "x"),
@@ -183,7 +186,7 @@ fn what_hooks_leave_in_the_environment_changes_nothing() {
         ],
     );
     rerun(
-        "plays_everything",
+        "played_history_is_complete",
         &[
             ("GIT_CONFIG_COUNT", "1"),
             ("GIT_CONFIG_KEY_0", "log.diffMerges"),
@@ -197,7 +200,7 @@ fn what_hooks_leave_in_the_environment_changes_nothing() {
 
 #[test]
 #[ignore = "run by another, where there is no git"]
-fn is_told_that_git_is_missing() {
+fn missing_git_is_an_error() {
     let Err(error) = GitSource::open(Path::new("/")) else {
         panic!("there is no git")
     };
@@ -207,7 +210,7 @@ fn is_told_that_git_is_missing() {
 
 #[test]
 #[ignore = "run by another, where git is a script that fails when it is done"]
-fn is_told_of_a_late_failure() {
+fn late_failure_is_an_error() {
     let repository = long();
     let mut source = open(&repository.dir);
     for _ in 0..600 {
@@ -225,7 +228,7 @@ fn is_told_of_a_late_failure() {
 }
 
 #[test]
-fn a_failure_after_the_last_byte_is_told() {
+fn failure_after_the_last_byte_is_reported() {
     use std::os::unix::fs::PermissionsExt;
 
     let path = std::env::var("PATH").expect("a PATH");
@@ -240,11 +243,11 @@ fn a_failure_after_the_last_byte_is_told() {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))
             .expect("executable");
         let path = format!("{}:{path}", dir.path().display());
-        rerun("is_told_of_a_late_failure", &[("PATH", &path)]);
+        rerun("late_failure_is_an_error", &[("PATH", &path)]);
     }
 }
 
 #[test]
-fn without_git_the_error_says_so() {
-    rerun("is_told_that_git_is_missing", &[("PATH", "/nonexistent")]);
+fn open_without_git_is_an_error() {
+    rerun("missing_git_is_an_error", &[("PATH", "/nonexistent")]);
 }

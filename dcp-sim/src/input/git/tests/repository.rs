@@ -1,4 +1,5 @@
-//! Little repositories made with git itself, and an account of a commit's files that shares no code with the source.
+//! Small repositories made with git itself, and a list of a commit's files that shares no code with
+//! the source.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,13 +13,13 @@ use tempfile::TempDir;
 pub(super) type Files = BTreeMap<Vec<u8>, Vec<u8>>;
 
 pub(super) struct Repository {
-    /// Kept for its end, when the directory is removed.
+    /// Held for its drop, which removes the directory.
     _home: TempDir,
     pub(super) dir: PathBuf,
 }
 
 impl Repository {
-    /// An empty repository with a branch `main`.
+    /// Creates an empty repository with a branch `main`.
     pub(super) fn new(arguments: &[&str]) -> Self {
         let home = TempDir::new().expect("a directory");
         let dir = home.path().join("repository");
@@ -29,11 +30,11 @@ impl Repository {
         this
     }
 
-    /// A repository that is a clone of another.
+    /// Clones another repository.
     pub(super) fn cloned(from: &Self, arguments: &[&str]) -> Self {
         let home = TempDir::new().expect("a directory");
         let dir = home.path().join("clone");
-        // Not the path itself, with which git would ignore --depth.
+        // With the path itself git would ignore --depth.
         let url = format!("file://{}", from.dir.display());
         let clone = [
             &["clone", "--quiet"],
@@ -45,12 +46,12 @@ impl Repository {
         Self { _home: home, dir }
     }
 
-    /// Runs git there; it must succeed. Returns what it prints, without the last line's end.
+    /// Runs git there; it must succeed. Returns its output without the last line's end.
     pub(super) fn git(&self, arguments: &[&str]) -> String {
         self.git_with(arguments, b"")
     }
 
-    /// Runs git there with something to read.
+    /// Runs git there with standard input.
     pub(super) fn git_with(&self, arguments: &[&str], input: &[u8]) -> String {
         let output = run(command(&self.dir, arguments), input);
         String::from_utf8(output)
@@ -73,7 +74,7 @@ impl Repository {
         std::os::unix::fs::symlink(OsStr::from_bytes(target), self.dir.join(path)).expect("linked");
     }
 
-    /// Commits everything as it is in the working tree, if it changes something or not.
+    /// Commits the working tree, with or without a change.
     pub(super) fn commit(&self, message: &str) {
         self.git(&["add", "--all"]);
         self.commit_index(message);
@@ -83,7 +84,7 @@ impl Repository {
         self.git(&["commit", "--quiet", "--allow-empty", "-m", message]);
     }
 
-    /// The files of a commit, each content fetched on its own.
+    /// Returns the files of a commit; each content is fetched on its own.
     pub(super) fn files(&self, commit: &str) -> Files {
         let list = run(
             command(&self.dir, &["ls-tree", "-r", "-z", "--full-tree", commit]),
@@ -110,14 +111,14 @@ impl Repository {
         files
     }
 
-    /// Where an object is that has not been packed.
+    /// Returns the path of an unpacked object.
     pub(super) fn object_file(&self, id: &str) -> PathBuf {
         let (first, rest) = id.split_at(2);
         self.dir.join(".git/objects").join(first).join(rest)
     }
 }
 
-/// Git without any setting, environment or clock but its own.
+/// Returns a git command without any setting, environment or clock except its own.
 fn command(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
     for (name, _) in std::env::vars_os() {

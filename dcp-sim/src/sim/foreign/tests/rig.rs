@@ -5,9 +5,9 @@ use lowtide_checkpoint::{
     FailoverEntry, Item, Key, Seqno, SnapshotMarker, SnapshotType, VbUuid, Vbid,
 };
 
-use crate::sim::foreign::position::Manners;
-use crate::sim::foreign::temper::Asks;
-use crate::sim::foreign::*;
+use crate::sim::foreign::client::{Client, Follow, News};
+use crate::sim::foreign::position::{Manners, Seen};
+use crate::sim::foreign::temper::{Asks, Prefers, Temper};
 use crate::wire::{
     Command, Frame, ItemFormat, Marker, Message, Reply, Request, Response, StreamRequest,
 };
@@ -40,7 +40,7 @@ pub(super) fn temper() -> Temper {
     }
 }
 
-/// A client and the script that is its producer.
+/// A client, and a scripted producer.
 pub(super) struct Rig {
     pub(super) client: Client,
     pub(super) opaque: u32,
@@ -62,7 +62,7 @@ impl Rig {
         rig
     }
 
-    /// Takes what the client says.
+    /// Reads the client's output.
     pub(super) fn listen(&mut self) {
         let mut bytes = BytesMut::from(&self.client.take_output(NODE)[..]);
         while let Some(frame) = Frame::decode(&mut bytes).expect("sound") {
@@ -127,7 +127,7 @@ impl Rig {
         self.tell(command)
     }
 
-    /// Start, snapshot and branch of the last stream request.
+    /// Returns start, snapshot and branch of the last stream request.
     pub(super) fn asked(&mut self) -> (u64, (u64, u64), u64) {
         self.client.ask(VB, NODE, Follow::Live);
         self.listen();
@@ -139,7 +139,7 @@ impl Rig {
         )
     }
 
-    /// At 7, inside a snapshot 6 to 9, whole at 2 and 5.
+    /// Returns a client at 7, inside a snapshot 6 to 9, complete at 2 and 5.
     pub(super) fn inside(temper: Temper) -> Self {
         let mut rig = Self::new(temper);
         rig.open(&[(0xb, 4), (0xa, 0)]);

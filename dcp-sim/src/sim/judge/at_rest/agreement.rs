@@ -1,4 +1,5 @@
-//! W3: every replica has the documents of its active: keys, values, seqnos, revisions, CAS, tombstones.
+//! W3: every replica has the documents of its active: keys, values, seqnos, revisions, CAS,
+//! tombstones.
 
 use crate::node::Node;
 use crate::sim::config::Topology;

@@ -1,4 +1,4 @@
-//! W15: in the end the actives hold exactly what their history says, key by key.
+//! W15: at the end the actives have exactly the documents of their history, key by key.
 
 use std::collections::BTreeMap;
 

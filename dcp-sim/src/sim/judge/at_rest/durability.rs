@@ -1,4 +1,4 @@
-//! W4: every store, opened anew from its disk, holds exactly its node's documents and state, and passes its own check.
+//! W4: every reopened store has exactly its node's documents and state, and passes its own check.
 
 use lowtide_checkpoint::{Key, Seqno};
 use lowtide_persistence::{Engine, EngineError};
@@ -6,7 +6,10 @@ use lowtide_persistence::{Engine, EngineError};
 use crate::node::{Documents, Node, NodeId, Partition, Stored};
 use crate::sim::record::Verdict;
 
-/// Compares one node with its reopened store. Returns an error if the store can't be read.
+/// Compares a node with its reopened store.
+///
+/// # Errors
+/// If the store cannot be read.
 pub(in crate::sim) fn check(
     verdict: &mut Verdict,
     number: NodeId,
@@ -71,7 +74,7 @@ fn compare(
                 && state.state == partition.vbucket.state()
                 && state.snapshot_end == high
         }
-        // Nothing was ever written to it.
+        // It has no write.
         None => high == Seqno::ZERO,
     };
     if !right_state {
@@ -80,7 +83,7 @@ fn compare(
             snapshot.state()
         )));
     }
-    // What is read rightly may still be wrong where nobody has looked.
+    // Data that was read correctly may be damaged elsewhere.
     Ok(reopened.check(vb)?.into_iter().next())
 }
 

@@ -1,4 +1,4 @@
-//! W14: when faults have stopped, everything comes to rest within a stated time of the simulation.
+//! W14: after the last fault the cluster comes to rest within a fixed virtual time.
 
 use crate::sim::record::Verdict;
 
@@ -6,7 +6,7 @@ pub(in crate::sim) fn check(settled_micros: Option<u64>, limit_micros: u64) -> V
     let mut verdict = Verdict::new("W14", "after the last fault everything settles in time");
     verdict.check(settled_micros.is_none().then(|| {
         format!(
-            "something still goes on after {} s",
+            "the cluster is not at rest after {} s",
             limit_micros / 1_000_000
         )
     }));

@@ -1,4 +1,4 @@
-//! W2: when nothing is left to do, everything is durable everywhere and no replica is behind.
+//! W2: at rest everything is durable on every copy, and no replica is behind.
 
 use crate::node::Node;
 use crate::sim::config::Topology;

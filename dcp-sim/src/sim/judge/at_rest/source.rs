@@ -1,4 +1,4 @@
-//! W5: the actives together hold exactly what the source wrote, folded by the oracle.
+//! W5: the actives together have exactly the writes of the source, folded by the oracle.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::sim::config::Topology;
 use crate::sim::oracle::Oracle;
 use crate::sim::record::Verdict;
 
-/// The live documents of all actives, by user key.
+/// Returns the live documents of all actives, by user key.
 pub(in crate::sim) fn union<'a>(
     topology: &Topology,
     nodes: &[&'a Node],

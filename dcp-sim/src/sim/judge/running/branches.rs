@@ -1,4 +1,4 @@
-//! W10: seqnos rise by one on a branch, and a branch begins with what its copy's active had written.
+//! W10: seqnos rise by one on a branch, and a branch starts with the writes of its copy.
 
 use crate::sim::record::Verdict;
 

@@ -1,5 +1,5 @@
-//! W19: a foreign client has the documents of its branch, at each snapshot's end and in the end, and comes as far as the
-//! copy that it follows. W20: what the protocol lets it conclude is so.
+//! W19: a foreign client has the documents of its branch at each snapshot's end, and everything at
+//! rest. W20: every conclusion that the protocol allows it is true.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::sim::foreign::{Client, Seen};
 use crate::sim::oracle::{History, Sees};
 use crate::sim::record::Verdict;
 
-/// Looks at everything that foreign clients see.
+/// Checks of the observations of foreign clients.
 #[derive(Debug)]
 pub(in crate::sim) struct Foreign {
-    /// The branch of each client's stream that the history knows.
+    /// Branch of each client's stream, if the history knows it.
     branches: BTreeMap<(usize, Vbid), VbUuid>,
     documents: Verdict,
     conclusions: Verdict,
@@ -22,7 +22,7 @@ pub(in crate::sim) struct Foreign {
 impl Default for Foreign {
     fn default() -> Self {
         let documents = "a foreign client has its branch's documents at each snapshot's end, and everything at rest";
-        let conclusions = "what the protocol lets a foreign client conclude is so";
+        let conclusions = "every conclusion that the protocol allows a foreign client is true";
         Self {
             branches: BTreeMap::new(),
             documents: Verdict::new("W19", documents),
@@ -32,7 +32,7 @@ impl Default for Foreign {
 }
 
 impl Foreign {
-    /// A client, which gets to see only some collections, has seen or concluded something.
+    /// Checks an observation of a client that sees the collections `sees`.
     pub(in crate::sim) fn observe(
         &mut self,
         (client, vb, sees): (usize, Vbid, Sees),
@@ -45,7 +45,8 @@ impl Foreign {
             Some(branch) => history.content_seen_at(vb, branch, seqno, sees),
             None => (seqno == Seqno::ZERO).then_some(0),
         };
-        // Inside what a promoted copy had of a snapshot a client may have been sent the disk's part of it, or memory's.
+        // A promoted copy may have a part of a snapshot. Inside it a client may have received the
+        // part on disk or the one in memory.
         let is_content = |branch: Option<VbUuid>, seqno: Seqno, content: u64| {
             let before = || history.content_before_branching(vb, branch?, seqno, sees);
             content_at(branch, seqno) == Some(content) || before() == Some(content)
@@ -57,7 +58,7 @@ impl Foreign {
                 seqno,
                 content,
             } => {
-                // A copy that has nothing yet, or was just made, has a branch that nobody wrote.
+                // A copy without data, or a new one, has a branch without writes.
                 let known = known(vb, log, history);
                 let expected = content_at(known, *seqno);
                 let is_right = expected.is_some()
@@ -97,7 +98,7 @@ impl Foreign {
                 }));
             }
             Seen::WentBack {
-                told,
+                requested,
                 to,
                 uuid,
                 content,
@@ -111,7 +112,7 @@ impl Foreign {
                 self.conclusions
                     .check((expected != Some(*content)).then(|| {
                     at(format!(
-                        "told to go back to {told}, at {to} it has {content:x}, not {expected:x?}"
+                        "rolled back to {requested}, at {to} it has {content:x}, not {expected:x?}"
                     ))
                 }));
             }
@@ -119,13 +120,13 @@ impl Foreign {
         }
     }
 
-    /// A client's connection had to be closed because of what came.
+    /// Records that a client closed its connection because of invalid bytes.
     pub(in crate::sim) fn unusable(&mut self, client: usize, what: &str) {
         self.conclusions
             .check(Some(format!("client {client}: {what}")));
     }
 
-    /// Everything is at rest: a client is compared with the copy that it follows, key by key.
+    /// Compares a client at rest with the copy that it follows, key by key.
     pub(in crate::sim) fn at_rest(
         &mut self,
         number: usize,
@@ -147,7 +148,7 @@ impl Foreign {
                 continue;
             };
             let high = copy.vbucket.high_seqno();
-            // Without Collections nobody is told of what it does not see.
+            // Without Collections a client does not learn of hidden items.
             let is_there = standing.seqno == high || client.is_bare() && standing.seqno < high;
             let stands = is_there && standing.is_whole;
             self.documents.check(if stands {
@@ -178,7 +179,7 @@ impl Foreign {
     }
 }
 
-/// The newest branch of a log that somebody wrote on.
+/// Returns the newest branch of a log that has writes.
 fn known(vb: Vbid, log: &[FailoverEntry], history: &History) -> Option<VbUuid> {
     log.iter()
         .map(|entry| entry.uuid)

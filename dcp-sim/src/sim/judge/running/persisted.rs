@@ -1,5 +1,5 @@
-//! W9: what was acknowledged as persisted is there afterwards: on the node that said so, when it starts again, and in
-//! every branch that begins, if all copies had said so.
+//! W9: everything acknowledged as persisted remains: on the node that acknowledged it, after its
+//! restart, and on every new branch if all copies acknowledged it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::node::NodeId;
 use crate::sim::oracle::History;
 use crate::sim::record::Verdict;
 
-/// What each copy last said.
+/// Last acknowledgement of a copy.
 #[derive(Clone, Copy, Debug, Default)]
 struct Said {
     branch: Option<VbUuid>,
@@ -17,11 +17,11 @@ struct Said {
     whole: Seqno,
 }
 
-/// Looks at every acknowledgement, every start of a node and every branch.
+/// Checks of every acknowledgement, every start of a node and every new branch.
 #[derive(Debug)]
 pub(in crate::sim) struct Persisted {
     said: BTreeMap<(NodeId, Vbid), Said>,
-    /// The highest seqno that all copies of a vBucket had persisted, and its branch.
+    /// Highest seqno that all copies of a vBucket persisted, with its branch.
     everywhere: BTreeMap<Vbid, (VbUuid, Seqno)>,
     verdict: Verdict,
 }
@@ -41,7 +41,7 @@ impl Default for Persisted {
 }
 
 impl Persisted {
-    /// A node's engine acknowledged, the copy being on that branch.
+    /// Records an acknowledgement of a copy on that branch.
     pub(in crate::sim) fn acknowledged(
         &mut self,
         node: NodeId,
@@ -59,7 +59,8 @@ impl Persisted {
         );
     }
 
-    /// These are all copies of a vBucket, of which that branch is being written: what all have is acknowledged to clients.
+    /// Records the seqno that all copies of a vBucket have on disk. `branch` is the branch being
+    /// written.
     pub(in crate::sim) fn all_copies(
         &mut self,
         vb: Vbid,
@@ -78,7 +79,7 @@ impl Persisted {
         }
     }
 
-    /// How much of a branch a copy said to have on disk.
+    /// Returns the part of a branch that a copy acknowledged.
     fn on_disk(&self, node: NodeId, vb: Vbid, branch: VbUuid, history: &History) -> Seqno {
         let said = self.said.get(&(node, vb)).copied().unwrap_or_default();
         said.branch.map_or(Seqno::ZERO, |of| {
@@ -86,7 +87,8 @@ impl Persisted {
         })
     }
 
-    /// Whether a copy has on disk what all copies were said to have: one that was built anew may not have it yet.
+    /// Returns `true` if a copy has on disk the seqno that all copies once had. A rebuilt copy may
+    /// lack it.
     pub(in crate::sim) fn has_everything(
         &self,
         node: NodeId,
@@ -97,21 +99,21 @@ impl Persisted {
         self.on_disk(node, vb, branch, history) >= self.everywhere(vb)
     }
 
-    /// What all copies of a vBucket were said to have.
+    /// Returns the highest seqno that all copies of a vBucket acknowledged.
     pub(in crate::sim) fn everywhere(&self, vb: Vbid) -> Seqno {
         self.everywhere
             .get(&vb)
             .map_or(Seqno::ZERO, |&(_, seqno)| seqno)
     }
 
-    /// A copy was rolled back, reset or dropped: it has no more than this.
-    pub(in crate::sim) fn given_up(&mut self, node: NodeId, vb: Vbid, to: Seqno) {
+    /// Lowers the acknowledgement of a copy that was rolled back, reset or dropped.
+    pub(in crate::sim) fn lowered(&mut self, node: NodeId, vb: Vbid, to: Seqno) {
         if let Some(said) = self.said.get_mut(&(node, vb)) {
             (said.persisted, said.whole) = (said.persisted.min(to), said.whole.min(to));
         }
     }
 
-    /// A node started again and has that much on its disk.
+    /// Checks the content of a copy on the disk of a restarted node.
     pub(in crate::sim) fn started(
         &mut self,
         node: NodeId,
@@ -132,7 +134,8 @@ impl Persisted {
         );
     }
 
-    /// A node started again and has these vBuckets on its disk: of those it has not, it must have said nothing.
+    /// Checks the vBuckets on the disk of a restarted node. A missing one must have acknowledged
+    /// nothing.
     pub(in crate::sim) fn found(&mut self, node: NodeId, is_there: impl Fn(Vbid) -> bool) {
         let of_node = (node, Vbid(0))..=(node, Vbid(u16::MAX));
         for (&(_, vb), said) in self
@@ -147,12 +150,12 @@ impl Persisted {
         }
     }
 
-    /// A vBucket of which a copy acknowledged nothing: it was made anew.
+    /// Forgets the acknowledgements of a copy that was created again.
     pub(in crate::sim) fn made(&mut self, node: NodeId, vb: Vbid) {
         self.said.remove(&(node, vb));
     }
 
-    /// A branch began.
+    /// Checks a new branch.
     pub(in crate::sim) fn branched(&mut self, vb: Vbid, branch: VbUuid, history: &History) {
         let Some(&(uuid, seqno)) = self.everywhere.get(&vb) else {
             return;
@@ -182,9 +185,10 @@ mod tests {
         persisted
     }
 
-    /// Found by a seed: a node whose disk had lost a whole vBucket was given an empty one, and nothing was told until the copy led.
+    /// Guards against a seed: a disk lost a whole vBucket, its node created an empty one, and the
+    /// loss was reported only when the copy became active.
     #[test]
-    fn a_vbucket_that_is_not_there_after_a_restart_is_told() {
+    fn vbucket_missing_after_a_restart_is_a_violation() {
         let told = |mut persisted: Persisted, is_there: bool| {
             persisted.found(1, |_| is_there);
             persisted.verdict().violations
@@ -194,7 +198,7 @@ mod tests {
         assert_eq!(told(said(1, 0), false), 0, "it was empty");
         assert_eq!(told(said(2, 7), false), 0, "that is another node's");
         let mut dropped = said(1, 7);
-        dropped.given_up(1, VB, Seqno::ZERO);
+        dropped.lowered(1, VB, Seqno::ZERO);
         assert_eq!(told(dropped, false), 0);
     }
 }

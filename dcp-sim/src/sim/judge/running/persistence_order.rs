@@ -1,4 +1,4 @@
-//! W1: a persisted seqno rises with every report and is never above what the vBucket has.
+//! W1: a persisted seqno rises with every report and never exceeds the vBucket's high seqno.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use lowtide_checkpoint::{Seqno, Vbid};
 use crate::node::NodeId;
 use crate::sim::record::Verdict;
 
-/// Looks at every report of a flusher.
+/// Checks of every report of a flusher.
 #[derive(Debug)]
 pub(in crate::sim) struct PersistenceOrder {
     last: BTreeMap<(NodeId, Vbid), Seqno>,
@@ -34,7 +34,8 @@ impl PersistenceOrder {
         items: usize,
     ) {
         let before = self.last.insert((node, vb), seqno).unwrap_or_default();
-        // A state alone, or what an earlier flush had written after all, brings no new seqno.
+        // A commit of the state alone, or of items that an earlier flush had written, has no new
+        // seqno.
         let rises = seqno > before || (items == 0 && seqno == before);
         let is_right = rises && seqno <= high;
         self.verdict.check((!is_right).then(|| {
@@ -44,7 +45,7 @@ impl PersistenceOrder {
         }));
     }
 
-    /// A copy was rolled back, or its node has started: its reports go on from there.
+    /// Restarts the reports of a copy at `seqno`, after a rollback or a start of its node.
     pub(in crate::sim) fn restart(&mut self, node: NodeId, vb: Vbid, seqno: Seqno) {
         self.last.insert((node, vb), seqno);
     }

@@ -1,5 +1,5 @@
-//! W18: what a client reads on a replica is what its history has at a snapshot's end, and the next read there is of no
-//! earlier state, unless the copy went back.
+//! W18: a read on a replica sees the end of a snapshot of its history. The next read sees no
+//! earlier state, unless the copy was rolled back.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::node::{Document, NodeId};
 use crate::sim::oracle::History;
 use crate::sim::record::Verdict;
 
-/// What a read was of: the last seqno that could be seen, and the branch it is on.
+/// State that a read saw: its last visible seqno, and the branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sim) struct Seen {
     pub(in crate::sim) node: NodeId,
@@ -18,7 +18,7 @@ pub(in crate::sim) struct Seen {
     pub(in crate::sim) seqno: Seqno,
 }
 
-/// Looks at every read of a replica.
+/// Checks of every read on a replica.
 #[derive(Debug)]
 pub(in crate::sim) struct Reads {
     last: BTreeMap<(NodeId, Vbid), Seqno>,
@@ -27,7 +27,7 @@ pub(in crate::sim) struct Reads {
 
 impl Default for Reads {
     fn default() -> Self {
-        let what = "a replica's read is of a snapshot's end in its history, and never of an earlier one than before";
+        let what = "a read on a replica sees the end of a snapshot, and never an earlier one than the read before";
         Self {
             last: BTreeMap::new(),
             verdict: Verdict::new("W18", what),
@@ -36,7 +36,7 @@ impl Default for Reads {
 }
 
 impl Reads {
-    /// Somebody looks at a copy that is receiving the snapshot `receives`, or has received it last.
+    /// Checks the state of a read. `receives` is the range of the copy's current or last snapshot.
     pub(in crate::sim) fn seen(&mut self, seen: Seen, receives: Option<(Seqno, Seqno)>) {
         let before = self
             .last
@@ -50,10 +50,10 @@ impl Reads {
                 .filter(|&range| is_inside(range))
                 .map(|range| format!("it is inside {range:?}"))
         };
-        self.told(seen, what);
+        self.check(seen, what);
     }
 
-    /// A key was read.
+    /// Checks the read of a key.
     pub(in crate::sim) fn key(
         &mut self,
         seen: Seen,
@@ -66,24 +66,24 @@ impl Reads {
             .map(|document| document.digest(key));
         let written = history.live_at(seen.vb, seen.branch, seen.seqno, key);
         let what = format!("{key} is {found:x?}, written was {written:x?}");
-        self.told(seen, (found != written).then_some(what));
+        self.check(seen, (found != written).then_some(what));
     }
 
-    /// Everything was read: `content` is the sum of the live documents' digests.
+    /// Checks the read of all documents. `content` is the sum of the live digests.
     pub(in crate::sim) fn whole(&mut self, seen: Seen, content: u64, history: &History) {
         let written = history.content_at(seen.vb, seen.branch, seen.seqno);
         let what = format!("all of it is {content:x}, written was {written:x?}");
-        self.told(seen, (written != Some(content)).then_some(what));
+        self.check(seen, (written != Some(content)).then_some(what));
     }
 
-    /// An engine could not read.
+    /// Records a failed read of an engine.
     pub(in crate::sim) fn failed(&mut self, node: NodeId, vb: Vbid, error: &dyn std::error::Error) {
         self.verdict
             .check(Some(format!("node {node}, vBucket {vb}: {error}")));
     }
 
-    /// A copy is made anew, or goes back.
-    pub(in crate::sim) fn given_up(&mut self, node: NodeId, vb: Vbid) {
+    /// Forgets the reads of a copy that was rolled back or created again.
+    pub(in crate::sim) fn forget(&mut self, node: NodeId, vb: Vbid) {
         self.last.remove(&(node, vb));
     }
 
@@ -91,7 +91,7 @@ impl Reads {
         self.verdict
     }
 
-    fn told(&mut self, seen: Seen, what: Option<String>) {
+    fn check(&mut self, seen: Seen, what: Option<String>) {
         self.verdict.check(what.map(|what| {
             let Seen {
                 node,

@@ -1,6 +1,8 @@
-//! W11: what a stream brings is its active's history: each item as it was written, and at each snapshot's end all of
-//! it up to there. W12: no snapshot is left half while its stream goes on, no seqno comes twice, none goes back.
-//! W13: after a rollback nothing is there that the history up to that seqno has not.
+//! W11: a stream delivers its active's history. Each item is the written one, and at each
+//! snapshot's end everything up to it is present.
+//!
+//! W12: snapshots are complete as long as their stream continues, and seqnos rise. W13: after a
+//! rollback nothing is left that the history up to that seqno lacks.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +12,12 @@ use crate::node::{NodeId, Observation, Partition, Stored};
 use crate::sim::oracle::History;
 use crate::sim::record::Verdict;
 
-/// One copy that follows.
+/// One copy that follows an active.
 #[derive(Clone, Copy, Debug)]
 struct Follower {
     branch: Option<VbUuid>,
     last: Seqno,
-    /// Of the snapshot being received.
+    /// Range of the current snapshot.
     start: Seqno,
     end: Seqno,
 }
@@ -31,7 +33,7 @@ impl Follower {
     }
 }
 
-/// Looks at everything that streams bring.
+/// Checks of everything that streams deliver.
 #[derive(Debug)]
 pub(in crate::sim) struct Streams {
     followers: BTreeMap<(NodeId, Vbid), Follower>,
@@ -48,11 +50,8 @@ impl Default for Streams {
                 "W11",
                 "a replica is a prefix of its active's history at each snapshot's end",
             ),
-            order: Verdict::new(
-                "W12",
-                "snapshots come whole, and no seqno twice or out of order",
-            ),
-            rollbacks: Verdict::new("W13", "after a rollback nothing of a lost branch is left"),
+            order: Verdict::new("W12", "snapshots are complete, and seqnos rise"),
+            rollbacks: Verdict::new("W13", "after a rollback nothing of a lost branch remains"),
         }
     }
 }
@@ -101,7 +100,7 @@ impl Streams {
         }
     }
 
-    /// A copy as its node finds it on its disk when it starts.
+    /// Checks a copy on the disk of a starting node.
     pub(in crate::sim) fn started(
         &mut self,
         node: NodeId,
@@ -123,7 +122,7 @@ impl Streams {
         }));
     }
 
-    /// A rolled-back copy, as it is now.
+    /// Checks a copy after its rollback.
     pub(in crate::sim) fn rolled_back(
         &mut self,
         node: NodeId,
@@ -141,14 +140,14 @@ impl Streams {
         }));
     }
 
-    /// Start and end of the snapshot that a copy is receiving, or has received last.
+    /// Returns the range of a copy's current or last snapshot.
     pub(in crate::sim) fn received(&self, node: NodeId, vb: Vbid) -> Option<(Seqno, Seqno)> {
         self.followers
             .get(&(node, vb))
             .map(|follower| (follower.start, follower.end))
     }
 
-    /// A copy follows nobody any more: what it has of a snapshot is its own history.
+    /// Forgets the snapshot of a copy that became active; its content is its own history.
     pub(in crate::sim) fn leads(&mut self, node: NodeId, vb: Vbid) {
         self.followers.remove(&(node, vb));
     }

@@ -56,7 +56,7 @@ fn written() -> (History, Vec<Item>) {
 }
 
 #[test]
-fn contents_are_those_of_any_prefix() {
+fn history_content_is_exact_at_every_seqno() {
     let (history, items) = written();
     for upto in 0..=5 {
         let documents: Documents = items[..upto].iter().cloned().collect();
@@ -70,7 +70,7 @@ fn contents_are_those_of_any_prefix() {
 }
 
 #[test]
-fn a_seqno_that_stays_or_jumps_is_told() {
+fn repeated_or_skipped_seqno_is_a_violation() {
     let (mut history, items) = written();
     assert!(write(&mut history, 1, &items[4]).is_some());
     assert!(write(&mut history, 1, &item(9, "z", None)).is_some());
@@ -78,9 +78,9 @@ fn a_seqno_that_stays_or_jumps_is_told() {
 }
 
 #[test]
-fn a_branch_has_what_its_copy_had() {
+fn branch_contains_the_writes_of_its_copy() {
     let (mut history, items) = written();
-    // All of the snapshot up to 3, and of the next one the last item only.
+    // The complete snapshot up to 3, and only the last item of the next one.
     let documents: Documents = [&items[1], &items[2], &items[4]]
         .into_iter()
         .cloned()
@@ -112,9 +112,10 @@ fn a_branch_has_what_its_copy_had() {
     );
 }
 
-/// Found by seed 1034 of clusters that compact often: the copy had purged the tombstone, and its branch was to have the document still.
+/// Guards against seed 1034 of clusters with frequent compactions: a copy had purged the tombstone,
+/// and its branch was expected to keep the document.
 #[test]
-fn a_deletion_inside_half_a_snapshot_is_on_the_branch_though_its_tombstone_was_purged() {
+fn purged_deletion_inside_a_partial_snapshot_is_on_the_branch() {
     let (mut history, items) = written();
     let documents: Documents = [&items[1], &items[2]].into_iter().cloned().collect();
     let copy = |documents, high, purged| Copied {
@@ -142,13 +143,12 @@ fn a_deletion_inside_half_a_snapshot_is_on_the_branch_though_its_tombstone_was_p
     );
 }
 
-/// Found by seed 5156 of clusters that flush slowly: such a copy was promoted again, and the disk's part went to its replica
-/// before memory's.
+/// Guards against seed 5156 of clusters with slow flushes: such a copy was promoted again, and its
+/// replica received the disk's part before memory's.
 #[test]
-fn what_the_rest_of_a_snapshot_replaced_may_still_be_on_the_disk_of_the_copy_that_began_the_branch()
-{
+fn replaced_writes_of_a_partial_snapshot_may_remain_on_the_starting_copys_disk() {
     let (mut history, items) = written();
-    // In memory the copy has all; on its disk half a snapshot from 1 to 5, up to 3.
+    // The copy has everything in memory, and on disk the part up to 3 of a snapshot from 1 to 5.
     let documents: Documents = items.iter().cloned().collect();
     history.branch(
         (VB, VbUuid(2)),
@@ -182,9 +182,10 @@ fn what_the_rest_of_a_snapshot_replaced_may_still_be_on_the_disk_of_the_copy_tha
     );
 }
 
-/// Found by a bug switched on: a branch that is its own parent has no end of those before it.
+/// Guards against a bug that a fault switch produced: a branch that is its own parent has endless
+/// ancestors.
 #[test]
-fn a_branch_that_begins_twice_is_told() {
+fn branch_that_starts_twice_is_a_violation() {
     let (mut history, items) = written();
     let documents: Documents = items.iter().cloned().collect();
     let again = history.branch(
@@ -198,7 +199,7 @@ fn a_branch_that_begins_twice_is_told() {
 }
 
 #[test]
-fn a_branch_with_something_else_is_told() {
+fn branch_with_other_documents_is_a_violation() {
     let (mut history, items) = written();
     let short: Documents = items[..2].iter().cloned().collect();
     assert!(

@@ -1,39 +1,39 @@
-//! Connections between nodes: made when they should be and are not, cut when they should not be, lost when a fault says so.
+//! Connections between nodes: opened and cut by the manager, lost by faults.
 //!
-//! The cluster's manager compares what is with what should be, whenever something has changed; what it can't mend now it
-//! looks at again a little later.
+//! The cluster's manager compares the actual connections with the wanted ones after every change.
+//! Differences that it cannot resolve now it checks again a little later.
 
-use crate::sim::judge::TakenIn;
 use lowtide_checkpoint::{State, Vbid};
 
 use crate::consumer::ConsumerEvent;
 use crate::node::{Action, Event, NodeId};
 use crate::sim::error::SimError;
 use crate::sim::hardware::{Ends, LinkId};
+use crate::sim::judge::TakenIn;
 use crate::sim::world::due::Due;
 use crate::sim::world::state::World;
 use crate::wire::StreamEndReason;
 
-/// A consumer without memory looks again after this time whether it has some.
+/// Retry interval of a consumer without memory.
 const MEMORY_MICROS: u64 = 500;
-/// The manager looks again after this time.
+/// Delay of the manager's next check.
 const RECONCILE_MICROS: u64 = 2_000;
 
 impl World {
-    /// Makes what should be: roles, vBuckets, connections and streams.
+    /// Establishes the wanted roles, vBuckets, connections and streams.
     pub(in crate::sim::world) fn reconcile(&mut self) -> Result<(), SimError> {
         if let Some(chaos) = &mut self.chaos {
             chaos.is_reconcile_due = false;
             self.assign_roles()?;
         }
-        self.cut_what_should_not_be()?;
+        self.cut_wrong_connections()?;
         for (ends, vbs) in self.topology.pairs() {
             self.connect(ends, &vbs)?;
         }
         Ok(())
     }
 
-    /// Has the manager look soon.
+    /// Schedules a check by the manager.
     pub(in crate::sim::world) fn reconcile_soon(&mut self) {
         if let Some(chaos) = self.chaos.as_mut().filter(|chaos| !chaos.is_reconcile_due) {
             chaos.is_reconcile_due = true;
@@ -41,7 +41,7 @@ impl World {
         }
     }
 
-    /// Sees to it that a consumer follows these vBuckets on that producer, as far as both can.
+    /// Establishes a consumer's streams of these vBuckets from that producer, if both are able to.
     fn connect(&mut self, ends: Ends, vbs: &[Vbid]) -> Result<(), SimError> {
         let (producer, consumer) = ends;
         let wanted = self.missing_streams(ends, vbs);
@@ -53,7 +53,7 @@ impl World {
             .and_then(|link| self.links.get(link))
             .is_some_and(|link| link.is_open);
         if current.is_some() && !is_open {
-            // Its consumer has yet to learn that it is lost.
+            // Its consumer did not notice the loss yet.
             return Ok(());
         }
         let micros = self.clock.now_micros();
@@ -87,7 +87,7 @@ impl World {
         self.carry_out(consumer, actions)
     }
 
-    /// The vBuckets of a pair that could have a stream and have none.
+    /// Returns the vBuckets of a pair that could have a stream and have none.
     fn missing_streams(&self, (producer, consumer): Ends, vbs: &[Vbid]) -> Vec<Vbid> {
         let (Some(from), Some(to)) = (self.hosts.get(producer), self.hosts.get(consumer)) else {
             return Vec::new();
@@ -109,8 +109,8 @@ impl World {
         self.links.is_way_open(producer, consumer) && self.links.is_way_open(consumer, producer)
     }
 
-    /// Cuts connections that carry what should come from elsewhere, or go elsewhere.
-    fn cut_what_should_not_be(&mut self) -> Result<(), SimError> {
+    /// Cuts connections with streams that have the wrong source or target.
+    fn cut_wrong_connections(&mut self) -> Result<(), SimError> {
         let wrong: Vec<_> = self
             .links
             .open()
@@ -134,7 +134,7 @@ impl World {
         host.node.followed_from(producer).any(|vb| !follows(vb))
     }
 
-    /// Closes a connection in order: both ends learn of it at once.
+    /// Closes a connection in order: both ends notice it at once.
     pub(in crate::sim::world) fn cut(&mut self, link: LinkId) -> Result<(), SimError> {
         let Some(((producer, consumer), _)) = self.links.lose(link, |_| 0) else {
             return Ok(());
@@ -144,7 +144,7 @@ impl World {
         self.step(consumer, Event::ProducerGone { peer: producer })
     }
 
-    /// Cuts every connection of a node that went down; the other ends learn of it later.
+    /// Loses every connection of a node that went down; the other ends notice it later.
     pub(in crate::sim::world) fn lose_all(&mut self, node: NodeId) -> Result<(), SimError> {
         let of_node = |ends: Ends| ends.0 == node || ends.1 == node;
         let lost: Vec<_> = self
@@ -159,7 +159,8 @@ impl World {
         self.lose_foreign_of(node)
     }
 
-    /// Loses a connection: the first bytes of what was in flight arrive, and each end learns of it in its own time.
+    /// Loses a connection: the first bytes in flight arrive, and each end notices the loss after a
+    /// delay of its own.
     pub(in crate::sim::world) fn lose(&mut self, link: LinkId) -> Result<(), SimError> {
         let Some(chaos) = &mut self.chaos else {
             return Ok(());
@@ -206,8 +207,8 @@ impl World {
         Ok(())
     }
 
-    /// An end learns that a connection is lost. Only its consumer makes a new one, which may have happened before its
-    /// producer learns.
+    /// Lets an end notice the loss of a connection. Only its consumer opens a new one, perhaps
+    /// before the producer notices.
     pub(in crate::sim::world) fn notice(
         &mut self,
         link: LinkId,
@@ -237,7 +238,7 @@ impl World {
                 peer: producer_node,
             },
         )?;
-        // Were no other made, it would never learn.
+        // Without a new connection the producer would never notice.
         self.step(
             producer_node,
             Event::ConsumerGone {
@@ -252,7 +253,8 @@ impl World {
         to_consumer: bool,
     ) -> Result<(), SimError> {
         if to_consumer && self.waits_for_memory(link) {
-            // It reads on when it has memory: the bytes stay where they are, and those behind them.
+            // The consumer reads on when it has memory; until then the bytes wait, and all bytes
+            // behind them.
             self.clock
                 .schedule(MEMORY_MICROS, Due::Arrive { link, to_consumer });
             return Ok(());
@@ -260,7 +262,7 @@ impl World {
         let Some(((producer, consumer), bytes)) = self.links.arrive(link, to_consumer) else {
             return Ok(());
         };
-        // Were it full, they would have waited.
+        // With full memory the bytes would have waited.
         let taken = TakenIn {
             bytes: bytes.len(),
             before_bytes: self.memory_bytes(consumer),
@@ -331,7 +333,7 @@ impl World {
         Ok(())
     }
 
-    /// Carries on what a node wants done after something that was no event.
+    /// Carries out a node's actions that are not the result of an event.
     pub(in crate::sim::world) fn after(
         &mut self,
         node: NodeId,
@@ -341,7 +343,7 @@ impl World {
         self.carry_out(node, actions)
     }
 
-    /// Bytes that waited for a closed way arrive.
+    /// Delivers bytes that waited for a closed way.
     pub(in crate::sim::world) fn release(&mut self, from: NodeId, to: NodeId) {
         for (link, to_consumer, pieces) in self.links.open_way(from, to) {
             for _ in 0..pieces {

@@ -1,7 +1,11 @@
-//! Who is what: the cluster's manager gives nodes the roles the topology says, and chooses new actives.
+//! Leadership: the cluster's manager assigns the roles of the topology, and chooses new actives.
 //!
-//! What always holds: of a vBucket's copies at most one is told to be active; one is promoted only if it has everything
-//! that all copies were said to have, on its disk; before a copy becomes active it follows nobody.
+//! # Invariants
+//!
+//! - At most one copy of a vBucket is made active at a time.
+//! - A copy is promoted only if it has on disk everything that all copies acknowledged as
+//!   persisted.
+//! - A copy follows no node when it becomes active.
 
 use lowtide_checkpoint::{Seqno, State, Vbid};
 
@@ -10,7 +14,7 @@ use crate::sim::error::SimError;
 use crate::sim::world::state::World;
 
 impl World {
-    /// Tells every node that can be reached what it is to each vBucket.
+    /// Assigns the roles of all vBuckets to every reachable node.
     pub(in crate::sim::world) fn assign_roles(&mut self) -> Result<(), SimError> {
         for node in self.topology.nodes() {
             if !self.is_reachable(node) {
@@ -32,7 +36,7 @@ impl World {
             .node
             .partition(vb)
             .map(|partition| partition.vbucket.state());
-        // What a takeover makes of it is between its two nodes.
+        // The two nodes of a takeover manage its states.
         if self
             .chaos
             .as_ref()
@@ -70,7 +74,7 @@ impl World {
         }
     }
 
-    /// A copy becomes active on a branch of its own.
+    /// Makes a copy active on a new branch.
     fn promote(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
         let Some(chaos) = &mut self.chaos else {
             return Ok(());
@@ -94,7 +98,7 @@ impl World {
         Ok(())
     }
 
-    /// A copy follows nobody any more.
+    /// Ends the stream of a copy.
     pub(in crate::sim::world) fn leave(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
         let followed = self.hosts.get(node).and_then(|host| host.node.followed(vb));
         match followed.and_then(|producer| self.links.current((producer, node))) {
@@ -103,14 +107,14 @@ impl World {
         }
     }
 
-    /// Gives a vBucket to the best of its replicas; `false` if none may have it now. It follows nobody from now on, so that
-    /// nothing takes from it what made it the best.
+    /// Promotes the best replica of a vBucket; `false` if none is eligible. Its stream ends now, so
+    /// nothing can replace the data that made it the best.
     pub(in crate::sim::world) fn fail_over(&mut self, vb: Vbid) -> Result<bool, SimError> {
         let candidates = self
             .topology
             .replicas(vb)
             .filter_map(|node| Some((self.merit(node, vb)?, node)));
-        // Of two that are as good the first.
+        // Of two equal ones the first is chosen.
         if self
             .chaos
             .as_ref()
@@ -129,8 +133,8 @@ impl World {
         Ok(true)
     }
 
-    /// One that led before and never learned that it was replaced does so now: others began branches meanwhile, and it may not
-    /// go on as if nothing had happened.
+    /// Demotes a copy that was active before and never noticed its replacement. Others started
+    /// branches meanwhile, so it must not continue as before.
     fn depose(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
         let copy = self
             .hosts
@@ -149,7 +153,8 @@ impl World {
         }
     }
 
-    /// How much of the vBucket's history a copy has whole; `None` if it must not become active.
+    /// Returns the complete part of the vBucket's history that a copy has; `None` if it must not
+    /// become active.
     fn merit(&self, node: NodeId, vb: Vbid) -> Option<Seqno> {
         let chaos = self.chaos.as_ref()?;
         let host = self.hosts.get(node).filter(|_| self.is_reachable(node))?;
@@ -166,8 +171,8 @@ impl World {
         (has >= chaos.persisted.everywhere(vb) && self.is_safe_to_lead(node, vb)).then_some(has)
     }
 
-    /// Whether a copy has on disk what clients were told is on every copy's: an active that has it in memory only would
-    /// lose it for all when it died.
+    /// Returns `true` if a copy has on disk everything that was acknowledged as persisted by every
+    /// copy. An active with it only in memory would lose it for all.
     pub(in crate::sim::world) fn is_safe_to_lead(&self, node: NodeId, vb: Vbid) -> bool {
         let Some(chaos) = &self.chaos else {
             return true;
@@ -180,7 +185,7 @@ impl World {
         })
     }
 
-    /// Whether clients and the manager can talk to a node.
+    /// Returns `true` if clients and the manager can reach a node.
     pub(in crate::sim::world) fn is_reachable(&self, node: NodeId) -> bool {
         let is_cut_off = self
             .chaos
@@ -190,7 +195,7 @@ impl World {
     }
 }
 
-/// Up to here a copy has whole snapshots only.
+/// Returns the seqno up to which a copy has complete snapshots.
 pub(in crate::sim::world) fn whole(partition: &Partition) -> Seqno {
     let point = partition.vbucket.resume_point();
     if point.snapshot_end == point.seqno {

@@ -1,7 +1,7 @@
-//! Machines: engine calls and how long they take, nodes that go down and start again.
+//! Machines: engine calls with their durations, and stops and starts of nodes.
 //!
-//! An engine is called at once; its answer arrives when the disk would have been done. If the power failed in the middle of
-//! a call, the machine is down from then on, and nobody learns the answer.
+//! An engine is called at once; its answer arrives when the disk would be done. If the power fails
+//! during a call, the machine goes down and the answer is lost.
 
 use lowtide_checkpoint::{AfterStop, Seqno, State, Vbid};
 use lowtide_persistence::disk::Keep;
@@ -13,9 +13,9 @@ use crate::sim::world::due::Due;
 use crate::sim::world::host::{Host, Loss};
 use crate::sim::world::state::World;
 
-/// Between two steps of a compaction the disk serves others.
+/// Pause between two steps of a compaction, in which the disk serves others.
 const COMPACTION_PAUSE_MICROS: u64 = 500;
-/// A store that can't be opened is tried again after this time.
+/// Retry interval of opening a store.
 const REOPEN_MICROS: u64 = 10_000;
 
 impl World {
@@ -50,7 +50,8 @@ impl World {
         Ok(())
     }
 
-    /// As a commit. A store that is being opened anew answers nothing.
+    /// Performs a step of a backfill, like a commit. A store that is being reopened answers
+    /// nothing.
     pub(in crate::sim::world) fn backfill(
         &mut self,
         node: NodeId,
@@ -93,11 +94,11 @@ impl World {
             return self.lose_power(node);
         }
         let Some(done) = done else {
-            // A process that can't open its store ends, and is started again.
+            // A process that cannot open its store ends and restarts.
             return self.crash(node, Loss::Process);
         };
         if let Ok(EngineAnswer::RolledBack(stored)) = &done.result {
-            self.call_gave_up(node, call, stored.high);
+            self.call_discarded(node, call, stored.high);
         }
         self.schedule(node, micros, Event::EngineDone(done));
         Ok(())
@@ -120,7 +121,7 @@ impl World {
         }
     }
 
-    /// Begins to compact a vBucket, unless something is being compacted already.
+    /// Starts the compaction of a vBucket, unless one is in progress.
     pub(in crate::sim::world) fn compact(
         &mut self,
         node: NodeId,
@@ -149,7 +150,7 @@ impl World {
         }
     }
 
-    /// Does the upkeep that an engine wants done, if it has time for it.
+    /// Starts the maintenance that an engine requests, if no job is in progress.
     fn maintain(&mut self, node: NodeId) {
         let every = self.config.store.upkeep_flushes.max(1);
         let Some(host) = self.hosts.get_mut(node).filter(|host| host.job.is_none()) else {
@@ -180,14 +181,14 @@ impl World {
                 self.clock
                     .schedule(delay, Due::Compact(node, host.incarnation));
             }
-            // It is done, or over: then the vBucket has the file it had.
+            // The compaction is done, or failed and left the vBucket its old file.
             Some(_) => return self.compacted(node),
             None => {}
         }
         Ok(())
     }
 
-    /// The node learns at once what was purged: the next stream may read of it.
+    /// Reports the purged seqnos to the node at once, since the next stream may depend on them.
     fn compacted(&mut self, node: NodeId) -> Result<(), SimError> {
         let Some(host) = self.hosts.get_mut(node) else {
             return Ok(());
@@ -197,7 +198,7 @@ impl World {
         let Some(engine) = self.hosts.get(node).and_then(|host| host.engine.as_ref()) else {
             return Ok(());
         };
-        // Of the engine's own upkeep nobody knows whose it was.
+        // The engine's own maintenance does not name its vBucket.
         let infos = engine
             .vbuckets()
             .into_iter()
@@ -208,8 +209,8 @@ impl World {
         Ok(())
     }
 
-    /// Machines whose power was lost in the middle of something that nobody waits for, as when a compaction begins or is given
-    /// up, go down.
+    /// Takes machines down that lost power during an operation without an answer, like the start or
+    /// cancellation of a compaction.
     pub(in crate::sim::world) fn notice_lost_power(&mut self) -> Result<(), SimError> {
         if self.chaos.is_none() {
             return Ok(());
@@ -223,7 +224,7 @@ impl World {
         off.into_iter().try_for_each(|node| self.lose_power(node))
     }
 
-    /// The power of a machine is gone.
+    /// Takes a machine down by a power loss.
     pub(in crate::sim::world) fn lose_power(&mut self, node: NodeId) -> Result<(), SimError> {
         let loss = self.loss_of_power();
         self.crash(node, loss)
@@ -238,7 +239,7 @@ impl World {
         })
     }
 
-    /// A node dies. It will be started again.
+    /// Takes a node down. It restarts later.
     pub(in crate::sim::world) fn crash(
         &mut self,
         node: NodeId,
@@ -259,14 +260,14 @@ impl World {
         Ok(())
     }
 
-    /// A node that is down starts: it takes on what its store has, in the roles it has now.
+    /// Starts a node that is down, with the contents of its store, in its current roles.
     pub(in crate::sim::world) fn start(&mut self, node: NodeId) -> Result<(), SimError> {
         let Some(host) = self.hosts.get_mut(node).filter(|host| !host.is_up) else {
             return Ok(());
         };
         let (found, _micros) = host.timed(Host::read_store);
         if host.has_lost_power() {
-            // What opening did is no safer than anything else.
+            // Data written by opening is as unsafe as any other.
             let loss = self.loss_of_power();
             if let Some(host) = self.hosts.get_mut(node) {
                 host.crash(loss, &self.config.node);
@@ -303,7 +304,7 @@ impl World {
         stored: Stored,
         in_order: bool,
     ) -> Result<(), SimError> {
-        // What it has no role for it will be told to drop.
+        // A vBucket without a role is dropped by the manager later.
         let role = self.topology.role(vb, node).unwrap_or(State::Replica);
         self.started(node, vb, &stored);
         let before = stored
@@ -338,11 +339,12 @@ impl World {
 }
 
 impl Host {
-    /// Carries a call out; `None` if the store can't be opened.
+    /// Performs an engine call; `None` if the store cannot be opened.
     fn carry_out(&mut self, call: EngineCall) -> Option<EngineDone> {
         if call == EngineCall::Reopen {
             self.job = None;
-            // Whatever closing says: what is on the disk counts, and opening finds out.
+            // An error of closing is irrelevant: the content of the disk counts, and opening
+            // validates it.
             let _ = self.engine.take().map(|engine| engine.close());
             self.engine = self.storage.open().ok();
         }

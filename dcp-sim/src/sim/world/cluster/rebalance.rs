@@ -1,7 +1,11 @@
-//! Moves: an active hands over to a replica that has all it has, and copies go to other nodes.
+//! Moves: an active hands over to a replica that has all of its writes, and copies change their
+//! nodes.
 //!
-//! What always holds: a hand-over keeps the branch, and nothing is written between the old active's last write and the new
-//! one's first; a copy is given up only when the one that takes its place has caught up.
+//! # Invariants
+//!
+//! - A hand-over keeps the branch. Nothing is written between the old active's last write and the
+//!   new one's first.
+//! - A copy is removed only when its replacement has caught up.
 
 use lowtide_checkpoint::{State, Vbid};
 
@@ -11,13 +15,13 @@ use crate::sim::error::SimError;
 use crate::sim::world::due::{Due, Move};
 use crate::sim::world::state::World;
 
-/// A move is looked at so often.
+/// Interval of the steps of a move.
 const LOOK_MICROS: u64 = 1_000;
-/// A hand-over that finds no moment in so many looks is given up.
+/// Number of attempts after which a hand-over is cancelled.
 const LOOKS_MAX: u32 = 200;
 
 impl World {
-    /// Builds a copy of a vBucket on a node that has none, to take the place of another.
+    /// Adds a copy of a vBucket on a node without one, which replaces another copy.
     pub(in crate::sim::world) fn move_copy(&mut self, vb: Vbid, from: NodeId, to: NodeId) {
         self.topology.add_replica(vb, to);
         self.reconcile_soon();
@@ -32,7 +36,7 @@ impl World {
         );
     }
 
-    pub(in crate::sim::world) fn go_on_moving(&mut self, step: Move) -> Result<(), SimError> {
+    pub(in crate::sim::world) fn advance_move(&mut self, step: Move) -> Result<(), SimError> {
         match step {
             Move::HandOver { vb, to, looks } => {
                 let is_over = looks >= LOOKS_MAX || self.hand_over(vb, to)?;
@@ -45,7 +49,7 @@ impl World {
                     self.clock.schedule(LOOK_MICROS, Due::Move(next));
                 }
             }
-            Move::TakeOver { vb, to, looks } => self.look_at_takeover(vb, to, looks)?,
+            Move::TakeOver { vb, to, looks } => self.check_takeover(vb, to, looks)?,
             Move::Copy {
                 vb,
                 from,
@@ -57,7 +61,7 @@ impl World {
                     self.clock.schedule(LOOK_MICROS * 10, Due::Move(step));
                     return Ok(());
                 }
-                // A hand-over that is over need not be done: then the new copy goes.
+                // A cancelled hand-over leaves the active: then the new copy is removed.
                 let leads = self.topology.active(vb) == from && self.config.replicas == 0;
                 if leads && looks < LOOKS_MAX && !self.hand_over(vb, to)? {
                     let next = Move::Copy {
@@ -69,7 +73,7 @@ impl World {
                     self.clock.schedule(LOOK_MICROS, Due::Move(next));
                     return Ok(());
                 }
-                // Whichever of the two serves stays.
+                // The one that serves stays.
                 let gone = if self.topology.role(vb, from) == Some(State::Replica) {
                     from
                 } else {
@@ -82,7 +86,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether a replica has on disk all its active has.
+    /// Returns `true` if a replica has all of its active's writes on disk.
     fn has_caught_up(&self, vb: Vbid, node: NodeId) -> bool {
         let active = self.topology.active(vb);
         let high = |node: NodeId| {
@@ -109,7 +113,7 @@ impl World {
             && persisted == high(node)
     }
 
-    /// A takeover's step was taken on the node that takes over. The last one makes it the active.
+    /// Handles the state change of a takeover on the new node. The last one makes it active.
     pub(in crate::sim::world) fn state_set(
         &mut self,
         node: NodeId,
@@ -127,7 +131,7 @@ impl World {
         Ok(())
     }
 
-    /// Has a replica ask its active to hand over, stream and all.
+    /// Starts a takeover of a replica from its active, through their stream.
     pub(in crate::sim::world) fn take_over(
         &mut self,
         vb: Vbid,
@@ -161,9 +165,9 @@ impl World {
         self.carry_out(to, actions)
     }
 
-    /// Looks at a takeover: one whose nodes or connection failed, or that takes too long, is given up, and whoever is
-    /// to be active is so again. The connection is cut first, so that no step of it comes late.
-    fn look_at_takeover(&mut self, vb: Vbid, to: NodeId, looks: u32) -> Result<(), SimError> {
+    /// Checks a takeover. It is cancelled if its nodes or its connection failed, or if it takes too
+    /// long; then the active stays. The connection is cut first, so no step of it arrives late.
+    fn check_takeover(&mut self, vb: Vbid, to: NodeId, looks: u32) -> Result<(), SimError> {
         if self
             .chaos
             .as_ref()
@@ -202,7 +206,8 @@ impl World {
         self.reconcile_soon();
     }
 
-    /// Hands a vBucket over if its replica has all of it now. Returns whether that is over, done or not.
+    /// Hands a vBucket over if its replica has all writes now. Returns `true` if the hand-over is
+    /// done or impossible.
     fn hand_over(&mut self, vb: Vbid, to: NodeId) -> Result<bool, SimError> {
         let from = self.topology.active(vb);
         if self.topology.role(vb, to) != Some(State::Replica)
@@ -222,7 +227,7 @@ impl World {
         let uuid = active.vbucket.failover_log().newest().uuid;
         let is_ready = active.vbucket.state() == State::Active
             && replica.vbucket.failover_log().newest().uuid == uuid
-            // One that led before it went down has to follow first.
+            // A copy that was active before it went down must follow first.
             && !replica.vbucket.needs_branch()
             && whole(replica) == active.vbucket.high_seqno()
             && self.hosts.get(to).is_some_and(|host| host.node.is_settled(vb))

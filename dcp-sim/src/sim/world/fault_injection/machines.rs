@@ -1,4 +1,4 @@
-//! Faults of machines: of a process, its power, its disk, its memory.
+//! Faults of machines: process, power, disk and memory.
 
 use lowtide_checkpoint::Seqno;
 use lowtide_persistence::disk::Fault;

@@ -6,7 +6,7 @@ use crate::sim::error::SimError;
 use crate::sim::world::due::{Due, Undo};
 use crate::sim::world::state::World;
 
-/// Bytes that wait so long make the ends give their connection up.
+/// Time after which ends close a connection whose bytes wait.
 const TIME_OUT_MICROS: u64 = 150_000;
 
 impl World {
@@ -56,7 +56,7 @@ impl World {
                     .collect()
             }
         };
-        // A cluster's only node has no ways, but clients and a manager.
+        // A cluster's only node has no ways, only clients and a manager.
         let is_alone = ways.len() == 2 * (self.config.nodes - 1);
         for &(from, to) in &ways {
             self.links.close_way(from, to);

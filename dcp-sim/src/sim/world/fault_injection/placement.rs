@@ -1,4 +1,4 @@
-//! Changes of who leads and which copy is where.
+//! Fail-overs, and moves of copies between nodes.
 
 use lowtide_checkpoint::Vbid;
 
@@ -53,7 +53,7 @@ impl World {
             1 => return self.take_over(vb, replica).map(|()| true),
             _ => {}
         }
-        // One move of a copy at a time: the next one may need what this one gives up.
+        // One move of a copy at a time: the next one may need a copy that this one removes.
         if replicas.len() > self.config.replicas {
             return Ok(false);
         }
@@ -64,7 +64,7 @@ impl World {
         Ok(true)
     }
 
-    /// A vBucket without replicas goes to another node: one is built there, which takes over.
+    /// Moves a vBucket without replicas: a copy is built on another node, and takes over.
     fn move_only_copy(&mut self, vb: Vbid) -> bool {
         let Some(to) = self.any_node_without(FaultKind::Move, vb) else {
             return false;

@@ -1,7 +1,4 @@
-//! What each kind of fault does to the world, and how it ends.
-//!
-//! What always holds: a fault that lasts has its end scheduled when it strikes, within half a second; after the time for
-//! faults none strikes.
+//! Strike of a fault, and its end.
 
 use lowtide_checkpoint::Vbid;
 
@@ -11,11 +8,11 @@ use crate::sim::error::SimError;
 use crate::sim::world::due::{Due, Undo};
 use crate::sim::world::state::World;
 
-/// The longest a fault lasts.
+/// Longest duration of a fault.
 const LAST_MICROS_MAX: u64 = 400_000;
 
 impl World {
-    /// A fault of that kind strikes, and the next one is drawn.
+    /// Injects a fault of that kind, and schedules the next one.
     pub(in crate::sim::world) fn strike(&mut self, kind: FaultKind) -> Result<(), SimError> {
         let noted = self
             .timeline
@@ -41,7 +38,7 @@ impl World {
             .timeline
             .as_ref()
             .is_none_or(|timeline| timeline.spans.len() > noted);
-        // A compaction that is begun is noted as the job it is.
+        // A started compaction is recorded as a job.
         if has_struck && !is_noted && kind != FaultKind::Compaction {
             self.note_fault(kind, 0, String::new());
         }
@@ -100,7 +97,7 @@ impl World {
             .map_or(low, |chaos| chaos.plan.draw(kind, low, high))
     }
 
-    /// Any node, or any but one.
+    /// Draws a node other than `but`.
     pub(super) fn any_node(&mut self, kind: FaultKind, but: Option<NodeId>) -> Option<NodeId> {
         let nodes: Vec<_> = self
             .topology
@@ -117,7 +114,7 @@ impl World {
 
     pub(super) fn end_later(&mut self, kind: FaultKind, undo: Undo) -> u64 {
         let micros = self.draw(kind, LAST_MICROS_MAX / 20, LAST_MICROS_MAX);
-        self.note_fault(kind, micros, undo.where_it_is());
+        self.note_fault(kind, micros, undo.place());
         self.clock.schedule(micros, Due::Undo(undo));
         micros
     }

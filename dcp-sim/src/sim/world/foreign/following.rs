@@ -1,4 +1,4 @@
-//! Foreign clients look for nodes, follow them, and are judged.
+//! Search of foreign clients for nodes, and the judgement of their observations.
 
 use lowtide_checkpoint::Vbid;
 
@@ -11,14 +11,14 @@ use crate::sim::world::due::{Due, Turn};
 use crate::sim::world::guests::peer;
 use crate::sim::world::state::World;
 
-/// A client that found nobody to follow looks again after this time.
+/// Interval of the search for a node to follow.
 const LOOK_MICROS: u64 = 5_000;
 
-/// Seqnos a client wants at most that does not want all.
+/// Largest number of further seqnos that a client with an end requests.
 const UPTO_SEQNOS: u64 = 60;
 
 impl World {
-    /// From here on foreign clients follow, and what is theirs goes wrong.
+    /// Starts all foreign clients, and their faults.
     pub(in crate::sim::world) fn begin_foreign(&mut self) {
         for client in 0..self.foreign.guests.len() {
             self.look_soon(client, 0);
@@ -60,7 +60,7 @@ impl World {
         }
     }
 
-    /// A client finds a node for each vBucket that it has no stream of.
+    /// Chooses a node for each vBucket of a client that has no stream.
     fn look(&mut self, client: usize) -> Result<(), SimError> {
         let Some(guest) = self.foreign.guests.get_mut(client) else {
             return Ok(());
@@ -84,7 +84,7 @@ impl World {
         Ok(())
     }
 
-    /// A copy that the client likes and can reach.
+    /// Returns a reachable copy that the client prefers.
     fn choose(&mut self, client: usize, vb: Vbid) -> Option<NodeId> {
         let replicas: Vec<_> = self.topology.replicas(vb).collect();
         let prefers = self.foreign.guests.get(client)?.client.temper().prefers;
@@ -133,8 +133,8 @@ impl World {
         self.foreign.figures.streams += 1;
     }
 
-    /// A client has read something of a node's.
-    pub(super) fn heed_foreign(
+    /// Handles the news that a client read.
+    pub(super) fn handle_news(
         &mut self,
         client: usize,
         node: NodeId,
@@ -183,7 +183,7 @@ impl World {
             .observe((client, vb, sees), seen, &chaos.history);
     }
 
-    /// W19 and W20, once everything is at rest.
+    /// Returns the verdicts on W19 and W20 at rest.
     pub(in crate::sim) fn foreign_verdicts(&mut self) -> Vec<Verdict> {
         if self.foreign.guests.is_empty() {
             return Vec::new();

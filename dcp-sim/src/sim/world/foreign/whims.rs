@@ -1,7 +1,8 @@
-//! What goes wrong between foreign clients and nodes, and what clients do of their own accord.
+//! Faults of foreign clients, and their own decisions.
 //!
-//! Each client draws from a stream of its own, at the pace of the run's faults. A kind of fault that the run leaves out
-//! does not happen to clients either, and is drawn all the same: so that leaving it out moves nothing else.
+//! Each client draws from a stream of its own, at the rate of the run's faults. A kind of fault
+//! that the run excludes does not affect clients. It is drawn anyway, so its exclusion changes
+//! nothing else.
 
 use crate::sim::config::FaultKind;
 use crate::sim::error::SimError;
@@ -9,13 +10,13 @@ use crate::sim::world::due::Turn;
 use crate::sim::world::guests::peer;
 use crate::sim::world::state::World;
 
-/// How much rarer a client's whims are than the commonest faults.
+/// Factor by which a client's faults are rarer than the commonest faults.
 const RARITY: u64 = 2;
-/// The longest that a client's trouble lasts.
+/// Longest duration of a client's fault.
 const LASTS_MICROS: u64 = 400_000;
 
 impl World {
-    /// Schedules a client's next whim, if it comes in the time for faults.
+    /// Schedules a client's next fault, unless it is after the fault phase.
     pub(super) fn whim_later(&mut self, client: usize) {
         let Some(chaos) = self
             .chaos
@@ -59,7 +60,7 @@ impl World {
             2 => FaultKind::StalledAcks,
             3 => FaultKind::Partition,
             4 => FaultKind::Delay,
-            // It goes elsewhere with some of its vBuckets.
+            // The client closes some of its streams, and follows others.
             _ => {
                 let closed = vbs
                     .iter()

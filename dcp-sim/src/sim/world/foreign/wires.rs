@@ -1,7 +1,10 @@
-//! Connections of foreign clients: made by the client, slow or lost as its whims say, read at its own pace.
+//! Connections of foreign clients: opened by the client, slowed or lost by its faults, read at its
+//! own pace.
 //!
-//! What always holds: what a client reads is a prefix of what its node sent; a connection that is lost is made anew only
-//! after its client has learned of it.
+//! # Invariants
+//!
+//! - A client reads a prefix of the bytes that its node sent.
+//! - A lost connection is replaced only after its client noticed the loss.
 
 use bytes::Bytes;
 
@@ -12,18 +15,18 @@ use crate::sim::world::due::Turn;
 use crate::sim::world::guests::{ForeignClients, Inbox, peer};
 use crate::sim::world::state::World;
 
-/// Bytes for or from a node that nobody can reach are tried again after this time.
+/// Retry interval of bytes for or from an unreachable node.
 const CUT_OFF_MICROS: u64 = 5_000;
-/// The longest until an end learns that its connection is lost.
+/// Longest time until an end notices a lost connection.
 const NOTICE_MICROS: u64 = 20_000;
 
 impl World {
-    /// Whether a client may use or make a connection to a node.
+    /// Returns `true` if a client can use or open a connection to a node.
     pub(super) fn can_reach_foreign(&self, client: usize, node: NodeId) -> bool {
         let links = &self.foreign.links;
         let (to, from) = ((node, peer(client)), (peer(client), node));
         let current = links.current(to).and_then(|link| links.get(link));
-        // Of one that is lost the client has yet to learn.
+        // The client did not notice the loss of this one yet.
         let is_usable = current.is_none_or(|link| link.is_open);
         is_usable && links.is_way_open(to.0, to.1) && links.is_way_open(from.0, from.1)
     }
@@ -42,7 +45,7 @@ impl World {
         }
     }
 
-    /// Sends what a client has to say to a node.
+    /// Sends a client's output to a node.
     pub(super) fn speak_foreign(&mut self, client: usize, node: NodeId) {
         let Some(guest) = self.foreign.guests.get_mut(client) else {
             return;
@@ -53,7 +56,7 @@ impl World {
         }
     }
 
-    /// Puts bytes on their way between a node and a client.
+    /// Sends bytes between a node and a client.
     pub(in crate::sim::world) fn send_foreign(
         &mut self,
         ends: Ends,
@@ -115,7 +118,7 @@ impl World {
         }
     }
 
-    /// A client reads a piece of what has arrived, and answers it.
+    /// Lets a client read a piece of its inbox, and sends its answer.
     pub(super) fn read_foreign(&mut self, client: usize, node: NodeId) -> Result<(), SimError> {
         let now = self.clock.now_micros();
         let Some(guest) = self.foreign.guests.get_mut(client) else {
@@ -145,10 +148,10 @@ impl World {
             self.foreign_later(micros, Turn::Read { client, node });
         }
         self.speak_foreign(client, node);
-        self.heed_foreign(client, node, news)
+        self.handle_news(client, node, news)
     }
 
-    /// Loses a connection: each end learns of it in its own time.
+    /// Loses a connection; each end notices the loss after a delay of its own.
     pub(super) fn lose_foreign(&mut self, link: LinkId) -> Result<(), SimError> {
         let foreign = &mut self.foreign;
         let Some(rng) = &mut foreign.rng else {
@@ -189,7 +192,7 @@ impl World {
         )
     }
 
-    /// Cuts the clients' connections to a node that goes down.
+    /// Loses the clients' connections to a node that goes down.
     pub(in crate::sim::world) fn lose_foreign_of(&mut self, node: NodeId) -> Result<(), SimError> {
         let of_node = self
             .foreign
@@ -201,7 +204,8 @@ impl World {
             .try_for_each(|link| self.lose_foreign(link))
     }
 
-    /// An end learns that its connection is lost. A client learns last: only then may there be a new one.
+    /// Lets an end notice the loss of its connection. The client is last: only then a new
+    /// connection is possible.
     pub(super) fn notice_foreign(&mut self, link: LinkId, is_client: bool) -> Result<(), SimError> {
         let Some((node, peer)) = self.foreign.links.get(link).map(|link| link.ends) else {
             return Ok(());
@@ -220,7 +224,7 @@ impl World {
         self.step(node, Event::ConsumerGone { peer })
     }
 
-    /// Bytes that waited for a closed way arrive.
+    /// Delivers bytes that waited for a closed way.
     pub(super) fn open_foreign(&mut self, from: NodeId, to: NodeId) {
         for (link, to_client, pieces) in self.foreign.links.open_way(from, to) {
             for _ in 0..pieces {

@@ -1,29 +1,29 @@
-//! Who watches a run, and what it is shown.
+//! Observers of a run, and the progress that they receive.
 
-/// How far a run has come.
+/// Progress of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
     /// Batches written so far.
     pub batches: u64,
-    /// Batches there are, if known.
+    /// Total number of batches, if known.
     pub batches_total: Option<u64>,
-    /// Writes so far: seqnos assigned.
+    /// Writes so far: assigned seqnos.
     pub seqnos: u64,
-    /// Seqnos the furthest replica is behind its active, of the vBuckets that may have fallen behind since the last batches.
+    /// Largest lag of a replica in seqnos, of the vBuckets that may lag since the last batches.
     pub lag_seqnos: u64,
     /// Bytes of all checkpoint managers.
     pub checkpoint_bytes: usize,
-    /// Everything was written; the cluster comes to rest or is being judged.
+    /// `true` after the last write: the cluster comes to rest, or is judged.
     pub is_settling: bool,
 }
 
-/// Watches a run. It can't change anything.
+/// Observer of a run. It cannot change anything.
 pub trait Observer {
-    /// Called after every batch.
+    /// Receives the progress after every batch.
     fn progress(&mut self, progress: &Progress);
 }
 
-/// Watches nothing.
+/// Observer that ignores everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

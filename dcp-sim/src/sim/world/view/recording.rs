@@ -1,6 +1,9 @@
-//! What a run's timeline is told, while somebody wants one.
+//! Recording of a run's timeline.
 //!
-//! What always holds: recording changes nothing in the world; a run that is not recorded pays one comparison an event.
+//! # Invariants
+//!
+//! - Recording changes nothing in the world.
+//! - A run without a timeline pays one comparison per event.
 
 use crate::node::NodeId;
 use crate::sim::config::FaultKind;
@@ -8,7 +11,7 @@ use crate::sim::record::{NodeSample, Sample, Span, Timeline};
 use crate::sim::world::state::World;
 
 impl World {
-    /// Records a timeline, which the report then has.
+    /// Records a timeline for the report.
     #[must_use]
     pub fn with_timeline(mut self) -> Self {
         self.timeline = Some(Timeline::default());
@@ -56,7 +59,7 @@ impl World {
         }
     }
 
-    /// A fault strikes that lasts so long, or not at all.
+    /// Records a fault with its duration; 0 for an instant.
     pub(in crate::sim::world) fn note_fault(
         &mut self,
         kind: FaultKind,
@@ -75,7 +78,7 @@ impl World {
         }
     }
 
-    /// Something begins on a node that lasts until it is said to be over.
+    /// Opens a span on a node.
     pub(in crate::sim::world) fn note_begin(&mut self, kind: &'static str, node: NodeId) {
         let micros = self.clock.now_micros();
         if let Some(timeline) = &mut self.timeline {
@@ -83,7 +86,7 @@ impl World {
         }
     }
 
-    /// It is over.
+    /// Closes a span on a node.
     pub(in crate::sim::world) fn note_end(&mut self, kind: &'static str, node: NodeId) {
         let micros = self.clock.now_micros();
         if let Some(timeline) = &mut self.timeline {

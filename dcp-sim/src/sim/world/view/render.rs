@@ -1,4 +1,4 @@
-//! A world that was stopped, drawn: nodes, their vBuckets and queues, connections, disks.
+//! Picture of a stopped world: nodes, their vBuckets and queues, connections, disks.
 
 use std::fmt::Write;
 
@@ -10,10 +10,11 @@ use crate::sim::world::host::Host;
 use crate::sim::world::state::World;
 
 impl World {
-    /// Runs until so many events have happened, or no more do, and draws what is there then.
+    /// Runs until that number of events, or the end of the run. Returns a picture of the world at
+    /// that point.
     ///
     /// # Errors
-    /// When the run can't come so far.
+    /// [`SimError`] if the run never reaches its end or that event.
     pub fn picture_at(mut self, event: u64) -> Result<String, SimError> {
         self.stop_at = Some(event);
         let ended = self.run_events(&mut Silent);
@@ -79,7 +80,7 @@ impl World {
         let from = host
             .node
             .followed(vb)
-            .map_or("nobody".to_owned(), |peer| format!("node {peer}"));
+            .map_or("no node".to_owned(), |peer| format!("node {peer}"));
         let settled = if host.node.is_settled(vb) {
             ""
         } else {
@@ -119,11 +120,15 @@ fn draw_client(text: &mut String, number: usize, client: &Client) {
         };
         let stream = match (standing.at, standing.is_open) {
             (Some(node), true) => format!("follows node {node}"),
-            (Some(node), false) => format!("asked node {node}"),
-            (None, _) => "follows nobody".to_owned(),
+            (Some(node), false) => format!("requested from node {node}"),
+            (None, _) => "follows no node".to_owned(),
         };
         let (start, end) = standing.snapshot;
-        let whole = if standing.is_whole { "whole" } else { "inside" };
+        let whole = if standing.is_whole {
+            "complete"
+        } else {
+            "inside"
+        };
         let (seqno, documents) = (standing.seqno, standing.documents);
         put(
             text,
@@ -134,7 +139,7 @@ fn draw_client(text: &mut String, number: usize, client: &Client) {
     }
 }
 
-// Writing to a string can't fail.
+// Writing to a string never fails.
 fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = writeln!(text, "{line}");
 }

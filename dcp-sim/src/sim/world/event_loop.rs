@@ -1,0 +1,195 @@
+//! The event loop: it processes the events of a run in order, and schedules their consequences.
+
+use bytes::Bytes;
+use lowtide_checkpoint::{Seqno, Vbid};
+
+use super::due::Due;
+use super::guests::ForeignClients;
+use super::state::World;
+use super::view::{Observer, Progress};
+use crate::node::{Action, Event, NodeId};
+use crate::sim::error::SimError;
+use crate::sim::record::TraceEvent;
+
+/// Time during which writes gather for one flush or send.
+const GATHER_MICROS: u64 = 50;
+
+impl World {
+    /// Runs until the source is exhausted and no event is left.
+    pub(in crate::sim) fn run_events(
+        &mut self,
+        observer: &mut dyn Observer,
+    ) -> Result<(), SimError> {
+        // The client starts after the streams: otherwise an active might expel items before its
+        // replica requests them, and they would come from disk.
+        self.run_due(observer)?;
+        let connected_micros = self.clock.now_micros();
+        self.clock.schedule(0, Due::Client);
+        self.begin_faults();
+        self.run_due(observer)?;
+        self.figures.virtual_micros = self.clock.now_micros() - connected_micros;
+        self.figures.network_bytes = self.network.bytes;
+        self.figures.network_messages = self.network.messages;
+        let progress = self.progress();
+        observer.progress(&Progress {
+            is_settling: true,
+            ..progress
+        });
+        Ok(())
+    }
+
+    fn run_due(&mut self, observer: &mut dyn Observer) -> Result<(), SimError> {
+        while self.stop_at != Some(self.figures.events)
+            && let Some(due) = self.clock.advance()
+        {
+            self.figures.events += 1;
+            if self.is_out_of_time() {
+                break;
+            }
+            self.process(due, observer)?;
+            self.notice_lost_power()?;
+            self.record();
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, due: Due, observer: &mut dyn Observer) -> Result<(), SimError> {
+        match due {
+            Due::Client => self.client(observer),
+            Due::Node(node, incarnation, event) if self.is_incarnation(node, incarnation) => {
+                self.step(node, *event)
+            }
+            Due::Compact(node, incarnation) if self.is_incarnation(node, incarnation) => {
+                self.compact_on(node)
+            }
+            Due::Node(..) | Due::Compact(..) => Ok(()),
+            Due::Arrive { link, to_consumer } => self.arrive(link, to_consumer),
+            Due::Notice { link, consumer } => self.notice(link, consumer),
+            Due::Answer(node, incarnation, writes) => {
+                self.answer(node, incarnation, writes);
+                Ok(())
+            }
+            Due::Reconcile => self.reconcile(),
+            Due::Strike(kind) => self.strike(kind),
+            Due::Undo(undo) => self.undo(undo),
+            Due::Start(node) => self.start(node),
+            Due::Move(step) => self.advance_move(step),
+            Due::Read => self.read_a_replica(),
+            Due::Tick => self.tick(),
+            Due::Foreign(turn) => self.foreign(turn),
+            Due::Calm => self.calm(),
+        }
+    }
+
+    /// Schedules an event of a node. It is dropped if the node goes down before.
+    pub(super) fn schedule(&mut self, node: NodeId, delay_micros: u64, event: Event) {
+        if let Some(host) = self.hosts.get(node) {
+            self.clock.schedule(
+                delay_micros,
+                Due::Node(node, host.incarnation, Box::new(event)),
+            );
+        }
+    }
+
+    pub(super) fn step(&mut self, node: NodeId, event: Event) -> Result<(), SimError> {
+        let now = self.clock.now_nanos();
+        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else {
+            return Ok(());
+        };
+        let now = host.time(now);
+        let stepped = host.node.step(event, now);
+        let micros = self.clock.now_micros();
+        let actions = stepped.map_err(|source| SimError::Node {
+            node,
+            micros,
+            source,
+        })?;
+        self.watch(node);
+        self.carry_out(node, actions)
+    }
+
+    pub(super) fn carry_out(&mut self, node: NodeId, actions: Vec<Action>) -> Result<(), SimError> {
+        for action in actions {
+            match action {
+                Action::ToProducer(peer, bytes) => self.transmit((peer, node), false, bytes),
+                Action::ToConsumer(peer, bytes) => self.transmit((node, peer), true, bytes),
+                Action::Commit(group) => self.commit(node, group)?,
+                Action::Backfill {
+                    peer,
+                    connection,
+                    step,
+                } => {
+                    self.backfill(node, (peer, connection), step)?;
+                }
+                Action::Call(call) => self.call(node, call)?,
+                Action::WakeFlusher => self.schedule(node, GATHER_MICROS, Event::FlushDue),
+                Action::WakeSender(peer) => {
+                    self.schedule(node, GATHER_MICROS, Event::SendDue { peer })
+                }
+                Action::Later(micros, event) => self.schedule(node, micros, *event),
+                // No simulated client waits for a durable write.
+                Action::Written { .. } | Action::Prepared { .. } => {}
+                Action::StateSet { vb, state } => self.state_set(node, vb, state)?,
+                Action::Persisted {
+                    vb,
+                    seqno,
+                    whole,
+                    items,
+                } => {
+                    self.persisted(node, vb, (seqno, whole), items)?;
+                }
+                Action::EngineFailed { error, .. } => self.engine_failed(node, error)?,
+                // Streams that were impossible meanwhile are possible now.
+                Action::Settled { .. } => self.reconcile_soon(),
+                Action::RolledBack { vb, seqno } => self.rolled_back(node, vb, seqno),
+                Action::StreamStopped { peer, event } => self.stream_stopped(node, peer, event)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn transmit(&mut self, ends: (NodeId, NodeId), to_consumer: bool, bytes: Bytes) {
+        if ForeignClients::number(ends.1).is_some() {
+            return self.send_foreign(ends, to_consumer, bytes);
+        }
+        let Some(link) = self.links.current(ends) else {
+            return;
+        };
+        let size = bytes.len();
+        if !self.links.send(link, to_consumer, bytes) {
+            return;
+        }
+        let direction = if to_consumer { ends } else { (ends.1, ends.0) };
+        let delay = self
+            .network
+            .delay(direction, size, self.clock.now_micros(), &mut self.rng);
+        self.clock
+            .schedule(delay, Due::Arrive { link, to_consumer });
+    }
+
+    fn persisted(
+        &mut self,
+        node: NodeId,
+        vb: Vbid,
+        (seqno, whole): (Seqno, Seqno),
+        items: usize,
+    ) -> Result<(), SimError> {
+        if let Some(host) = self.hosts.get_mut(node) {
+            host.figures.persisted += items as u64;
+            let high = host
+                .node
+                .partition(vb)
+                .map_or(Seqno::ZERO, |partition| partition.vbucket.high_seqno());
+            self.order.observe(node, vb, seqno, high, items);
+        }
+        self.acknowledged(node, vb, (seqno, whole));
+        let micros = self.clock.now_micros();
+        self.trace.write(&TraceEvent::Persisted {
+            micros,
+            node,
+            vb: vb.0,
+            seqno: seqno.0,
+            items,
+        })
+    }
+}
