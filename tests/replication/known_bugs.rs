@@ -43,8 +43,11 @@ const FOLLOWED: Clusters = Clusters::Drawn(
      partition=100ms,fail-over=100ms,crash=150ms",
 );
 
+/// Many vBuckets and few writes, so that none comes later to a vBucket whose stream was forgotten.
+const SELDOM_WRITTEN: Clusters = Clusters::Drawn("clients=3,memory=30ms,slow-consumer=50ms,ops=200");
+
 /// What can be switched on, where it is looked for, and by which seeds it must be found.
-fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 20] {
+fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 21] {
     use Clusters::{Of, Usual};
     use checkpoint::fault::Fault as Memory;
     use dcp_sim::fault::Fault as Stream;
@@ -71,6 +74,7 @@ fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 20] {
         (Bug::Stream(Stream::FailedCallGoesLast), Of(etc), 805_173..=805_173),
         (Bug::Stream(Stream::ReopenedIsTakenAtItsWord), Of(shapes::MOVING), 815_184..=815_184),
         (Bug::Stream(Stream::CutSnapshotStartsAnew), FOLLOWED, 1..=100),
+        (Bug::Stream(Stream::DroppedCursorWakesNobody), SELDOM_WRITTEN, 166..=166),
     ]
 }
 
