@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{
     CheckpointConfig, CursorOptions, FailoverEntry, FailoverLog, Item, Key, ReadLimit, Seqno,
-    SnapshotType, State, VBucket, VBucketState, VbUuid, Vbid,
+    SnapshotMarker, SnapshotType, State, VBucket, VBucketState, VbUuid, Vbid,
 };
 use lowtide_persistence::Engine;
 

@@ -5,8 +5,7 @@ use super::*;
 
 impl Rig {
     pub(super) fn receive(&mut self, start: u64, end: u64, seqnos: &[u64]) {
-        let marker =
-            SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
+        let marker = SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
         self.node.vbucket.receive_marker(marker).expect("sound");
         self.receive_more(seqnos);
     }
@@ -97,11 +96,7 @@ fn checkpoints_inside_the_clients_snapshot_are_joined() {
     );
 }
 
-pub(super) fn repeating(
-    start: u64,
-    end: u64,
-    snapshot_type: SnapshotType,
-) -> SnapshotMarker {
+pub(super) fn repeating(start: u64, end: u64, snapshot_type: SnapshotType) -> SnapshotMarker {
     let high_completed_seqno = snapshot_type.is_disk().then_some(Seqno::ZERO);
     SnapshotMarker {
         may_repeat_keys: true,
@@ -144,8 +139,7 @@ fn partially_received_extension_may_repeat_keys_for_a_client_without_its_beginni
     open(&mut rig, live(0));
     assert_eq!(rig.sent(), ["marker 0-2", "mutation @1", "mutation @2"]);
     let extend = |rig: &mut Rig, start: u64, end: u64, seqnos: &[u64]| {
-        let marker =
-            SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
+        let marker = SnapshotMarker::new(SnapshotType::Memory, Seqno(start), Seqno(end));
         let extended = SnapshotMarker {
             extend: true,
             ..marker
@@ -290,8 +284,7 @@ fn snapshot_received_in_parts_is_announced_once() {
 fn extension_without_items_is_not_announced() {
     let mut rig = rig_of(State::Replica, "consumer", OpenFlags::PRODUCER);
     rig.receive(1, 2, &[1, 2]);
-    let extension =
-        SnapshotMarker::new(SnapshotType::Memory, Seqno(3), Seqno(4));
+    let extension = SnapshotMarker::new(SnapshotType::Memory, Seqno(3), Seqno(4));
     let extension = SnapshotMarker {
         extend: true,
         ..extension
