@@ -18,7 +18,11 @@ fn item(key: u64, value: &Bytes) -> Item {
 fn filled(items: u64) -> CheckpointManager {
     let (manager, value) = (manager(), Bytes::from(vec![7; 256]));
     manager
-        .register("reader", Seqno::ZERO, lowtide_checkpoint::CursorOptions::new())
+        .register(
+            "reader",
+            Seqno::ZERO,
+            lowtide_checkpoint::CursorOptions::new(),
+        )
         .expect("valid");
     for key in 0..items {
         manager.queue(item(key, &value)).expect("active");
@@ -91,7 +95,11 @@ fn place(criterion: &mut Criterion) {
         |bencher| {
             bencher.iter(|| {
                 let registered = manager
-                    .register("other", Seqno(50_000), lowtide_checkpoint::CursorOptions::new())
+                    .register(
+                        "other",
+                        Seqno(50_000),
+                        lowtide_checkpoint::CursorOptions::new(),
+                    )
                     .expect("valid");
                 manager.unregister(registered.cursor).expect("registered");
             });

@@ -6,7 +6,9 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use lowtide_checkpoint::{CheckpointConfig, CheckpointManager, Next, ReadLimit, Seqno};
+use lowtide_checkpoint::{
+    CheckpointConfig, CheckpointManager, ReadLimit, Seqno, SubscriptionEvent,
+};
 
 use crate::peers::{Plain, new_item};
 use crate::race::{Part, race};
@@ -78,7 +80,7 @@ fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
         parts.push(Box::new(move || {
             while subscription.seqno().0 < arguments.items {
                 let next = subscription.wait(ReadLimit::NONE).expect("registered");
-                let Next::Batch(batch) = next else {
+                let SubscriptionEvent::Batch(batch) = next else {
                     panic!("no gaps: {next:?}")
                 };
                 std::hint::black_box(batch.items().count());

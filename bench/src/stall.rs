@@ -89,7 +89,11 @@ fn median_by_rate(mut runs: Vec<[f64; 4]>) -> Vec<f64> {
 fn lowtide(keys: &[u64]) -> [f64; 4] {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
     let cursor = manager
-        .register("stalled", Seqno::ZERO, lowtide_checkpoint::CursorOptions::new())
+        .register(
+            "stalled",
+            Seqno::ZERO,
+            lowtide_checkpoint::CursorOptions::new(),
+        )
         .expect("valid")
         .cursor;
     let mut newest = vec![0; KEYS];
@@ -140,7 +144,11 @@ fn filled(items: u64) -> CheckpointManager {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
     // The cursor holds back everything until it reads.
     manager
-        .register("reader", Seqno::ZERO, lowtide_checkpoint::CursorOptions::new())
+        .register(
+            "reader",
+            Seqno::ZERO,
+            lowtide_checkpoint::CursorOptions::new(),
+        )
         .expect("valid");
     for n in 0..items {
         manager.queue(new_item(n)).expect("active");
@@ -177,7 +185,11 @@ fn held(arguments: &Arguments) {
             }));
             times[2].push(timed(&mut || {
                 manager
-                    .register("middle", Seqno(size / 2), lowtide_checkpoint::CursorOptions::new())
+                    .register(
+                        "middle",
+                        Seqno(size / 2),
+                        lowtide_checkpoint::CursorOptions::new(),
+                    )
                     .expect("valid");
             }));
             manager
@@ -209,7 +221,11 @@ fn lookups() {
     let manager = filled(1_000_000);
     let registered = thousand(|n| {
         let cursor = manager
-            .register("other", Seqno(n * 999 + 1), lowtide_checkpoint::CursorOptions::new())
+            .register(
+                "other",
+                Seqno(n * 999 + 1),
+                lowtide_checkpoint::CursorOptions::new(),
+            )
             .expect("valid")
             .cursor;
         manager.unregister(cursor).expect("registered");
@@ -217,7 +233,11 @@ fn lookups() {
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
     for n in 0..10_000 {
         manager
-            .register(&format!("cursor {n}"), Seqno::ZERO, lowtide_checkpoint::CursorOptions::new())
+            .register(
+                &format!("cursor {n}"),
+                Seqno::ZERO,
+                lowtide_checkpoint::CursorOptions::new(),
+            )
             .expect("valid");
     }
     manager.queue(new_item(0)).expect("active");

@@ -67,8 +67,8 @@ mod vbucket;
 pub use error::CheckpointError;
 pub use limits::ItemLimits;
 pub use manager::{
-    Batch, CheckpointConfig, CheckpointInfo, CheckpointManager, CheckpointStats, Cursor,
-    CursorInfo, CursorOptions, Effect, Flush, PERSISTENCE, Queued, ReadLimit, Recovered,
+    CheckpointConfig, CheckpointInfo, CheckpointManager, CheckpointStats, Cursor, CursorBatch,
+    CursorInfo, CursorOptions, Effect, Flush, MemoryRecovery, PERSISTENCE, Queued, ReadLimit,
     Registration, Role,
 };
 pub use memory::{MemoryState, Quota, QuotaConfig, QuotaStats};
@@ -78,6 +78,6 @@ pub use model::{
     VbUuid, Vbid,
 };
 pub use reclaim::Reclaimer;
-pub use resume::{History, ResumePoint, ResumeRequest, may_lack_purged};
-pub use subscription::{Backfill, Next, Stopper, Subscription};
+pub use resume::{ResumePoint, ResumeRequest, ServedHistory, may_lack_purged};
+pub use subscription::{Backfill, Stopper, Subscription, SubscriptionEvent};
 pub use vbucket::{AfterStop, VBucket, VBucketError, Written};

@@ -37,13 +37,13 @@ mod rollback_log;
 mod subscriber_api;
 mod tail;
 
-pub use batch::Batch;
+pub use batch::CursorBatch;
 pub use config::{CheckpointConfig, CursorOptions, PERSISTENCE, Role};
 pub(crate) use cursors::Progress;
 pub use cursors::{Cursor, CursorInfo, Registration};
 pub use flush::Flush;
 pub use manager::CheckpointManager;
-pub use operations::{Effect, Queued, Recovered};
+pub use operations::{Effect, MemoryRecovery, Queued};
 pub(crate) use operations::{Resumed, Subscriber};
 pub use read_limit::ReadLimit;
 pub use reporting::{CheckpointInfo, CheckpointStats};

@@ -75,7 +75,7 @@ impl From<ResumePoint> for ResumeRequest {
 
 /// A vBucket's own history.
 #[derive(Clone, Copy, Debug)]
-pub struct History<'a> {
+pub struct ServedHistory<'a> {
     /// Branches.
     pub log: &'a FailoverLog,
     /// Last seqno.
@@ -87,7 +87,7 @@ pub struct History<'a> {
     pub filtered_high: Option<Seqno>,
 }
 
-impl History<'_> {
+impl ServedHistory<'_> {
     /// Returns `None` if the reader may continue.
     ///
     /// Returns `Some(seqno)` if it must first discard everything after `seqno`, and also any

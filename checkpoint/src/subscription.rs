@@ -4,9 +4,9 @@
 //! memory no longer has the next items it names the seqnos to fetch from disk.
 //!
 //! # Invariants
-//! - A batch after a [`Next::Backfill`] begins where the backfill ends. A waiting reader is woken once
+//! - A batch after a [`SubscriptionEvent::Backfill`] begins where the backfill ends. A waiting reader is woken once
 //!   for each change from "nothing to read" to "something" (C19).
-//! - Delivered items that were rolled back are reported by [`Next::RolledBack`] before any batch of
+//! - Delivered items that were rolled back are reported by [`SubscriptionEvent::RolledBack`] before any batch of
 //!   the history that replaced them (C24).
 
 mod event;
@@ -19,7 +19,7 @@ mod subscribe;
 )]
 mod subscription;
 
-pub use event::{Backfill, Next};
+pub use event::{Backfill, SubscriptionEvent};
 pub use stopper::Stopper;
 pub use subscription::Subscription;
 

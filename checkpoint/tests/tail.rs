@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
-    CheckpointConfig, CheckpointManager, CursorOptions, Item, Key, Next, Operation, Quota,
-    QuotaConfig, ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType, State, Subscription,
+    CheckpointConfig, CheckpointManager, CursorOptions, Item, Key, Operation, Quota, QuotaConfig,
+    ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType, State, Subscription, SubscriptionEvent,
 };
 use proptest::prelude::*;
 
@@ -51,7 +51,7 @@ fn item(kind: u8, key: u8) -> Item {
 /// Items as `operation key seqno`, ranges, and the reader's seqno; `None` if there was nothing.
 type Answer = Option<(Vec<String>, Vec<String>, Seqno)>;
 
-fn answer(batch: &lowtide_checkpoint::Batch) -> Answer {
+fn answer(batch: &lowtide_checkpoint::CursorBatch) -> Answer {
     let items = batch
         .items()
         .map(|item| format!("{} {} {}", item.operation.name(), item.key, item.seqno));
@@ -67,7 +67,7 @@ fn poll(subscription: &mut Subscription) -> Answer {
             .poll(ReadLimit::NONE)
             .expect("its name is not taken over")
         {
-            Next::Batch(batch) => {
+            SubscriptionEvent::Batch(batch) => {
                 let (more_items, more_ranges, seqno) =
                     answer(&batch).expect("a batch is never empty");
                 items.extend(more_items);
@@ -80,7 +80,7 @@ fn poll(subscription: &mut Subscription) -> Answer {
                     return last.map(|last| (items, ranges, last));
                 }
             }
-            Next::Idle => return last.map(|last| (items, ranges, last)),
+            SubscriptionEvent::Idle => return last.map(|last| (items, ranges, last)),
             other => panic!("nothing was dropped: {other:?}"),
         }
     }

@@ -30,7 +30,7 @@ pub mod log_store;
 use bytes::Bytes;
 use lowtide_checkpoint::fault::{self, Fault};
 use lowtide_checkpoint::{
-    Batch, CheckpointConfig, CheckpointManager, Cursor, Effect, Item, Key, ReadLimit, Seqno,
+    CheckpointConfig, CheckpointManager, Cursor, CursorBatch, Effect, Item, Key, ReadLimit, Seqno,
 };
 use lowtide_persistence::fault::Fault as StoreFault;
 
@@ -210,14 +210,14 @@ pub fn set_history(manager: &CheckpointManager, key: &str) {
 }
 
 /// Reads everything.
-pub fn read(manager: &CheckpointManager, cursor: Cursor) -> Batch {
+pub fn read(manager: &CheckpointManager, cursor: Cursor) -> CursorBatch {
     manager
         .read(cursor, ReadLimit::NONE)
         .expect("it is registered")
 }
 
 /// Returns the items of a batch as `a1 b2`, walking it outside any lock.
-pub fn held(batch: &Batch) -> String {
+pub fn held(batch: &CursorBatch) -> String {
     let items = batch
         .items()
         .map(|item| format!("{}{}", item.key, item.seqno));
@@ -225,12 +225,12 @@ pub fn held(batch: &Batch) -> String {
 }
 
 /// Returns the end of its last range; 0 if it is empty.
-pub fn end(batch: &Batch) -> u64 {
+pub fn end(batch: &CursorBatch) -> u64 {
     batch.ranges().last().map_or(0, |range| range.end.0)
 }
 
 /// Same as [`held`], but takes a turn before each item.
-pub fn held_in_turns(batch: &Batch, turn: &Turn) -> String {
+pub fn held_in_turns(batch: &CursorBatch, turn: &Turn) -> String {
     let mut items = batch.items();
     let mut walked = Vec::new();
     loop {

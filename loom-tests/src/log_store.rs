@@ -13,7 +13,7 @@ use lowtide_persistence::disk::{
     Access, Disk, DiskDirectory, DiskFile, DiskLock, DiskResult, MemoryDisk,
 };
 use lowtide_persistence::logstor::{Logstor, LogstorConfig};
-use lowtide_persistence::{Batch, Budget, Engine, Job, Progress};
+use lowtide_persistence::{Budget, CommitBatch, Engine, Job, JobProgress};
 
 use crate::Turn;
 
@@ -184,8 +184,8 @@ pub fn commit(engine: &Logstor, batches: &[(Vbid, u64, &str, usize)]) {
         .collect();
     let refs: Vec<[&Item; 1]> = items.iter().map(|item| [item]).collect();
     let parts = batches.iter().zip(&refs);
-    let batches: Vec<Batch<'_>> = parts
-        .map(|(&(vb, ..), items)| Batch {
+    let batches: Vec<CommitBatch<'_>> = parts
+        .map(|(&(vb, ..), items)| CommitBatch {
             vb,
             items,
             state: &state,
@@ -230,7 +230,7 @@ pub fn get(engine: &Logstor, vb: Vbid, key: &str) -> Option<(u64, usize)> {
 pub fn run(mut job: Box<dyn Job>) {
     while !matches!(
         job.step(Budget::NONE).expect("nothing fails"),
-        Progress::Done(_)
+        JobProgress::Done(_)
     ) {}
 }
 

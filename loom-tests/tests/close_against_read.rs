@@ -33,7 +33,7 @@ fn close_against_read() {
             })
         };
         let first = read(&manager, reader);
-        let ranges = |batch: &lowtide_checkpoint::Batch| {
+        let ranges = |batch: &lowtide_checkpoint::CursorBatch| {
             batch
                 .ranges()
                 .iter()

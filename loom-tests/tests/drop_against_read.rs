@@ -8,7 +8,7 @@
 
 use loom::thread;
 use lowtide_checkpoint::fault::Fault;
-use lowtide_checkpoint::{Backfill, Next, ReadLimit, Seqno};
+use lowtide_checkpoint::{Backfill, ReadLimit, Seqno, SubscriptionEvent};
 use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, set};
 
 #[test]
@@ -23,7 +23,7 @@ fn drop_against_read() {
         let recovering = {
             let manager = manager.clone();
             thread::spawn(move || {
-                manager.recover(usize::MAX);
+                manager.recover_memory(usize::MAX);
                 set(&manager, "c");
             })
         };
@@ -33,8 +33,10 @@ fn drop_against_read() {
                 .wait(ReadLimit::NONE)
                 .expect("nobody takes its name")
             {
-                Next::Batch(batch) => seen.extend(batch.items().map(|item| item.seqno.0)),
-                Next::Backfill(Backfill { from, to }) => seen.extend(from.0..=to.0),
+                SubscriptionEvent::Batch(batch) => {
+                    seen.extend(batch.items().map(|item| item.seqno.0))
+                }
+                SubscriptionEvent::Backfill(Backfill { from, to }) => seen.extend(from.0..=to.0),
                 other => panic!("{other:?}"),
             }
         }

@@ -8,7 +8,7 @@
 
 use loom::thread;
 use lowtide_checkpoint::fault::Fault;
-use lowtide_checkpoint::{Next, ReadLimit, Seqno};
+use lowtide_checkpoint::{ReadLimit, Seqno, SubscriptionEvent};
 use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, set};
 
 #[test]
@@ -33,10 +33,12 @@ fn rollback_against_read() {
                 .wait(ReadLimit::NONE)
                 .expect("nobody takes its name")
             {
-                Next::Batch(batch) => seen.extend(batch.items().map(|item| item.key.to_string())),
-                Next::RolledBack(seqno) => {
+                SubscriptionEvent::Batch(batch) => {
+                    seen.extend(batch.items().map(|item| item.key.to_string()))
+                }
+                SubscriptionEvent::RolledBack(seqno) => {
                     seen.truncate(seqno.0 as usize);
-                    subscription.go_back(seqno).expect("as told");
+                    subscription.resume_from(seqno).expect("as told");
                 }
                 other => panic!("{other:?}"),
             }

@@ -13,7 +13,7 @@
 
 use loom::thread;
 use lowtide_checkpoint::fault::Fault;
-use lowtide_checkpoint::{CheckpointManager, Next, ReadLimit, Seqno, Subscription};
+use lowtide_checkpoint::{CheckpointManager, ReadLimit, Seqno, Subscription, SubscriptionEvent};
 use lowtide_loom_tests::{
     active, assert_caught, assert_sound, every_order, held, set, set_history,
 };
@@ -24,7 +24,7 @@ fn poll(subscription: &mut Subscription) -> Option<(String, Vec<(u64, u64)>)> {
         .poll(ReadLimit::NONE)
         .expect("nobody takes its name")
     {
-        Next::Batch(batch) => {
+        SubscriptionEvent::Batch(batch) => {
             let ranges = batch
                 .ranges()
                 .iter()
@@ -32,7 +32,7 @@ fn poll(subscription: &mut Subscription) -> Option<(String, Vec<(u64, u64)>)> {
                 .collect();
             Some((held(&batch), ranges))
         }
-        Next::Idle => None,
+        SubscriptionEvent::Idle => None,
         other => panic!("{other:?}"),
     }
 }
@@ -121,7 +121,7 @@ fn expel_against_tail() {
         let mut seen = String::new();
         while reader.seqno() < Seqno(4) {
             match reader.wait(ReadLimit::NONE).expect("nobody takes its name") {
-                Next::Batch(batch) => seen += &held(&batch),
+                SubscriptionEvent::Batch(batch) => seen += &held(&batch),
                 other => panic!("{other:?}"),
             }
         }

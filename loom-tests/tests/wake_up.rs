@@ -8,7 +8,7 @@
 
 use loom::thread;
 use lowtide_checkpoint::fault::Fault;
-use lowtide_checkpoint::{Next, ReadLimit, Seqno, Subscription};
+use lowtide_checkpoint::{ReadLimit, Seqno, Subscription, SubscriptionEvent};
 use lowtide_loom_tests::{active, assert_caught, assert_sound, every_order, held, set};
 
 /// Waits for one batch; returns its items, or nothing if it was stopped.
@@ -17,8 +17,8 @@ fn wait(subscription: &mut Subscription) -> Option<String> {
         .wait(ReadLimit::NONE)
         .expect("nobody takes its name")
     {
-        Next::Batch(batch) => Some(held(&batch)),
-        Next::Stopped => None,
+        SubscriptionEvent::Batch(batch) => Some(held(&batch)),
+        SubscriptionEvent::Stopped => None,
         other => panic!("{other:?}"),
     }
 }

@@ -10,12 +10,12 @@ mod item_ref;
 mod job;
 
 pub use engine::{
-    Batch, Capabilities, Committed, Engine, History, KeyRange, KeySlice, RecoveryReport,
-    RolledBack, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
+    Capabilities, CommitBatch, Committed, Engine, KeyRange, KeySlice, RecoveryReport,
+    RetainedHistory, RolledBack, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
 };
 pub use error::EngineError;
 pub use executor::{Executor, InOrder, Task};
 pub use item_ref::ItemRef;
 pub use job::{
-    Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, Progress, Verdict,
+    Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, JobProgress, Verdict,
 };

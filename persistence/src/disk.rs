@@ -27,7 +27,7 @@ mod traits;
 
 pub use self::error::{DiskError, DiskErrorKind, DiskOperation, DiskResult};
 pub use self::faulty::{Fault, FaultyDisk};
-pub use self::memory::{Keep, MemoryDisk, MemoryUsage};
+pub use self::memory::{MemoryDisk, MemoryUsage, PowerLoss};
 pub use self::metered::{DiskStats, MeteredDisk};
 pub use self::os::OsDisk;
 pub use self::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};

@@ -2,7 +2,7 @@
 //! by key and by seqno.
 //!
 //! ```text
-//! checkpoint manager --persistence cursor--> Flusher --Batch--> dyn Engine --every byte--> dyn Disk
+//! checkpoint manager --persistence cursor--> Flusher --CommitBatch--> dyn Engine --every byte--> dyn Disk
 //!                    <--persisted seqno-----         <--Committed--
 //! ```
 //!
@@ -42,9 +42,10 @@ mod sync;
 
 pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use contract::{
-    Batch, Budget, Capabilities, Committed, CompactionFilter, CompactionReport, CompactionRequest,
-    Engine, EngineError, Executor, History, InOrder, ItemRef, Job, KeyRange, KeySlice, Progress,
-    RecoveryReport, RolledBack, ScanLimit, ScanSlice, Snapshot, Task, VBucketInfo, Verdict,
+    Budget, Capabilities, CommitBatch, Committed, CompactionFilter, CompactionReport,
+    CompactionRequest, Engine, EngineError, Executor, InOrder, ItemRef, Job, JobProgress, KeyRange,
+    KeySlice, RecoveryReport, RetainedHistory, RolledBack, ScanLimit, ScanSlice, Snapshot, Task,
+    VBucketInfo, Verdict,
 };
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
 pub use read_views::{ReadViews, whole_seqno};

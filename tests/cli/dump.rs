@@ -10,7 +10,7 @@ use lowtide_checkpoint::{
 use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
 use lowtide_persistence::disk::OsDisk;
 use lowtide_persistence::logstor::{Logstor, LogstorConfig};
-use lowtide_persistence::{Batch, Engine};
+use lowtide_persistence::{CommitBatch, Engine};
 use serde_json::Value;
 use support::cli::argument;
 use support::fixtures::{copy_couchstore, couchstore_dir, couchstore_file};
@@ -190,7 +190,7 @@ fn durable_writes_and_deletions_are_distinct_in_both_engines() {
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
     for engine in engines {
         engine.create(Vbid(0)).expect("created");
-        let batch = Batch {
+        let batch = CommitBatch {
             vb: Vbid(0),
             items: &items.each_ref(),
             state: &state,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use lowtide_checkpoint::{Cas, FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 use lowtide_persistence::disk::{Access, Disk, MemoryDisk};
 use lowtide_persistence::logstor::{Logstor, LogstorConfig};
-use lowtide_persistence::{Batch, Engine};
+use lowtide_persistence::{CommitBatch, Engine};
 
 const PAGE: &str = include_str!("../../docs/formats/logstor.md");
 const VB: Vbid = Vbid(7);
@@ -50,7 +50,7 @@ fn example() -> MemoryDisk {
         ..VBucketState::new(State::Active, FailoverLog::new(VbUuid(0xabcd)))
     };
     let items: Vec<&Item> = items.iter().collect();
-    let batch = Batch {
+    let batch = CommitBatch {
         vb: VB,
         items: &items,
         state: &state,

@@ -4,7 +4,7 @@
 //! reopened. Nothing is lost in either case.
 
 use lowtide_persistence::EngineError;
-use lowtide_persistence::disk::{Fault, Keep};
+use lowtide_persistence::disk::{Fault, PowerLoss};
 
 use super::rig::{EPILOGUE, Rig, SCRIPT, Step};
 
@@ -59,7 +59,7 @@ fn live(when: &str, plan: impl FnOnce(&Rig)) -> Vec<&'static str> {
     // The result must not depend on data that is not durable.
     rig.engine = None;
     rig.disk.clear_faults();
-    rig.disk.crash(Keep::None);
+    rig.disk.crash(PowerLoss::DropUnsynced);
     rig.open().expect("a sound store");
     rig.check_end(&format!("{when}, power lost"));
     failures

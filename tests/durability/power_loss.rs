@@ -4,7 +4,7 @@
 //! What always holds: nothing acknowledged is lost, the store holds a prefix, and the node
 //! continues from it.
 
-use lowtide_persistence::disk::Keep;
+use lowtide_persistence::disk::PowerLoss;
 
 use super::rig::{EPILOGUE, Rig, SCRIPT};
 
@@ -25,7 +25,7 @@ fn ios() -> u64 {
     rig.disk.io_count()
 }
 
-fn lose_power((io, ios): (u64, u64), keep: Keep, memory: Memory) {
+fn lose_power((io, ios): (u64, u64), keep: PowerLoss, memory: Memory) {
     let when = format!("power lost at I/O {io}, {keep:?} kept, memory {memory:?}");
     let mut rig = Rig::new();
     rig.disk.power_off_at_io(io);
@@ -52,12 +52,12 @@ fn lose_power((io, ios): (u64, u64), keep: Keep, memory: Memory) {
 
     // Flushes after the recovery are as durable as those before it.
     rig.engine = None;
-    rig.disk.crash(Keep::None);
+    rig.disk.crash(PowerLoss::DropUnsynced);
     rig.open().expect("opens again");
     rig.check_end(&format!("{when}, and again"));
 }
 
-fn lose_power_everywhere(keeps: impl Iterator<Item = Keep> + Clone) {
+fn lose_power_everywhere(keeps: impl Iterator<Item = PowerLoss> + Clone) {
     let ios = ios();
     assert!(ios > 30, "a script of {ios} I/Os shows little");
     for io in 1..=ios {
@@ -72,17 +72,17 @@ fn lose_power_everywhere(keeps: impl Iterator<Item = Keep> + Clone) {
 /// Guards E6 and F1 when the device keeps only synced bytes.
 #[test]
 fn power_loss_that_keeps_nothing_unsynced_loses_nothing_acknowledged() {
-    lose_power_everywhere([Keep::None].into_iter());
+    lose_power_everywhere([PowerLoss::DropUnsynced].into_iter());
 }
 
 /// Guards E2 when every written byte has reached the device, acknowledged or not.
 #[test]
 fn power_loss_that_keeps_everything_unsynced_leaves_a_prefix() {
-    lose_power_everywhere([Keep::All].into_iter());
+    lose_power_everywhere([PowerLoss::KeepUnsynced].into_iter());
 }
 
 /// Guards E2 and E6 when any part of the unsynced bytes survives, in any order and torn.
 #[test]
 fn power_loss_that_keeps_any_part_leaves_a_prefix() {
-    lose_power_everywhere((0..8).map(|seed| Keep::Random { seed }));
+    lose_power_everywhere((0..8).map(|seed| PowerLoss::Random { seed }));
 }

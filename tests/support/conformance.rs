@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
-use lowtide_persistence::disk::{Disk, Keep, MemoryDisk};
+use lowtide_persistence::disk::{Disk, MemoryDisk, PowerLoss};
 use lowtide_persistence::{
-    Batch, Committed, Engine, EngineError, Executor, InOrder, ScanLimit, Snapshot,
+    CommitBatch, Committed, Engine, EngineError, Executor, InOrder, ScanLimit, Snapshot,
 };
 
 /// Opens the engine's store on a disk, always in the same directory, with an executor.
@@ -108,8 +108,8 @@ fn commit_all(
         .map(|(_, items)| items.iter().collect())
         .collect();
     let parts = batches.iter().zip(&refs).zip(&states);
-    let batches: Vec<Batch<'_>> = parts
-        .map(|((&(vb, _), items), state)| Batch {
+    let batches: Vec<CommitBatch<'_>> = parts
+        .map(|((&(vb, _), items), state)| CommitBatch {
             vb,
             items,
             state,
@@ -220,7 +220,13 @@ fn stages() -> Vec<Contents> {
 }
 
 /// Returns the parts of the unsynced bytes that a power loss may keep.
-fn keeps(seed: u64) -> [Keep; 5] {
-    let random = |n| Keep::Random { seed: 3 * seed + n };
-    [Keep::None, Keep::All, random(0), random(1), random(2)]
+fn keeps(seed: u64) -> [PowerLoss; 5] {
+    let random = |n| PowerLoss::Random { seed: 3 * seed + n };
+    [
+        PowerLoss::DropUnsynced,
+        PowerLoss::KeepUnsynced,
+        random(0),
+        random(1),
+        random(2),
+    ]
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Item, Seqno};
 use lowtide_persistence::couchstore::Couchstore;
 use lowtide_persistence::disk::OsDisk;
-use lowtide_persistence::{Batch, Budget, Engine, EngineError, Job, Progress, RolledBack};
+use lowtide_persistence::{Budget, CommitBatch, Engine, EngineError, Job, JobProgress, RolledBack};
 use support::killing::{self, Act, CONFIG, VBS};
 
 /// Budget so small that a compaction runs concurrently with many commits.
@@ -55,7 +55,7 @@ fn run(engine: &Couchstore, act: Act) -> Result<Option<u64>, EngineError> {
             let items = killing::items(high, seed);
             let refs: Vec<&Item> = items.iter().collect();
             let state = killing::state(high + items.len() as u64);
-            let batch = Batch {
+            let batch = CommitBatch {
                 vb,
                 items: &refs,
                 state: &state,
@@ -76,7 +76,7 @@ fn run(engine: &Couchstore, act: Act) -> Result<Option<u64>, EngineError> {
 fn step(engine: &Couchstore, job: Option<Box<dyn Job>>) -> Option<Box<dyn Job>> {
     let mut job = job.or_else(|| engine.maintenance())?;
     match job.step(STEP) {
-        Ok(Progress::Done(_)) | Err(EngineError::Aborted { .. }) => None,
+        Ok(JobProgress::Done(_)) | Err(EngineError::Aborted { .. }) => None,
         Ok(_) => Some(job),
         Err(error) => panic!("{error}"),
     }

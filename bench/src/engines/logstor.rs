@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use lowtide_persistence::disk::OsDisk;
 use lowtide_persistence::logstor::{Logstor, LogstorConfig};
-use lowtide_persistence::{Budget, Engine, Executor, Progress, Task};
+use lowtide_persistence::{Budget, Engine, Executor, JobProgress, Task};
 
 use super::{Store, memory, ours};
 
@@ -44,7 +44,7 @@ pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
         Logstor::open_with(Arc::new(OsDisk::new()), dir, config, &Threads).expect("opens");
     if engine.vbuckets().is_empty() {
         while let Some(mut job) = engine.maintenance() {
-            while !matches!(job.step(Budget::NONE).expect("works"), Progress::Done(_)) {}
+            while !matches!(job.step(Budget::NONE).expect("works"), JobProgress::Done(_)) {}
         }
     }
     ours::with(Arc::new(engine), true, then);

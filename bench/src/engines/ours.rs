@@ -13,7 +13,7 @@ use std::time::Duration;
 use lowtide_checkpoint::{
     FailoverLog, Item, Key as ItemKey, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
 };
-use lowtide_persistence::{Batch, Budget, CompactionRequest, Engine, Job, Progress};
+use lowtide_persistence::{Budget, CommitBatch, CompactionRequest, Engine, Job, JobProgress};
 
 use super::{Compaction, Key, See, Store, Write};
 
@@ -61,9 +61,9 @@ pub fn state() -> VBucketState {
 fn run(mut job: Box<dyn Job>, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         match job.step(STEP).expect("works") {
-            Progress::Done(_) => return,
-            Progress::Ahead => std::thread::park_timeout(PAUSE),
-            Progress::Working { .. } | Progress::Reached(_) => {}
+            JobProgress::Done(_) => return,
+            JobProgress::Ahead => std::thread::park_timeout(PAUSE),
+            JobProgress::Working { .. } | JobProgress::Reached(_) => {}
         }
     }
 }
@@ -86,7 +86,7 @@ impl Store for Ours {
         let items: Vec<Item> = writes.iter().map(item).collect();
         let items: Vec<&Item> = items.iter().collect();
         self.state.snapshot_end = items.last().expect("not empty").seqno;
-        let batch = Batch {
+        let batch = CommitBatch {
             vb: VB,
             items: &items,
             state: &self.state,
@@ -137,9 +137,9 @@ impl Store for Ours {
                 .expect("begins");
             loop {
                 match job.step(STEP).expect("works") {
-                    Progress::Done(_) => return,
-                    Progress::Ahead => std::thread::park_timeout(PAUSE),
-                    Progress::Working { .. } | Progress::Reached(_) => {}
+                    JobProgress::Done(_) => return,
+                    JobProgress::Ahead => std::thread::park_timeout(PAUSE),
+                    JobProgress::Working { .. } | JobProgress::Reached(_) => {}
                 }
             }
         }))

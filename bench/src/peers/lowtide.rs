@@ -5,7 +5,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lowtide_checkpoint::{CheckpointConfig, CheckpointManager, Item, Key, Next, ReadLimit, Seqno};
+use lowtide_checkpoint::{
+    CheckpointConfig, CheckpointManager, Item, Key, ReadLimit, Seqno, SubscriptionEvent,
+};
 
 use super::{CAPACITY, Work};
 use crate::race::{Part, Zipf, race};
@@ -51,8 +53,8 @@ pub fn run(work: &Work) -> Duration {
                     subscription.wait(LIMIT)
                 };
                 let batch = match next.expect("registered") {
-                    Next::Batch(batch) => batch,
-                    Next::Idle => {
+                    SubscriptionEvent::Batch(batch) => batch,
+                    SubscriptionEvent::Idle => {
                         idle += 1;
                         std::thread::yield_now();
                         continue;

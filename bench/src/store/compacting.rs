@@ -13,7 +13,9 @@ use clap::Args;
 use lowtide_checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 use lowtide_persistence::couchstore::{CompactionConfig, CouchFile, Couchstore, CouchstoreConfig};
 use lowtide_persistence::disk::OsDisk;
-use lowtide_persistence::{Batch, Budget, CompactionReport, CompactionRequest, Engine, Progress};
+use lowtide_persistence::{
+    Budget, CommitBatch, CompactionReport, CompactionRequest, Engine, JobProgress,
+};
 
 use super::storage;
 use super::work::Work;
@@ -182,7 +184,7 @@ fn compact(engine: &Couchstore, budget: Budget) -> (CompactionReport, Duration, 
     loop {
         let began = Instant::now();
         match job.step(budget).expect("works") {
-            Progress::Done(report) => {
+            JobProgress::Done(report) => {
                 return (report, started.elapsed(), [longest, began.elapsed()]);
             }
             _ => longest = longest.max(began.elapsed()),
@@ -204,7 +206,7 @@ fn commit(engine: &Couchstore, writes: &[Write]) -> Duration {
         snapshot_end,
         ..VBucketState::new(State::Active, log)
     };
-    let batch = Batch {
+    let batch = CommitBatch {
         vb: VB,
         items: &items,
         state: &state,

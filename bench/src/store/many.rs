@@ -10,7 +10,7 @@ use lowtide_checkpoint::{Item, VBucketState, Vbid};
 use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
 use lowtide_persistence::disk::OsDisk;
 use lowtide_persistence::logstor::{Logstor, LogstorConfig};
-use lowtide_persistence::{Batch, Engine};
+use lowtide_persistence::{CommitBatch, Engine};
 
 use super::work::Work;
 use super::{median, storage};
@@ -109,8 +109,8 @@ fn committed(engine: &dyn Engine, items: &[Item], at_once: usize) -> f64 {
         .collect();
     let single: Vec<[&Item; 1]> = items.iter().map(|item| [item]).collect();
     let parts = (0..).zip(&single).zip(&states);
-    let batches: Vec<Batch<'_>> = parts
-        .map(|((vb, items), state)| Batch {
+    let batches: Vec<CommitBatch<'_>> = parts
+        .map(|((vb, items), state)| CommitBatch {
             vb: Vbid(vb),
             items,
             state,

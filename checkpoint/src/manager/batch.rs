@@ -15,7 +15,7 @@ use crate::queue::{Chunk, Slot};
 
 /// Items of one or more checkpoints, in order, and the ranges of those checkpoints.
 #[derive(Debug)]
-pub struct Batch {
+pub struct CursorBatch {
     pub(crate) chunks: SmallVec<[Arc<Chunk>; 4]>,
     pub(crate) from: u64,
     pub(crate) to: u64,
@@ -26,7 +26,7 @@ pub struct Batch {
     pub(crate) last: Seqno,
 }
 
-impl Batch {
+impl CursorBatch {
     /// Returns the items, ascending by seqno. A vBucket state carries the seqno of the operation
     /// that follows it.
     pub fn items(&self) -> impl Iterator<Item = &Item> {

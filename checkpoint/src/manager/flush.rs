@@ -3,7 +3,7 @@
 //! The token makes failure the default: a flush that is dropped, for example by a panic, has failed.
 //! The steps under the lock are in `operations/persistence_cursor.rs`.
 
-use super::batch::Batch;
+use super::batch::CursorBatch;
 use super::manager::CheckpointManager;
 use super::read_limit::{ReadEnd, ReadLimit};
 use crate::error::CheckpointError;
@@ -15,7 +15,7 @@ use crate::error::CheckpointError;
 pub struct Flush {
     manager: CheckpointManager,
     token: u64,
-    batch: Batch,
+    batch: CursorBatch,
     success: bool,
 }
 
@@ -59,7 +59,7 @@ impl CheckpointManager {
 impl Flush {
     /// Returns the batch to persist.
     #[must_use]
-    pub fn batch(&self) -> &Batch {
+    pub fn batch(&self) -> &CursorBatch {
         &self.batch
     }
 

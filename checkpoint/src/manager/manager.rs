@@ -5,11 +5,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::batch::Batch;
+use super::batch::CursorBatch;
 use super::config::{CheckpointConfig, CursorOptions, Role};
 use super::cursors::{Cursor, CursorInfo, Registration};
 use super::locked_state::LockedState;
-use super::operations::{Queued, Recovered};
+use super::operations::{MemoryRecovery, Queued};
 use super::read_limit::ReadLimit;
 use super::reporting::{CheckpointInfo, CheckpointStats};
 use crate::error::CheckpointError;
@@ -148,7 +148,7 @@ impl CheckpointManager {
     /// - [`CheckpointError::UnknownCursor`] if the cursor is not registered any more.
     /// - [`CheckpointError::InvalidArgument`] for a limit of 0, or for the persistence cursor, which
     ///   only [`CheckpointManager::begin_flush`] moves.
-    pub fn read(&self, cursor: Cursor, limit: ReadLimit) -> Result<Batch, CheckpointError> {
+    pub fn read(&self, cursor: Cursor, limit: ReadLimit) -> Result<CursorBatch, CheckpointError> {
         self.with(|state| state.read(cursor, limit))
     }
 
@@ -175,17 +175,17 @@ impl CheckpointManager {
     /// It closes the open checkpoint, expels, and then drops droppable cursors, the ones furthest
     /// behind first. The consumer of a dropped cursor registers again and learns what to fetch from
     /// disk. O(chunks + cursors) for each cursor dropped.
-    pub fn recover(&self, bytes: usize) -> Recovered {
+    pub fn recover_memory(&self, bytes: usize) -> MemoryRecovery {
         #[cfg(checkpoint_loom)]
         if fault::is(Fault::DropInTwoSteps) {
             let (to, dummy) = self.with(LockedState::drop_all);
             let expelled = self.with(|state| state.expel_to(to, dummy));
-            return Recovered {
+            return MemoryRecovery {
                 expelled,
-                ..Recovered::default()
+                ..MemoryRecovery::default()
             };
         }
-        self.with(|state| state.recover(bytes))
+        self.with(|state| state.recover_memory(bytes))
     }
 
     /// Rolls back: drops everything and restarts at `high`. Cursors stay and move to `high`. A flush

@@ -17,6 +17,6 @@ mod queue_item;
 mod read;
 mod register;
 
-pub use memory_recovery::Recovered;
+pub use memory_recovery::MemoryRecovery;
 pub use queue_item::{Effect, Queued};
 pub(crate) use register::{Resumed, Subscriber};

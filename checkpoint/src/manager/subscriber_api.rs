@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::batch::Batch;
+use super::batch::CursorBatch;
 use super::cursors::{Cursor, Progress};
 use super::manager::CheckpointManager;
 use super::operations::{Resumed, Subscriber};
@@ -39,7 +39,7 @@ impl CheckpointManager {
         cursor: Cursor,
         limit: ReadLimit,
         signal: &Arc<Signal>,
-    ) -> Result<(Batch, Option<Tail>), CheckpointError> {
+    ) -> Result<(CursorBatch, Option<Tail>), CheckpointError> {
         if fault::is(Fault::ArmInTwoSteps) {
             let read = self.with(|state| state.read_or_arm(cursor, limit, None))?;
             if read.0.is_empty() {
@@ -56,7 +56,7 @@ impl CheckpointManager {
         &self,
         cursor: Cursor,
         limit: ReadLimit,
-    ) -> Option<Result<(Batch, Option<Tail>), CheckpointError>> {
+    ) -> Option<Result<(CursorBatch, Option<Tail>), CheckpointError>> {
         let state = self.shared.state.try_lock()?;
         Some(self.within(state, |state| state.read_or_arm(cursor, limit, None)))
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::batch::Batch;
+use super::batch::CursorBatch;
 use super::checkpoint::Checkpoint;
 use super::cursors::Progress;
 use crate::fault::{self, Fault};
@@ -50,7 +50,7 @@ pub(crate) struct Tail {
 )]
 pub(crate) enum TailRead {
     /// New items. The reader's progress already includes them.
-    Items(Batch),
+    Items(CursorBatch),
     /// No new item.
     Nothing,
     /// A change other than queueing: the reader must look under the lock.
@@ -85,7 +85,7 @@ impl Tail {
             return TailRead::Nothing;
         };
         progress.advance_to(self.position);
-        TailRead::Items(Batch {
+        TailRead::Items(CursorBatch {
             chunks,
             from,
             to: self.position,

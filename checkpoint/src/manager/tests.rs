@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::batch::Batch;
+use super::batch::CursorBatch;
 use super::config::{CheckpointConfig, CursorOptions, Role};
 use super::cursors::Cursor;
 use super::flush::Flush;
@@ -66,14 +66,14 @@ fn flush(manager: &CheckpointManager) -> Flush {
         .expect("no other flush")
 }
 
-fn read(manager: &CheckpointManager, cursor: Cursor) -> Batch {
+fn read(manager: &CheckpointManager, cursor: Cursor) -> CursorBatch {
     manager
         .read(cursor, ReadLimit::NONE)
         .expect("it is registered")
 }
 
 /// Returns `key@seqno` of each item.
-fn held(batch: &Batch) -> Vec<String> {
+fn held(batch: &CursorBatch) -> Vec<String> {
     batch
         .items()
         .map(|item| format!("{}@{}", item.key, item.seqno))

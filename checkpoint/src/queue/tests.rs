@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::chunk::RetiredChunk;
 use super::queue::Queue;
-use crate::manager::Batch;
+use crate::manager::CursorBatch;
 use crate::memory::Account;
 use crate::model::{Item, Key, Seqno};
 
@@ -68,8 +68,8 @@ fn capacities(queue: &Queue) -> Vec<u64> {
 }
 
 /// Reads the positions `from..to` as a batch at the high seqno `end`.
-fn batch(queue: &Queue, from: u64, to: u64, end: u64) -> Batch {
-    Batch {
+fn batch(queue: &Queue, from: u64, to: u64, end: u64) -> CursorBatch {
+    CursorBatch {
         chunks: queue.chunks(from, to),
         from,
         to,

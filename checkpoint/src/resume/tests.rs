@@ -18,7 +18,7 @@ fn decide(uuid: u64, seqno: u64, snapshot: (u64, u64), purge: u64) -> Option<u64
         snapshot_start,
         snapshot_end,
     };
-    let history = History {
+    let history = ServedHistory {
         log: &log,
         high: Seqno(30),
         purge: Seqno(purge),
@@ -76,7 +76,7 @@ fn client_with_all_of_its_collections_continues_despite_purges() {
     let log = FailoverLog::new(VbUuid(0xa));
     let decide = |seqno: u64, filtered_high| {
         let filtered_high = Some(Seqno(filtered_high));
-        let history = History {
+        let history = ServedHistory {
             log: &log,
             high: Seqno(30),
             purge: Seqno(20),

@@ -2,7 +2,7 @@
 //!
 //! An enum makes a consumer handle backfills and rollbacks: it cannot read past them.
 
-use crate::manager::Batch;
+use crate::manager::CursorBatch;
 use crate::model::{Seqno, State};
 
 /// The next event of a subscription.
@@ -11,20 +11,20 @@ use crate::model::{Seqno, State};
     clippy::large_enum_variant,
     reason = "it is moved once a read; a box would cost each read an allocation"
 )]
-pub enum Next {
+pub enum SubscriptionEvent {
     /// Items from memory.
-    Batch(Batch),
+    Batch(CursorBatch),
     /// Seqnos that memory no longer has: fetch them from disk, then continue.
     Backfill(Backfill),
     /// The vBucket was rolled back below a seqno that was delivered or named in a
-    /// [`Next::Backfill`].
+    /// [`SubscriptionEvent::Backfill`].
     ///
     /// The reader must discard everything after this seqno. If it is not whole there, it must go
     /// further back, to 0 or to the end of an earlier batch: a batch lacks items that were replaced
-    /// inside it. It reports the place with [`Subscription::go_back`]. Until then, this is the only
+    /// inside it. It reports the place with [`Subscription::resume_from`]. Until then, this is the only
     /// event.
     ///
-    /// [`Subscription::go_back`]: crate::Subscription::go_back
+    /// [`Subscription::resume_from`]: crate::Subscription::resume_from
     RolledBack(Seqno),
     /// No event now, or the manager is busy.
     Idle,

@@ -4,7 +4,7 @@
 //! has fetched a backfill: the disk may be ahead of the requested end, and lacks the revisions that
 //! were replaced up to there.
 
-use crate::manager::Batch;
+use crate::manager::CursorBatch;
 use crate::model::Seqno;
 use crate::resume::ResumePoint;
 
@@ -36,7 +36,7 @@ impl SnapshotProgress {
     }
 
     /// Advances the progress by the snapshots of a delivered batch.
-    pub(super) fn record(&mut self, batch: &Batch) {
+    pub(super) fn record(&mut self, batch: &CursorBatch) {
         for range in batch.ranges() {
             let last = range.last.unwrap_or_default().min(batch.last_seqno());
             if last > Seqno::ZERO {

@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use super::event::{Backfill, Next};
+use super::event::{Backfill, SubscriptionEvent};
 use super::snapshot_progress::SnapshotProgress;
 use super::stopper::{Stop, Stopper};
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
 use crate::invariant::checked_invariant;
 use crate::manager::{
-    Batch, CheckpointManager, Cursor, Progress, ReadLimit, Registration, Resumed, Subscriber, Tail,
-    TailRead,
+    CheckpointManager, Cursor, CursorBatch, Progress, ReadLimit, Registration, Resumed, Subscriber,
+    Tail, TailRead,
 };
 use crate::model::Seqno;
 use crate::resume::ResumePoint;
@@ -84,57 +84,60 @@ impl Subscription {
         subscription
     }
 
-    /// Returns the next batch within `limit`, another event, or [`Next::Idle`].
+    /// Returns the next batch within `limit`, another event, or [`SubscriptionEvent::Idle`].
     ///
-    /// [`Next::Idle`] is also returned while another thread is inside the manager. The call never
+    /// [`SubscriptionEvent::Idle`] is also returned while another thread is inside the manager. The call never
     /// waits, except to register again after its cursor was dropped.
     ///
     /// # Errors
     /// - [`CheckpointError::UnknownCursor`] if another consumer took over the name.
     /// - [`CheckpointError::InvalidArgument`] for a limit of 0.
-    pub fn poll(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
+    pub fn poll(&mut self, limit: ReadLimit) -> Result<SubscriptionEvent, CheckpointError> {
         match self.next_without_lock(limit)? {
             Some(next) => Ok(next),
-            None if self.idle_epoch == Some(self.manager.epoch()) => Ok(Next::Idle),
+            None if self.idle_epoch == Some(self.manager.epoch()) => Ok(SubscriptionEvent::Idle),
             None => self.next_under_lock(limit, Lock::IfFree),
         }
     }
 
-    /// Like [`Subscription::poll`], but waits while there is nothing. Never returns [`Next::Idle`].
+    /// Like [`Subscription::poll`], but waits while there is nothing. Never returns [`SubscriptionEvent::Idle`].
     ///
     /// # Errors
     /// Same as [`Subscription::poll`].
-    pub fn wait(&mut self, limit: ReadLimit) -> Result<Next, CheckpointError> {
+    pub fn wait(&mut self, limit: ReadLimit) -> Result<SubscriptionEvent, CheckpointError> {
         loop {
             if let Some(next) = self
                 .next_without_lock(limit)?
-                .filter(|next| !matches!(next, Next::Idle))
+                .filter(|next| !matches!(next, SubscriptionEvent::Idle))
             {
                 return Ok(next);
             }
             match self.next_under_lock(limit, Lock::Wait)? {
-                Next::Idle => self.sleep(),
+                SubscriptionEvent::Idle => self.sleep(),
                 next => return Ok(next),
             }
         }
     }
 
     /// Returns the next event if it can be found without the manager's lock.
-    fn next_without_lock(&mut self, limit: ReadLimit) -> Result<Option<Next>, CheckpointError> {
+    fn next_without_lock(
+        &mut self,
+        limit: ReadLimit,
+    ) -> Result<Option<SubscriptionEvent>, CheckpointError> {
         limit.require_any()?;
         self.end_backfill();
         match self.stopper.stopped() {
             None => {}
-            Some(Stop::ByUser) => return Ok(Some(Next::Stopped)),
-            Some(Stop::ByState(state)) => return Ok(Some(Next::Ended(state))),
+            Some(Stop::ByUser) => return Ok(Some(SubscriptionEvent::Stopped)),
+            Some(Stop::ByState(state)) => return Ok(Some(SubscriptionEvent::Ended(state))),
         }
         if let (Some(tail), Some(progress)) = (&mut self.tail, &self.progress) {
             match tail.try_read(|| self.manager.epoch(), progress) {
                 TailRead::Items(batch) => {
                     self.record_delivery(&batch);
-                    return Ok(Some(Next::Batch(batch)));
+                    return Ok(Some(SubscriptionEvent::Batch(batch)));
                 }
-                TailRead::Nothing => return Ok(Some(Next::Idle)),
+                TailRead::Nothing => return Ok(Some(SubscriptionEvent::Idle)),
                 TailRead::Changed => self.tail = None,
             }
         }
@@ -142,12 +145,12 @@ impl Subscription {
             return Ok(None);
         }
         if let Some(seqno) = self.rollback_to {
-            return Ok(Some(Next::RolledBack(seqno)));
+            return Ok(Some(SubscriptionEvent::RolledBack(seqno)));
         }
         Ok(self.backfill.take().map(|backfill| {
             self.seqno = backfill.to;
             self.is_backfilling = true;
-            Next::Backfill(backfill)
+            SubscriptionEvent::Backfill(backfill)
         }))
     }
 
@@ -156,7 +159,7 @@ impl Subscription {
         &mut self,
         limit: ReadLimit,
         lock: Lock,
-    ) -> Result<Next, CheckpointError> {
+    ) -> Result<SubscriptionEvent, CheckpointError> {
         if self.manager.rollbacks() != self.rollbacks {
             return self.resume(limit, lock);
         }
@@ -172,7 +175,7 @@ impl Subscription {
             if fault::is(Fault::BusyTakenForEmpty) {
                 self.idle_epoch = Some(epoch);
             }
-            return Ok(Next::Idle);
+            return Ok(SubscriptionEvent::Idle);
         };
         let (batch, tail) = match read {
             Err(CheckpointError::UnknownCursor) => return self.resume(limit, lock),
@@ -186,13 +189,13 @@ impl Subscription {
         (self.tail, self.idle_epoch) = (tail, None);
         if batch.is_empty() {
             self.idle_epoch = Some(epoch);
-            return Ok(Next::Idle);
+            return Ok(SubscriptionEvent::Idle);
         }
         self.record_delivery(&batch);
-        Ok(Next::Batch(batch))
+        Ok(SubscriptionEvent::Batch(batch))
     }
 
-    fn record_delivery(&mut self, batch: &Batch) {
+    fn record_delivery(&mut self, batch: &CursorBatch) {
         self.seqno = batch.last_seqno();
         self.snapshot_progress.record(batch);
     }
@@ -228,13 +231,13 @@ impl Subscription {
     }
 
     /// Continues after `seqno`: the reader has discarded everything after it, after a
-    /// [`Next::RolledBack`] or by its own decision.
+    /// [`SubscriptionEvent::RolledBack`] or by its own decision.
     ///
     /// # Errors
     /// - [`CheckpointError::InvalidArgument`] if `seqno` is above [`Subscription::seqno`], which a
     ///   rollback lowers to its own seqno.
     /// - [`CheckpointError::UnknownCursor`] if another consumer took over the name.
-    pub fn go_back(&mut self, seqno: Seqno) -> Result<(), CheckpointError> {
+    pub fn resume_from(&mut self, seqno: Seqno) -> Result<(), CheckpointError> {
         if seqno > self.seqno {
             return Err(CheckpointError::InvalidArgument(
                 "a subscription cannot go back to a seqno above its own",
@@ -250,7 +253,7 @@ impl Subscription {
         Ok(())
     }
 
-    /// Returns the last seqno that was delivered or named in a [`Next::Backfill`].
+    /// Returns the last seqno that was delivered or named in a [`SubscriptionEvent::Backfill`].
     #[must_use]
     pub fn seqno(&self) -> Seqno {
         self.seqno
@@ -274,7 +277,11 @@ impl Subscription {
 
     /// Registers again after memory recovery dropped the cursor, or after a rollback. Continues at
     /// the same seqno, after a backfill, or at the seqno of the rollback.
-    fn resume(&mut self, limit: ReadLimit, lock: Lock) -> Result<Next, CheckpointError> {
+    fn resume(
+        &mut self,
+        limit: ReadLimit,
+        lock: Lock,
+    ) -> Result<SubscriptionEvent, CheckpointError> {
         let resumed = self.manager.resume(&self.subscriber())?;
         self.apply_resumed(&resumed);
         match self.next_without_lock(limit)? {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::event::{Backfill, Next};
+use super::event::{Backfill, SubscriptionEvent};
 use super::subscription::{Lock, Subscription};
 use crate::error::CheckpointError;
 use crate::manager::{CheckpointConfig, CheckpointManager, CursorOptions, ReadLimit};
@@ -18,17 +18,17 @@ fn set(manager: &CheckpointManager, key: &str) -> Seqno {
 }
 
 /// Returns the event as short text.
-fn short(next: Next) -> String {
+fn short(next: SubscriptionEvent) -> String {
     match next {
-        Next::Batch(batch) => batch
+        SubscriptionEvent::Batch(batch) => batch
             .items()
             .map(|item| format!("{}@{} ", item.key, item.seqno))
             .collect(),
-        Next::Backfill(Backfill { from, to }) => format!("backfill {from}-{to}"),
-        Next::RolledBack(seqno) => format!("rolled back to {seqno}"),
-        Next::Idle => "idle".to_owned(),
-        Next::Stopped => "stopped".to_owned(),
-        Next::Ended(state) => format!("ended: {state}"),
+        SubscriptionEvent::Backfill(Backfill { from, to }) => format!("backfill {from}-{to}"),
+        SubscriptionEvent::RolledBack(seqno) => format!("rolled back to {seqno}"),
+        SubscriptionEvent::Idle => "idle".to_owned(),
+        SubscriptionEvent::Stopped => "stopped".to_owned(),
+        SubscriptionEvent::Ended(state) => format!("ended: {state}"),
     }
 }
 
@@ -70,9 +70,9 @@ fn dropped_cursor_resumes_with_a_backfill() {
     set(&manager, "a");
     assert_eq!(poll(&mut subscription), "a@1 ");
     set(&manager, "b");
-    let recovered = manager.recover(1);
+    let recovered = manager.recover_memory(1);
     assert_eq!(recovered.cursors_dropped, [], "expelling a was enough");
-    let recovered = manager.recover(usize::MAX);
+    let recovered = manager.recover_memory(usize::MAX);
     assert_eq!(
         recovered
             .cursors_dropped
@@ -178,7 +178,9 @@ fn tail_reader_misses_no_replacement_in_a_rewritten_chunk() {
     };
     assert_eq!(expected.len(), 6_000);
     let mut seen = Vec::new();
-    while let Next::Batch(batch) = subscription.poll(ReadLimit::NONE).expect("registered") {
+    while let SubscriptionEvent::Batch(batch) =
+        subscription.poll(ReadLimit::NONE).expect("registered")
+    {
         seen.extend(batch.items().map(|item| item.seqno));
     }
     assert_eq!(seen, expected);

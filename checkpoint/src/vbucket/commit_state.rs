@@ -16,14 +16,19 @@
 use super::roles::role;
 use super::vbucket::VBucket;
 use crate::fault::{self, Fault};
-use crate::manager::{Batch, Role};
+use crate::manager::{CursorBatch, Role};
 use crate::model::{Seqno, SnapshotRange, SnapshotType, StateUpdate, VBucketState};
 
 impl VBucket {
     /// Returns the state to commit with `batch`, for a store that has everything up to `high`,
     /// committed with `previous`.
     #[must_use]
-    pub fn state_with(&self, batch: &Batch, previous: &VBucketState, high: Seqno) -> VBucketState {
+    pub fn state_with(
+        &self,
+        batch: &CursorBatch,
+        previous: &VBucketState,
+        high: Seqno,
+    ) -> VBucketState {
         let (current, active_since) = {
             let locked = self.lock();
             (locked.current.clone(), locked.active_since)

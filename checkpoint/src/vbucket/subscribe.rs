@@ -10,7 +10,7 @@ use super::vbucket::VBucket;
 use crate::error::CheckpointError;
 use crate::manager::Role;
 use crate::model::{Seqno, State};
-use crate::resume::{History, ResumePoint};
+use crate::resume::{ResumePoint, ServedHistory};
 use crate::subscription::{Stopper, Subscription};
 
 impl VBucket {
@@ -27,7 +27,7 @@ impl VBucket {
     /// ```
     /// use bytes::Bytes;
     /// use lowtide_checkpoint::{
-    ///     AfterStop, CheckpointConfig, FailoverLog, Item, Key, Next, ReadLimit, ResumePoint, Seqno, State, VBucket,
+    ///     AfterStop, CheckpointConfig, FailoverLog, Item, Key, SubscriptionEvent, ReadLimit, ResumePoint, Seqno, State, VBucket,
     ///     VBucketError, VBucketState, VbUuid, Vbid,
     /// };
     ///
@@ -38,7 +38,7 @@ impl VBucket {
     /// for key in ["apple", "pear"] {
     ///     vbucket.write(Item::mutation(Key::new(key.as_bytes()), Bytes::from("1")), 1)?;
     /// }
-    /// assert!(matches!(indexer.poll(ReadLimit::NONE), Ok(Next::Batch(_))));
+    /// assert!(matches!(indexer.poll(ReadLimit::NONE), Ok(SubscriptionEvent::Batch(_))));
     /// let stands = vbucket.resume_point_of(&indexer).expect("nothing was rolled back");
     ///
     /// // The process dies. Its store has only the first of the two items.
@@ -70,7 +70,7 @@ impl VBucket {
         }
         let state = &locked.current;
         let (high, purge) = (self.manager.high_seqno(), state.purge_seqno.max(purged));
-        let history = History {
+        let history = ServedHistory {
             log: &state.failover_log,
             high,
             purge,
@@ -94,7 +94,7 @@ impl VBucket {
     /// fetched its backfill. The reader passes it to [`VBucket::subscribe`] when it returns.
     ///
     /// Returns `None` if a delivered item was rolled back. The subscription then reports
-    /// [`Next::RolledBack`](crate::Next) next.
+    /// [`SubscriptionEvent::RolledBack`](crate::SubscriptionEvent) next.
     #[must_use]
     pub fn resume_point_of(&self, subscription: &Subscription) -> Option<ResumePoint> {
         // Under this lock, branches do not change and no rollback happens.

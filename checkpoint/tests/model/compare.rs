@@ -1,6 +1,6 @@
 //! The comparison of a manager with its naive model, after each step and at the end.
 
-use lowtide_checkpoint::{Batch, CheckpointError, Seqno};
+use lowtide_checkpoint::{CheckpointError, CursorBatch, Seqno};
 use proptest::prelude::*;
 
 use crate::answers::Read;
@@ -111,7 +111,7 @@ pub fn kind<T>(result: Result<T, CheckpointError>) -> Result<T, &'static str> {
     result.map_err(|error| error.kind())
 }
 
-pub fn answer(batch: &Batch) -> Read {
+pub fn answer(batch: &CursorBatch) -> Read {
     Read {
         items: batch.items().cloned().collect(),
         ranges: batch.ranges().to_vec(),

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
-    Batch, Cas, CheckpointManager, Cursor, CursorOptions, Flush, Item, Key, Operation, PERSISTENCE,
-    ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType,
+    Cas, CheckpointManager, Cursor, CursorBatch, CursorOptions, Flush, Item, Key, Operation,
+    PERSISTENCE, ReadLimit, Role, Seqno, SnapshotMarker, SnapshotType,
 };
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ pub struct World {
     stale: Vec<Cursor>,
     /// Flushes, each with its expected items and whether `clear` made it void.
     pub flushes: Vec<(Flush, Vec<Item>, bool)>,
-    pub batches: Vec<(Batch, Vec<Item>)>,
+    pub batches: Vec<(CursorBatch, Vec<Item>)>,
     steps: u64,
 }
 
@@ -253,7 +253,7 @@ impl World {
     }
 
     fn recover(&mut self, bytes: usize) -> Step {
-        let got = self.manager.recover(bytes);
+        let got = self.manager.recover_memory(bytes);
         let dropped: Vec<_> = got
             .cursors_dropped
             .iter()

@@ -1,7 +1,8 @@
 //! The subscriber: it follows every event, and resumes whenever its subscription has ended.
 
 use lowtide_checkpoint::{
-    Backfill, Next, Operation, ReadLimit, ResumePoint, Seqno, State, Subscription, VBucketError,
+    Backfill, Operation, ReadLimit, ResumePoint, Seqno, State, Subscription, SubscriptionEvent,
+    VBucketError,
 };
 use proptest::prelude::*;
 
@@ -25,7 +26,7 @@ impl World {
                         "to {to} from {:?}",
                         self.resume_point
                     );
-                    let whole = self.go_back(to.0);
+                    let whole = self.resume_from(to.0);
                     self.resume_point = ResumePoint::whole(self.resume_point.uuid, Seqno(whole));
                 }
                 Err(error) => {
@@ -38,7 +39,7 @@ impl World {
     }
 
     /// Goes back to the last seqno at or below `to` where the copy was whole. Returns it.
-    fn go_back(&mut self, to: u64) -> u64 {
+    fn resume_from(&mut self, to: u64) -> u64 {
         self.whole_at.retain(|&seqno| seqno <= to);
         let whole = self.whole_at.last().copied().unwrap_or_default();
         self.copy.retain(|&(seqno, _)| seqno <= whole);
@@ -87,7 +88,7 @@ impl World {
                 .poll(ReadLimit::NONE)
                 .map_err(|error| fail(&error))?
             {
-                Next::Batch(batch) => {
+                SubscriptionEvent::Batch(batch) => {
                     let items = batch
                         .items()
                         .filter(|item| item.operation.namespace().is_some());
@@ -100,7 +101,7 @@ impl World {
                     }
                     self.whole_at.push(batch.last_seqno().0);
                 }
-                Next::Backfill(Backfill { from, to }) => {
+                SubscriptionEvent::Backfill(Backfill { from, to }) => {
                     let missing = self
                         .history
                         .iter()
@@ -108,19 +109,19 @@ impl World {
                     self.copy.extend(missing.cloned());
                     self.whole_at.push(to.0);
                 }
-                Next::RolledBack(to) => {
-                    let whole = self.go_back(to.0);
+                SubscriptionEvent::RolledBack(to) => {
+                    let whole = self.resume_from(to.0);
                     self.resume_point = ResumePoint::whole(self.resume_point.uuid, Seqno(whole));
                     subscription
-                        .go_back(Seqno(whole))
+                        .resume_from(Seqno(whole))
                         .map_err(|error| fail(&error))?;
                 }
-                Next::Idle => {
+                SubscriptionEvent::Idle => {
                     self.record_resume_point(&subscription)?;
                     self.subscription = Some(subscription);
                     return same(newest(&self.copy), newest(&self.history));
                 }
-                Next::Ended(state) => {
+                SubscriptionEvent::Ended(state) => {
                     // Everything after the last resume point is delivered again.
                     self.copy
                         .retain(|&(seqno, _)| seqno <= self.resume_point.seqno.0);
@@ -128,7 +129,7 @@ impl World {
                         .retain(|&seqno| seqno <= self.resume_point.seqno.0);
                     return same(state == State::Active, false);
                 }
-                Next::Stopped => {
+                SubscriptionEvent::Stopped => {
                     return Err(TestCaseError::fail("the subscription was not stopped"));
                 }
             }

@@ -109,7 +109,7 @@ impl World {
                 Ok(())
             }
             Op::Recover => {
-                self.vbucket.manager().recover(usize::MAX);
+                self.vbucket.manager().recover_memory(usize::MAX);
                 Ok(())
             }
         }

@@ -77,7 +77,7 @@ fn act(
             let manager = home.vbucket.manager();
             match input.byte() % 3 {
                 0 => manager.close(),
-                1 => drop(manager.recover(usize::MAX)),
+                1 => drop(manager.recover_memory(usize::MAX)),
                 _ => drop(home.engine.purge(VB, input.seqno())),
             }
         }

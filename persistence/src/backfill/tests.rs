@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lowtide_checkpoint::{FailoverLog, Key, State, VbUuid};
 
 use super::*;
-use crate::contract::Batch;
+use crate::contract::CommitBatch;
 use crate::couchstore::{Couchstore, CouchstoreConfig};
 use crate::disk::MemoryDisk;
 
@@ -39,7 +39,7 @@ fn commit(engine: &Couchstore, seqnos: std::ops::RangeInclusive<u64>, key: fn(u6
         .collect();
     let items: Vec<_> = items.iter().collect();
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
-    let batch = Batch {
+    let batch = CommitBatch {
         vb: VB,
         items: &items,
         state: &state,

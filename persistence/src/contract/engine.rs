@@ -47,7 +47,7 @@ use super::job::{CompactionRequest, Job};
 
 /// The items of one vBucket that become durable together, with the vBucket's state.
 #[derive(Clone, Debug)]
-pub struct Batch<'a> {
+pub struct CommitBatch<'a> {
     /// The vBucket.
     pub vb: Vbid,
     /// The items, ascending by seqno. If several have one key and name space, only the last is
@@ -90,7 +90,7 @@ pub struct Capabilities {
     /// refused when it is written.
     pub limits: ItemLimits,
     /// The earlier states that [`Engine::rollback`] can return to.
-    pub history: History,
+    pub history: RetainedHistory,
     /// Whether a purge spares a tombstone that is its collection's highest seqno, so that this
     /// seqno stays known.
     pub keeps_collections_highest: bool,
@@ -99,7 +99,7 @@ pub struct Capabilities {
 /// The earlier states of a vBucket that an engine still has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum History {
+pub enum RetainedHistory {
     /// Every commit since the vBucket was created or last compacted; until the first compaction
     /// also the empty state.
     SinceCompaction,
@@ -280,7 +280,7 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// batch is durable and visible if its result is `Ok`. Several batches of one vBucket are
     /// committed one after the other, as by separate calls. After one that failed, the rest get
     /// [`EngineError::EarlierBatchFailed`].
-    fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>>;
+    fn commit(&self, batches: &[CommitBatch<'_>]) -> Vec<Result<Committed, EngineError>>;
 
     /// Restores the newest committed state at or below `to` that the engine still has: its rows,
     /// its figures and the vBucket state committed with it. Tombstones purged since stay away: the

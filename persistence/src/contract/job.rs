@@ -36,7 +36,7 @@ impl Budget {
 
 /// The progress of a job after a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum JobProgress {
     /// There is more to do.
     Working {
         /// The current stage, in one word.
@@ -87,7 +87,7 @@ pub trait Job: Send + fmt::Debug + 'static {
     /// The job is then over, has left nothing behind, and the vBucket is unchanged. There are two
     /// exceptions: the store is poisoned, or only the last part failed, the removal of files that
     /// the vBucket no longer needs. That is retried later.
-    fn step(&mut self, budget: Budget) -> Result<Progress, EngineError>;
+    fn step(&mut self, budget: Budget) -> Result<JobProgress, EngineError>;
 }
 
 /// The items that a compaction removes. The item with the vBucket's highest seqno always stays, and

@@ -8,8 +8,8 @@ use lowtide_checkpoint::{Seqno, Vbid};
 use parking_lot::{Mutex, RwLock};
 
 use crate::contract::{
-    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History,
-    InOrder, Job, RecoveryReport, RolledBack, Snapshot, VBucketInfo,
+    Capabilities, CommitBatch, Committed, CompactionRequest, Engine, EngineError, Executor,
+    InOrder, Job, RecoveryReport, RetainedHistory, RolledBack, Snapshot, VBucketInfo,
 };
 use crate::couchstore::compact::Compaction;
 use crate::couchstore::file::CommitView;
@@ -116,7 +116,7 @@ impl Engine for Couchstore {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             limits: document::LIMITS,
-            history: History::SinceCompaction,
+            history: RetainedHistory::SinceCompaction,
             keeps_collections_highest: true,
         }
     }
@@ -158,7 +158,7 @@ impl Engine for Couchstore {
         self.vbuckets.read().keys().copied().collect()
     }
 
-    fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>> {
+    fn commit(&self, batches: &[CommitBatch<'_>]) -> Vec<Result<Committed, EngineError>> {
         group_commit::commit(&*self.executor, batches, &|batch| {
             self.vbucket(batch.vb)?.commit(batch)
         })

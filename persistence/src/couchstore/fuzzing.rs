@@ -18,7 +18,7 @@ use lowtide_checkpoint::{
     FailoverLog, Item, Key, Namespace, Seqno, State, VBucketState, VbUuid, Vbid,
 };
 
-use crate::contract::{Batch, Engine, EngineError, ScanLimit};
+use crate::contract::{CommitBatch, Engine, EngineError, ScanLimit};
 use crate::couchstore::file::Keyring;
 use crate::couchstore::format::{Header, Node, Tree, by_id, by_seqno, document, vbucket_state};
 use crate::couchstore::tools::CouchFile;
@@ -169,7 +169,7 @@ fn write(disk: &MemoryDisk, file_bytes: usize) {
     ];
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
     let refs: Vec<&Item> = items.iter().collect();
-    let batch = Batch {
+    let batch = CommitBatch {
         vb: VB,
         items: &refs,
         state: &state,

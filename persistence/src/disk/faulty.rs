@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use super::error::{DiskOperation, DiskResult};
 use super::failure::failure;
-use super::memory::{Keep, MemoryDisk, MemoryFile};
+use super::memory::{MemoryDisk, MemoryFile, PowerLoss};
 use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 
 use self::directory::{FaultyDirectory, FaultyLock};
@@ -148,7 +148,7 @@ impl FaultyDisk {
 
     /// Loses the power, unless it is off already, and restores it. Faults planned for later stay
     /// planned.
-    pub fn crash(&self, keep: Keep) {
+    pub fn crash(&self, keep: PowerLoss) {
         self.memory.crash(keep);
         self.gate.plan().power_on();
     }

@@ -23,9 +23,9 @@ mod contents;
 mod directory;
 mod file;
 mod image;
-mod keep;
 mod names;
 mod place;
+mod power_loss;
 mod ranges;
 mod tree;
 
@@ -49,11 +49,11 @@ use self::names::Directory;
 use self::place::Place;
 use self::tree::Tree;
 
-pub use self::keep::Keep;
+pub use self::power_loss::PowerLoss;
 
 pub(super) use self::file::MemoryFile;
 #[cfg(test)]
-pub(crate) use self::keep::for_all_choices;
+pub(crate) use self::power_loss::for_all_choices;
 
 /// A disk in memory. Clones are handles of the same disk.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ impl MemoryDisk {
     }
 
     /// Loses the power and restores it.
-    pub fn crash(&self, keep: Keep) {
+    pub fn crash(&self, keep: PowerLoss) {
         self.crash_with(&mut keep.chooser());
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use lowtide_checkpoint::{Flush, Item, ItemLimits, Seqno, VBucketState, Vbid};
 
-use crate::contract::{Batch, Committed, Engine, EngineError};
+use crate::contract::{CommitBatch, Committed, Engine, EngineError};
 use crate::read_views::ReadViews;
 
 /// One vBucket's part in a flush.
@@ -89,7 +89,7 @@ impl FlushGroup {
         let batches: Vec<_> = flushes
             .iter()
             .zip(&items)
-            .map(|(flush, items)| Batch {
+            .map(|(flush, items)| CommitBatch {
                 vb: flush.vb,
                 items,
                 state: &flush.state,

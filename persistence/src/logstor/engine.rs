@@ -14,8 +14,8 @@ use super::recovery;
 use super::store::Store;
 use super::vbucket::{LogSnapshot, read_by_key};
 use crate::contract::{
-    Batch, Capabilities, Committed, CompactionRequest, Engine, EngineError, Executor, History,
-    InOrder, Job, RecoveryReport, RolledBack, Snapshot, VBucketInfo,
+    Capabilities, CommitBatch, Committed, CompactionRequest, Engine, EngineError, Executor,
+    InOrder, Job, RecoveryReport, RetainedHistory, RolledBack, Snapshot, VBucketInfo,
 };
 use crate::disk::{Disk, KeptDirectory};
 use crate::store_owner::StoreOwner;
@@ -104,7 +104,7 @@ impl Logstor {
         self.maintenance.due().is_some()
     }
 
-    fn encode(&self, batch: &Batch<'_>) -> Result<EncodedBatch, EngineError> {
+    fn encode(&self, batch: &CommitBatch<'_>) -> Result<EncodedBatch, EngineError> {
         self.store.context.check_writable()?;
         let vbucket = self.store.registry.get(batch.vb)?;
         if let Some(damage) = vbucket.damage() {
@@ -128,7 +128,7 @@ impl Engine for Logstor {
                 rev_seqno_max: u64::MAX,
                 reserved_collection_max: 0,
             },
-            history: History::Pinned,
+            history: RetainedHistory::Pinned,
             keeps_collections_highest: true,
         }
     }
@@ -146,7 +146,7 @@ impl Engine for Logstor {
         vbuckets.keys().copied().collect()
     }
 
-    fn commit(&self, batches: &[Batch<'_>]) -> Vec<Result<Committed, EngineError>> {
+    fn commit(&self, batches: &[CommitBatch<'_>]) -> Vec<Result<Committed, EngineError>> {
         loop {
             let encoded = batches.iter().map(|batch| self.encode(batch));
             let request = Arc::new(CommitRequest::new(encoded.collect()));

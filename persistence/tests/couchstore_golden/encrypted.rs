@@ -11,7 +11,7 @@ use lowtide_persistence::couchstore::{
     CouchFile, Couchstore, CouchstoreConfig, Keyring, compact_file,
 };
 use lowtide_persistence::disk::{Access, Disk, MemoryDisk, OsDisk};
-use lowtide_persistence::{Batch, CompactionRequest, Engine, EngineError, ScanLimit};
+use lowtide_persistence::{CommitBatch, CompactionRequest, Engine, EngineError, ScanLimit};
 
 use super::support::{check_file, check_header, open, path};
 
@@ -162,7 +162,7 @@ fn writes_to_an_encrypted_file_are_refused_with_the_reason() {
             ..Item::deletion(Key::new(b"key"))
         };
         let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
-        let batch = Batch {
+        let batch = CommitBatch {
             vb,
             items: &[&item],
             state: &state,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use lowtide_checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 use lowtide_persistence::disk::OsDisk;
 use lowtide_persistence::logstor::{Logstor, LogstorConfig};
-use lowtide_persistence::{Batch, Engine};
+use lowtide_persistence::{CommitBatch, Engine};
 use support::cli::{Ended, argument};
 use tempfile::TempDir;
 
@@ -33,7 +33,7 @@ pub(super) fn open(dir: &Path) -> Logstor {
 pub(super) fn commit(store: &Logstor, vb: u16, items: &[Item]) {
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(0xabc)));
     let items: Vec<&Item> = items.iter().collect();
-    let batch = Batch {
+    let batch = CommitBatch {
         vb: Vbid(vb),
         items: &items,
         state: &state,

@@ -151,7 +151,7 @@ impl Client {
                     Message::Response(response) => match response.reply {
                         Reply::StreamAccepted(log) => self.log = log,
                         Reply::Rollback(seqno) => {
-                            self.go_back(seqno);
+                            self.resume_from(seqno);
                             self.resume(copy, copies);
                             break;
                         }
@@ -170,7 +170,7 @@ impl Client {
         Ok(())
     }
 
-    fn go_back(&mut self, seqno: Seqno) {
+    fn resume_from(&mut self, seqno: Seqno) {
         self.whole.retain(|&(whole, _)| whole <= seqno);
         let (seqno, documents) = self.whole.last().cloned().expect("it was whole at 0");
         (self.seqno, self.snapshot, self.documents) = (seqno, (seqno, seqno), documents);

@@ -130,7 +130,7 @@ impl Copy {
     }
 
     pub(crate) fn recover(&self) {
-        self.home.vbucket.manager().recover(usize::MAX);
+        self.home.vbucket.manager().recover_memory(usize::MAX);
     }
 
     pub(crate) fn step_down(&mut self) {

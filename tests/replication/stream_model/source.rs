@@ -204,7 +204,7 @@ impl Source {
     }
 
     pub(crate) fn recover(&self) {
-        self.vbucket.manager().recover(usize::MAX);
+        self.vbucket.manager().recover_memory(usize::MAX);
     }
 
     /// Feeds a replica everything that is left.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
-use lowtide_persistence::disk::{Disk, Keep, MemoryDisk};
-use lowtide_persistence::{Budget, CompactionRequest, Job, Progress};
+use lowtide_persistence::disk::{Disk, MemoryDisk, PowerLoss};
+use lowtide_persistence::{Budget, CompactionRequest, Job, JobProgress};
 
 use super::{
     Contents, Open, VBS, apply, commit, contents, contents_of, delete, delete_in, fresh, history,
@@ -17,7 +17,7 @@ const STEP: Budget = Budget {
 };
 
 fn to_end(mut job: Box<dyn Job>) {
-    while !matches!(job.step(STEP).expect("no failure"), Progress::Done(_)) {}
+    while !matches!(job.step(STEP).expect("no failure"), JobProgress::Done(_)) {}
 }
 
 /// Compacts with commits between the steps, and drops a second compaction midway: contents and
@@ -45,7 +45,7 @@ pub fn compaction_keeps_everything(open: Open<'_>) {
         .compact(VBS[0], CompactionRequest::default())
         .expect("begun");
     for seqno in 100.. {
-        let is_over = matches!(job.step(STEP).expect("no failure"), Progress::Done(_));
+        let is_over = matches!(job.step(STEP).expect("no failure"), JobProgress::Done(_));
         let batch = [set(seqno, &format!("beside-{}", seqno % 7), b"x")];
         commit(&*engine, VBS[0], &batch).expect("committed");
         expected = apply(&expected, &batch);
@@ -173,7 +173,7 @@ pub fn highest_seqno_of_a_collection_stays(open: Open<'_>) {
 }
 
 fn reopened(open: Open<'_>, disk: &MemoryDisk, expected: &Contents) {
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let engine = open(Arc::new(disk.clone()) as Arc<dyn Disk>).expect("opens");
     assert_eq!(
         contents(&*engine, VBS[0]),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Datatype, DurabilityLevel, Item, Key, Namespace, Operation, Seqno};
-use lowtide_persistence::disk::Keep;
+use lowtide_persistence::disk::PowerLoss;
 use lowtide_persistence::{Engine, KeyRange, ScanLimit, Snapshot};
 
 use super::{Contents, Open, VBS, apply, commit, contents, delete, fresh, set, state};
@@ -101,7 +101,7 @@ pub(super) fn items_of_every_kind_come_back(open: Open<'_>) {
             .kind(),
         "locked"
     );
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     drop(engine);
     check(&*open(Arc::new(disk.clone())).expect("opens"));
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lowtide_persistence::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
+use lowtide_persistence::disk::{Fault, FaultyDisk, MemoryDisk, PowerLoss};
 use lowtide_persistence::{Engine, EngineError};
 
 use super::{
@@ -19,7 +19,7 @@ pub(super) fn closing_keeps_everything(open: Open<'_>) {
     engine.close().expect("closed");
     assert!(commit(&*engine, VBS[0], &[set(99, "late", b"")]).is_err());
     assert!(engine.create(VBS[1]).is_err());
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let engine = open(Arc::new(disk.clone())).expect("opens");
     assert_eq!(Some(contents(&*engine, VBS[0])), stages().pop());
 }
@@ -88,7 +88,7 @@ pub(super) fn power_loss_keeps_acknowledged_batches(open: Open<'_>) {
                 open(Arc::new(disk.clone())).unwrap_or_else(|error| panic!("{what}: {error}"));
             let shown = check_after(&*engine, &acknowledged, &what);
             drop(engine);
-            disk.crash(Keep::None);
+            disk.crash(PowerLoss::DropUnsynced);
             let engine =
                 open(Arc::new(disk.clone())).unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_eq!(
@@ -155,7 +155,7 @@ pub(super) fn failures_leave_batches_in_or_out(open: Open<'_>) {
             }
         }
         disk.clear_faults();
-        for keep in [Keep::Random { seed: nth }, Keep::None] {
+        for keep in [PowerLoss::Random { seed: nth }, PowerLoss::DropUnsynced] {
             drop(engine);
             disk.crash(keep);
             engine = reopen();

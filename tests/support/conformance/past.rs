@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lowtide_checkpoint::{Item, Seqno};
-use lowtide_persistence::disk::{FaultyDisk, Keep, MemoryDisk};
-use lowtide_persistence::{Engine, EngineError, History, RolledBack};
+use lowtide_persistence::disk::{FaultyDisk, MemoryDisk, PowerLoss};
+use lowtide_persistence::{Engine, EngineError, RetainedHistory, RolledBack};
 
 use super::{
     Contents, Open, VBS, apply, commit, contents, contents_of, delete, fresh, history, keeps, set,
@@ -29,10 +29,10 @@ pub(super) fn snapshot_contents_stay(open: Open<'_>) {
 /// Checks promise 4: a dropped vBucket is gone, also when it is made again, and after power loss.
 pub(super) fn dropped_vbucket_stays_away(open: Open<'_>) {
     for keep in [
-        Keep::None,
-        Keep::All,
-        Keep::Random { seed: 1 },
-        Keep::Random { seed: 2 },
+        PowerLoss::DropUnsynced,
+        PowerLoss::KeepUnsynced,
+        PowerLoss::Random { seed: 1 },
+        PowerLoss::Random { seed: 2 },
     ] {
         for again in [false, true] {
             let (disk, engine) = fresh(open);
@@ -106,7 +106,7 @@ pub(super) fn rollback_restores_exactly(open: Open<'_>) {
                         "held over a rollback to {to}"
                     );
                 }
-                disk.crash(Keep::None);
+                disk.crash(PowerLoss::DropUnsynced);
                 drop((engine, pinned, held));
                 let engine = open(Arc::new(disk.clone())).expect("opens");
                 check(&*engine);
@@ -123,7 +123,7 @@ pub(super) fn rollback_restores_exactly(open: Open<'_>) {
             RolledBack::NeedsReset { lowest } => {
                 let history = engine.capabilities().history;
                 assert!(
-                    lowest.0 > to && !hold && history == History::Pinned,
+                    lowest.0 > to && !hold && history == RetainedHistory::Pinned,
                     "to {to}: {lowest}"
                 );
                 assert_eq!(contents(&*engine, VBS[0]), stages[5], "nothing has changed");
@@ -168,7 +168,7 @@ pub(super) fn purged_tombstones_of_the_past_stay_away(open: Open<'_>) {
             stages[5],
             "a pinned snapshot keeps its own"
         );
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         drop((engine, pinned));
         let engine = open(Arc::new(disk.clone())).expect("opens");
         assert_eq!(contents(&*engine, VBS[0]), expected, "up to {upto}");
@@ -287,7 +287,7 @@ pub(super) fn nothing_comes_back_after_a_power_loss(open: Open<'_>) {
             allowed.contains(&found),
             "off at {nth}, {keep:?}: {done} done, found {found:?}"
         );
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         assert_eq!(shown(), found, "off at {nth}, {keep:?}: shown, then gone");
     }
 }

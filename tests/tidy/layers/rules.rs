@@ -131,7 +131,7 @@ pub(super) const RULES: &[Rule] = &[
             "lowtide_persistence",
             "lowtide_checkpoint::VBucket",
             "lowtide_checkpoint::CheckpointManager",
-            "lowtide_checkpoint::Batch",
+            "lowtide_checkpoint::CursorBatch",
             "lowtide_checkpoint::Cursor",
             "lowtide_checkpoint::CheckpointConfig",
             "crate::consumer",

@@ -17,7 +17,7 @@ use crate::{manager::cursors::CursorState, model::Seqno};
 
 /// The result of memory recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
+pub struct MemoryRecovery {
     /// Number of checkpoints opened because one was closed.
     pub checkpoints_created: usize,
     /// Number of items expelled.
@@ -52,8 +52,8 @@ impl LockedState {
         self.passed_by_all()
     }
 
-    pub(crate) fn recover(&mut self, bytes: usize) -> Recovered {
-        let mut done = Recovered::default();
+    pub(crate) fn recover_memory(&mut self, bytes: usize) -> MemoryRecovery {
+        let mut done = MemoryRecovery::default();
         let before = self.live_bytes();
         let freed = |state: &Self| {
             before

@@ -9,7 +9,7 @@
 
 use crate::error::CheckpointError;
 use crate::invariant::Invariant;
-use crate::manager::batch::Batch;
+use crate::manager::batch::CursorBatch;
 use crate::manager::locked_state::{FlushInProgress, LockedState};
 use crate::manager::read_limit::{ReadEnd, ReadLimit};
 
@@ -19,7 +19,7 @@ impl LockedState {
         &mut self,
         limit: ReadLimit,
         end: ReadEnd,
-    ) -> Result<(u64, Batch), CheckpointError> {
+    ) -> Result<(u64, CursorBatch), CheckpointError> {
         let cursor = self
             .persistence
             .ok_or(CheckpointError::NoPersistenceCursor)?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::error::CheckpointError;
-use crate::manager::batch::Batch;
+use crate::manager::batch::CursorBatch;
 use crate::manager::checkpoint::Checkpoint;
 use crate::manager::cursors::Cursor;
 use crate::manager::locked_state::LockedState;
@@ -26,7 +26,7 @@ impl LockedState {
         &mut self,
         cursor: Cursor,
         limit: ReadLimit,
-    ) -> Result<Batch, CheckpointError> {
+    ) -> Result<CursorBatch, CheckpointError> {
         if Some(cursor) == self.persistence {
             return Err(CheckpointError::InvalidArgument(
                 "only a flush reads the persistence cursor",
@@ -45,7 +45,7 @@ impl LockedState {
         cursor: Cursor,
         limit: ReadLimit,
         signal: Option<&Arc<Signal>>,
-    ) -> Result<(Batch, Option<Tail>), CheckpointError> {
+    ) -> Result<(CursorBatch, Option<Tail>), CheckpointError> {
         let batch = self.read(cursor, limit)?;
         if let (true, Some(signal)) = (batch.is_empty(), signal) {
             self.arm(signal);
@@ -82,7 +82,7 @@ impl LockedState {
         cursor: Cursor,
         limit: ReadLimit,
         end: ReadEnd,
-    ) -> Result<Batch, CheckpointError> {
+    ) -> Result<CursorBatch, CheckpointError> {
         limit.require_any()?;
         self.sync_progress(cursor);
         let state = self
@@ -108,8 +108,8 @@ impl LockedState {
 
     /// Returns the batch that starts at `from`: whole checkpoints, until a limit is reached or the
     /// next checkpoint is of another kind.
-    fn batch_from(&self, from: u64, limit: ReadLimit, read_end: ReadEnd) -> Batch {
-        let mut batch = Batch {
+    fn batch_from(&self, from: u64, limit: ReadLimit, read_end: ReadEnd) -> CursorBatch {
+        let mut batch = CursorBatch {
             chunks: SmallVec::new(),
             from,
             to: from,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::CheckpointError;
-use crate::subscription::{Backfill, Next, Subscription};
+use crate::subscription::{Backfill, Subscription, SubscriptionEvent};
 
 mod rollback;
 
@@ -12,16 +12,16 @@ fn poll(subscription: &mut Subscription) -> String {
         .poll(ReadLimit::NONE)
         .expect("its name is not taken over")
     {
-        Next::Batch(batch) => batch
+        SubscriptionEvent::Batch(batch) => batch
             .items()
             .filter(|item| item.operation.namespace().is_some())
             .map(|item| format!("{}@{} ", item.key, item.seqno))
             .collect(),
-        Next::Backfill(Backfill { from, to }) => format!("backfill {from}-{to}"),
-        Next::RolledBack(seqno) => format!("rolled back to {seqno}"),
-        Next::Idle => "idle".to_owned(),
-        Next::Stopped => "stopped".to_owned(),
-        Next::Ended(state) => format!("ended: {state}"),
+        SubscriptionEvent::Backfill(Backfill { from, to }) => format!("backfill {from}-{to}"),
+        SubscriptionEvent::RolledBack(seqno) => format!("rolled back to {seqno}"),
+        SubscriptionEvent::Idle => "idle".to_owned(),
+        SubscriptionEvent::Stopped => "stopped".to_owned(),
+        SubscriptionEvent::Ended(state) => format!("ended: {state}"),
     }
 }
 
@@ -122,9 +122,9 @@ fn waiting_reader_is_woken_by_the_end() {
     let reader = std::thread::spawn(move || {
         loop {
             match subscription.wait(ReadLimit::NONE) {
-                Ok(Next::Ended(state)) => return state,
+                Ok(SubscriptionEvent::Ended(state)) => return state,
                 // The reader may read the change of state itself first.
-                Ok(Next::Batch(batch)) => assert_eq!(batch.items().count(), 1),
+                Ok(SubscriptionEvent::Batch(batch)) => assert_eq!(batch.items().count(), 1),
                 other => panic!("{other:?}"),
             }
         }
@@ -247,7 +247,7 @@ fn resume_point_of_a_subscription_is_a_place_to_resume() {
     assert_eq!(stands(&late), None, "it has not seen the rollback yet");
     assert_eq!(poll(&mut late), "rolled back to 4");
     assert_eq!(stands(&late), None, "it has not gone back yet");
-    late.go_back(Seqno(4)).expect("it was whole there");
+    late.resume_from(Seqno(4)).expect("it was whole there");
     assert_eq!(
         replica.resume_point_of(&late),
         Some(ResumePoint::whole(uuid, Seqno(4)))

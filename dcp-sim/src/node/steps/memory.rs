@@ -78,7 +78,7 @@ impl Node {
             has_freed |= partition
                 .vbucket
                 .manager()
-                .recover(excess_bytes)
+                .recover_memory(excess_bytes)
                 .freed_bytes
                 > 0;
         }

@@ -251,7 +251,7 @@ fn rollback_below_the_oldest_state_resets_the_vbucket() {
         .expect("nothing runs");
     while !matches!(
         job.step(lowtide_persistence::Budget::NONE),
-        Ok(lowtide_persistence::Progress::Done(_))
+        Ok(lowtide_persistence::JobProgress::Done(_))
     ) {}
     rig.step(Event::SetState {
         vb: VB,

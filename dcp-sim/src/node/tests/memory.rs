@@ -46,7 +46,7 @@ fn write_is_refused_only_after_memory_was_recovered() {
         Some(MemoryState::Full)
     );
     assert_eq!(
-        manager.recover(usize::MAX).freed_bytes,
+        manager.recover_memory(usize::MAX).freed_bytes,
         0,
         "there was nothing else"
     );

@@ -18,7 +18,8 @@
 //! 10. the range again, with the end that the flags define.
 
 use lowtide_checkpoint::{
-    FailoverLog, History, ResumePoint, ResumeRequest, Seqno, SnapshotType, State, VBucket, VbUuid,
+    FailoverLog, ResumePoint, ResumeRequest, Seqno, ServedHistory, SnapshotType, State, VBucket,
+    VbUuid,
 };
 
 use super::producer::Producer;
@@ -113,7 +114,7 @@ impl Producer {
             return Err(Status::EXISTS);
         }
         let (log, high) = (vbucket.failover_log(), vbucket.high_seqno());
-        let history = History {
+        let history = ServedHistory {
             log: &log,
             high,
             purge: partitions.purge_seqno(key.vb),

@@ -17,7 +17,7 @@
 //! - Every other end has a reason (S13).
 
 use lowtide_checkpoint::{
-    Batch, CheckpointError, Cursor, CursorOptions, Registration, Seqno, State, VBucket,
+    CheckpointError, Cursor, CursorBatch, CursorOptions, Registration, Seqno, State, VBucket,
 };
 
 use super::outbox::Outbox;
@@ -52,7 +52,7 @@ pub(in crate::producer) struct ActiveStream {
     /// snapshot that reaches it.
     pub(super) reach: Option<Seqno>,
     /// Batches read from memory before the disk, to find the end of the snapshot.
-    pub(super) gathered: Vec<Batch>,
+    pub(super) gathered: Vec<CursorBatch>,
     /// First pass over a snapshot from disk, before any of it is sent.
     pub(super) survey: Option<Survey>,
     /// Step of the takeover, if one was requested.

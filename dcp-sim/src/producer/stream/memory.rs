@@ -9,7 +9,8 @@
 //!   checkpoints of one are read before it is announced, so its last visible item is known.
 
 use lowtide_checkpoint::{
-    Batch, CheckpointError, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, State, VBucket,
+    CheckpointError, CursorBatch, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, State,
+    VBucket,
 };
 
 use super::active_stream::ActiveStream;
@@ -48,7 +49,7 @@ impl ActiveStream {
         let stands_elsewhere =
             self.reach.is_some() || is_elsewhere || !matches!(self.source, Source::Memory);
         let has_read = stands_elsewhere || !batches.is_empty();
-        let mut ranges = batches.iter().flat_map(Batch::ranges);
+        let mut ranges = batches.iter().flat_map(CursorBatch::ranges);
         match reach {
             Some(reach) if ranges.any(|range| range.last > Some(self.read)) => {
                 self.announce_joined(&batches, reach, options);
@@ -70,7 +71,7 @@ impl ActiveStream {
     }
 
     /// Returns the cursor's next batch, or `None` if there is none or the stream's source changed.
-    fn read_batch(&mut self, vbucket: &VBucket) -> Result<Option<Batch>, ProducerError> {
+    fn read_batch(&mut self, vbucket: &VBucket) -> Result<Option<CursorBatch>, ProducerError> {
         let Some(cursor) = self.cursor else {
             return Ok(None);
         };
@@ -93,7 +94,7 @@ impl ActiveStream {
         vbucket: &VBucket,
         reach: Option<Seqno>,
         options: &Options,
-    ) -> Result<Vec<Batch>, ProducerError> {
+    ) -> Result<Vec<CursorBatch>, ProducerError> {
         let (mut batches, cursor) = (Vec::new(), self.cursor);
         while let Some(batch) = self.read_batch(vbucket)? {
             let has_reached = batch.ranges().iter().any(|range| Some(range.end) >= reach);
@@ -113,8 +114,8 @@ impl ActiveStream {
     /// Announces all checkpoints up to that of `reach` as one snapshot, unless that is the first
     /// one. A replica may still lack a part of a snapshot that its client has in part from another
     /// copy. It then announces its own part, with the end `reach`.
-    fn announce_joined(&mut self, batches: &[Batch], reach: Seqno, options: &Options) {
-        let ranges = || batches.iter().flat_map(Batch::ranges);
+    fn announce_joined(&mut self, batches: &[CursorBatch], reach: Seqno, options: &Options) {
+        let ranges = || batches.iter().flat_map(CursorBatch::ranges);
         let (first, last) = (ranges().next(), ranges().find(|range| range.end >= reach));
         if last.is_some() && last == first {
             return;
@@ -122,7 +123,7 @@ impl ActiveStream {
         let Some(range) = last.or_else(|| ranges().last()) else {
             return;
         };
-        let items = batches.iter().flat_map(Batch::items);
+        let items = batches.iter().flat_map(CursorBatch::items);
         if let Some(end) = self.end_for_client(items, range, options) {
             let end = if last.is_none() { end.max(reach) } else { end };
             self.outbox.announce(
@@ -181,7 +182,7 @@ impl ActiveStream {
     /// Returns the origin of the snapshot that starts with `range`. This node may have received it
     /// in parts, under several markers. They are announced as one snapshot if the node is active,
     /// which has all of them, or if the batch has the next part.
-    fn origin(&self, range: &SnapshotRange, batch: &Batch) -> Origin {
+    fn origin(&self, range: &SnapshotRange, batch: &CursorBatch) -> Origin {
         let is_part = range.last < Some(range.end);
         let has_rest = || {
             batch
@@ -198,7 +199,7 @@ impl ActiveStream {
     /// Queues the messages for batches that were read together.
     pub(super) fn take_batches(
         &mut self,
-        batches: &[Batch],
+        batches: &[CursorBatch],
         options: &Options,
     ) -> Result<(), WireError> {
         batches
@@ -210,8 +211,8 @@ impl ActiveStream {
     /// snapshot.
     fn take_batch(
         &mut self,
-        batch: &Batch,
-        batches: &[Batch],
+        batch: &CursorBatch,
+        batches: &[CursorBatch],
         options: &Options,
     ) -> Result<(), WireError> {
         let is_operation = |item: &&Item| item.operation.namespace().is_some();
@@ -222,7 +223,7 @@ impl ActiveStream {
             return Ok(());
         }
         for range in batch.ranges().iter().map(as_it_is_whole) {
-            let all = batches.iter().flat_map(Batch::items);
+            let all = batches.iter().flat_map(CursorBatch::items);
             let (mut last, end) = (None, self.end_for_client(all, &range, options));
             while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
                 if let (None, Some(end)) = (last, end) {
@@ -273,7 +274,7 @@ fn as_it_is_whole(range: &SnapshotRange) -> SnapshotRange {
 
 /// Returns `true` if the last snapshot of the batch is complete. Of one in several checkpoints only
 /// the last contains its end.
-fn ends_whole(batch: &Batch) -> bool {
+fn ends_whole(batch: &CursorBatch) -> bool {
     let last = batch.ranges().iter().rfind(|range| range.last.is_some());
     // A change of state alone ends no snapshot.
     last.is_some_and(|range| range.last == Some(range.end) || range.awaits_extension())
@@ -281,10 +282,10 @@ fn ends_whole(batch: &Batch) -> bool {
 
 /// Returns the end of the first checkpoint that contains `reach`. Without one, returns the end of
 /// the last checkpoint or `reach`, whichever is higher.
-pub(super) fn end_of(batches: &[Batch], reach: Seqno) -> Seqno {
+pub(super) fn end_of(batches: &[CursorBatch], reach: Seqno) -> Seqno {
     let mut ends = batches
         .iter()
-        .flat_map(Batch::ranges)
+        .flat_map(CursorBatch::ranges)
         .map(|range| range.end);
     ends.find(|&end| end >= reach).unwrap_or(reach)
 }

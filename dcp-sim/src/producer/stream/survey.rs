@@ -4,7 +4,7 @@
 //! that it sees (S25). That item is known only after the disk was read to its end. So the pinned
 //! scan is read twice, in slices, and a snapshot without a visible item is not announced.
 
-use lowtide_checkpoint::{Batch, Item, VBucket};
+use lowtide_checkpoint::{CursorBatch, Item, VBucket};
 
 use super::active_stream::ActiveStream;
 use super::stage::{Disk, Source, Survey};
@@ -32,7 +32,7 @@ impl ActiveStream {
             self.source = Source::Disk(Disk::Paused(scan));
             return Ok(true);
         }
-        let in_memory = self.gathered.iter().flat_map(Batch::items);
+        let in_memory = self.gathered.iter().flat_map(CursorBatch::items);
         let in_memory =
             in_memory.filter(|item| item.seqno > scan.high() && self.outbox.shows(item, options));
         let last = in_memory.map(|item| item.seqno).max().or(last);

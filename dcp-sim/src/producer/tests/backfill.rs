@@ -84,7 +84,7 @@ fn stream_with_a_dropped_cursor_continues_from_disk() {
         rig.set(key);
         rig.node.flush();
     }
-    let recovered = rig.node.vbucket.manager().recover(usize::MAX);
+    let recovered = rig.node.vbucket.manager().recover_memory(usize::MAX);
     assert_eq!(recovered.cursors_dropped.len(), 1);
     rig.set("d");
     assert_eq!(
@@ -115,7 +115,7 @@ fn cursor_dropped_during_a_backfill_causes_another_backfill() {
         rig.node
             .vbucket
             .manager()
-            .recover(usize::MAX)
+            .recover_memory(usize::MAX)
             .cursors_dropped
             .len(),
         1
@@ -152,7 +152,7 @@ fn cursors_of_a_connection_between_nodes_are_droppable_only_on_request() {
             rig.node
                 .vbucket
                 .manager()
-                .recover(usize::MAX)
+                .recover_memory(usize::MAX)
                 .cursors_dropped
                 .len(),
             dropped

@@ -35,7 +35,7 @@ impl Rig {
             self.node
                 .vbucket
                 .manager()
-                .recover(usize::MAX)
+                .recover_memory(usize::MAX)
                 .cursors_dropped
                 .len(),
             1

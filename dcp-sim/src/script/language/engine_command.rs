@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{Key, Seqno, Vbid};
-use lowtide_persistence::disk::{Fault, Keep};
+use lowtide_persistence::disk::{Fault, PowerLoss};
 
 use super::arguments::{Arguments, one_of};
 use super::key_format::KeyFormat;
@@ -123,11 +123,11 @@ pub(in crate::script) enum KeepChoice {
 }
 
 impl KeepChoice {
-    pub(in crate::script) fn with_seed(self, seed: u64) -> Keep {
+    pub(in crate::script) fn with_seed(self, seed: u64) -> PowerLoss {
         match self {
-            Self::None => Keep::None,
-            Self::All => Keep::All,
-            Self::Random => Keep::Random { seed },
+            Self::None => PowerLoss::DropUnsynced,
+            Self::All => PowerLoss::KeepUnsynced,
+            Self::Random => PowerLoss::Random { seed },
         }
     }
 }

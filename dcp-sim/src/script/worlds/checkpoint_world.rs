@@ -116,7 +116,7 @@ impl CheckpointWorld {
             CheckpointCommand::FlushFail => self.end_flush(Flush::fail),
             CheckpointCommand::Expel => Ok(vec![format!("expelled={}", self.manager.expel())]),
             CheckpointCommand::Recover { bytes } => {
-                let recovered = self.manager.recover(*bytes);
+                let recovered = self.manager.recover_memory(*bytes);
                 let satisfied = print::yes_or_no(recovered.is_satisfied);
                 Ok(vec![format!(
                     "checkpoints-created={} expelled={} cursors-dropped={} satisfied={satisfied}",

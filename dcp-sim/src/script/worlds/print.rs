@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use lowtide_checkpoint::{Batch, Item, Operation};
+use lowtide_checkpoint::{CursorBatch, Item, Operation};
 use sha2::{Digest, Sha256};
 
 /// Size above which a value prints as its hash.
@@ -30,7 +30,7 @@ pub(in crate::script) fn item(item: &Item) -> String {
 }
 
 /// Formats a batch: its items, their snapshot ranges, and whether more items follow.
-pub(in crate::script) fn batch(batch: &Batch) -> Vec<String> {
+pub(in crate::script) fn batch(batch: &CursorBatch) -> Vec<String> {
     let items = batch.items().map(item);
     let ranges = batch.ranges().iter().map(|range| {
         let name = range.snapshot_type.name();

@@ -5,7 +5,7 @@
 //! - The node of a machine that is down has no vBuckets and no engine.
 //! - Events for a machine that went down belong to an earlier incarnation, and are dropped.
 
-use lowtide_persistence::disk::Keep;
+use lowtide_persistence::disk::PowerLoss;
 use lowtide_persistence::{Engine, Job};
 
 use crate::node::{Node, NodeConfig};
@@ -19,7 +19,7 @@ pub(in crate::sim) enum Loss {
     /// unsynced ones.
     Process,
     /// The power, and the unsynced writes except these.
-    Power(Keep),
+    Power(PowerLoss),
 }
 
 /// A node with its store.

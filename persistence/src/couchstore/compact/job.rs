@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
 
-use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, Job, Progress};
+use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, Job, JobProgress};
 use crate::couchstore::store::{CompactionClaim, VBucket};
 use crate::couchstore::store_context::StoreContext;
 
@@ -62,7 +62,7 @@ impl Compaction {
 }
 
 impl Job for Compaction {
-    fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
+    fn step(&mut self, budget: Budget) -> Result<JobProgress, EngineError> {
         let over = EngineError::Aborted {
             vb: self.vb,
             why: "the compaction is over",
@@ -103,7 +103,7 @@ impl Job for Compaction {
                 });
                 Ok(progress)
             }
-            None => Ok(Progress::Done(self.report)),
+            None => Ok(JobProgress::Done(self.report)),
         }
     }
 }

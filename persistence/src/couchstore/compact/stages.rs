@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Seqno;
 
-use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, Progress};
+use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, JobProgress};
 use crate::couchstore::file::CommitView;
 use crate::couchstore::store::{CompactionClaim, PublishedCommit, file_names};
 use crate::couchstore::store_context::StoreContext;
@@ -53,7 +53,7 @@ pub(super) enum Stage {
 }
 
 /// The stage that follows and the progress to report, or `None` at the end.
-pub(super) type Next = Option<(Stage, Progress)>;
+pub(super) type Next = Option<(Stage, JobProgress)>;
 
 /// The parts of the job that the stages use.
 pub(super) struct Context<'a> {
@@ -98,7 +98,7 @@ impl Context<'_> {
                 let view = target.commit(&at)?;
                 Ok(Some((
                     Stage::Swap(CompletedTarget { target, at, view }),
-                    Progress::Reached(BEFORE_RENAME),
+                    JobProgress::Reached(BEFORE_RENAME),
                 )))
             }
             Stage::Swap(ready) => self.swap(ready),
@@ -217,7 +217,7 @@ impl Context<'_> {
                 target,
                 round: None,
             },
-            Progress::Reached(COPIED),
+            JobProgress::Reached(COPIED),
         )))
     }
 
@@ -237,7 +237,7 @@ impl Context<'_> {
                 if newest.position == at.position && purged.is_empty() {
                     return Ok(Some((
                         Stage::Commit { at, target },
-                        Progress::Reached(CAUGHT_UP),
+                        JobProgress::Reached(CAUGHT_UP),
                     )));
                 }
                 Round::new(
@@ -265,7 +265,7 @@ impl Context<'_> {
         if behind_bytes <= LAST_ROUND_BYTES_MAX || self.report.catch_up_rounds >= ROUNDS_MAX {
             return Ok(Some((
                 Stage::Commit { at, target },
-                Progress::Reached(CAUGHT_UP),
+                JobProgress::Reached(CAUGHT_UP),
             )));
         }
         let progress = working("catching-up", 0, behind_bytes);
@@ -300,7 +300,7 @@ impl Context<'_> {
                 self.shared
                     .tombstones_purged
                     .add(self.report.tombstones_purged);
-                Ok(Some((Stage::Clean, Progress::Reached(AFTER_RENAME))))
+                Ok(Some((Stage::Clean, JobProgress::Reached(AFTER_RENAME))))
             }
             Some(CompletedTarget { target, at, .. }) => {
                 let progress = working("catching-up", 0, 0);
@@ -317,6 +317,6 @@ impl Context<'_> {
     }
 }
 
-const fn working(stage: &'static str, done: u64, of: u64) -> Progress {
-    Progress::Working { stage, done, of }
+const fn working(stage: &'static str, done: u64, of: u64) -> JobProgress {
+    JobProgress::Working { stage, done, of }
 }

@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::Vbid;
 
-use crate::contract::{Batch, Committed, EngineError, Executor, Task};
+use crate::contract::{CommitBatch, Committed, EngineError, Executor, Task};
 
 type CommitResult = Result<Committed, EngineError>;
 
 /// Commits each batch with `commit`, those of different vBuckets as independent tasks.
 pub(crate) fn commit(
     executor: &dyn Executor,
-    batches: &[Batch<'_>],
-    commit: &(dyn Fn(&Batch<'_>) -> CommitResult + Sync),
+    batches: &[CommitBatch<'_>],
+    commit: &(dyn Fn(&CommitBatch<'_>) -> CommitResult + Sync),
 ) -> Vec<CommitResult> {
     let groups = by_vbucket(batches);
     let mut outcomes: Vec<Vec<CommitResult>> = groups.iter().map(|_| Vec::new()).collect();
@@ -49,7 +49,9 @@ pub(crate) fn commit(
 }
 
 /// Groups batches and their indices by vBucket, in the order of each vBucket's first batch.
-fn by_vbucket<'a, 'b>(batches: &'a [Batch<'b>]) -> Vec<(Vbid, Vec<(usize, &'a Batch<'b>)>)> {
+fn by_vbucket<'a, 'b>(
+    batches: &'a [CommitBatch<'b>],
+) -> Vec<(Vbid, Vec<(usize, &'a CommitBatch<'b>)>)> {
     let mut places = BTreeMap::new();
     let mut groups: Vec<(Vbid, Vec<_>)> = Vec::new();
     for (index, batch) in batches.iter().enumerate() {
@@ -63,11 +65,11 @@ fn by_vbucket<'a, 'b>(batches: &'a [Batch<'b>]) -> Vec<(Vbid, Vec<(usize, &'a Ba
 }
 
 fn in_turn<'a, 'b: 'a>(
-    batches: impl Iterator<Item = &'a Batch<'b>>,
-    commit: &dyn Fn(&Batch<'_>) -> CommitResult,
+    batches: impl Iterator<Item = &'a CommitBatch<'b>>,
+    commit: &dyn Fn(&CommitBatch<'_>) -> CommitResult,
 ) -> Vec<CommitResult> {
     let mut failed = false;
-    let one = |batch: &Batch<'_>| {
+    let one = |batch: &CommitBatch<'_>| {
         if failed {
             // The batch may build on the one that failed.
             return Err(EngineError::EarlierBatchFailed { vb: batch.vb });

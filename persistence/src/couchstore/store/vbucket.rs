@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use lowtide_checkpoint::{Datatype, Seqno, Vbid};
 use parking_lot::{Mutex, RwLock};
 
-use crate::contract::{Batch, Committed, EngineError};
+use crate::contract::{CommitBatch, Committed, EngineError};
 use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{StoreFigures, document, vbucket_state};
 use crate::couchstore::store_context::StoreContext;
@@ -93,7 +93,7 @@ impl VBucket {
     }
 
     /// Commits a batch. All refusals come before the first write.
-    pub(crate) fn commit(&self, batch: &Batch<'_>) -> Result<Committed, EngineError> {
+    pub(crate) fn commit(&self, batch: &CommitBatch<'_>) -> Result<Committed, EngineError> {
         let mut active = self.active.lock();
         self.check_writable(&active)?;
         let high = Seqno(active.writer.view().header.update_seq);

@@ -17,7 +17,7 @@ mod versions;
 use lowtide_checkpoint::{Item, Vbid};
 
 use crate::contract::{
-    Budget, CompactionReport, CompactionRequest, Engine, EngineError, Job, Progress,
+    Budget, CompactionReport, CompactionRequest, Engine, EngineError, Job, JobProgress,
 };
 use crate::couchstore::engine::Couchstore;
 use crate::disk::Disk;
@@ -31,10 +31,10 @@ const SMALL: Budget = Budget {
 };
 
 /// Runs to the next named point, or to the end.
-fn to_next_point(job: &mut dyn Job, budget: Budget) -> Result<Progress, EngineError> {
+fn to_next_point(job: &mut dyn Job, budget: Budget) -> Result<JobProgress, EngineError> {
     loop {
         match job.step(budget)? {
-            Progress::Working { .. } => {}
+            JobProgress::Working { .. } => {}
             progress => return Ok(progress),
         }
     }
@@ -44,8 +44,8 @@ fn to_next_point(job: &mut dyn Job, budget: Budget) -> Result<Progress, EngineEr
 fn to_point(job: &mut dyn Job, point: &str) {
     loop {
         match to_next_point(job, SMALL).expect("no failure") {
-            Progress::Reached(reached) if reached == point => return,
-            Progress::Reached(_) => {}
+            JobProgress::Reached(reached) if reached == point => return,
+            JobProgress::Reached(_) => {}
             progress => panic!("no {point}: {progress:?}"),
         }
     }
@@ -54,7 +54,7 @@ fn to_point(job: &mut dyn Job, point: &str) {
 /// Runs to the end.
 fn to_end(job: &mut dyn Job, budget: Budget) -> Result<CompactionReport, EngineError> {
     loop {
-        if let Progress::Done(report) = to_next_point(job, budget)? {
+        if let JobProgress::Done(report) = to_next_point(job, budget)? {
             return Ok(report);
         }
     }

@@ -8,7 +8,7 @@ use crate::couchstore::file::header_search;
 use crate::couchstore::format::block::{BLOCK_BYTES, DATA};
 use crate::couchstore::format::{Header, Tree};
 use crate::couchstore::tools::CouchFile;
-use crate::disk::{Access, Disk, DiskFile, Keep, MemoryDisk};
+use crate::disk::{Access, Disk, DiskFile, MemoryDisk, PowerLoss};
 
 use super::support::{VB, commit, contents, file, open, set, store_with};
 
@@ -36,7 +36,7 @@ fn closed_store_needs_no_repair() {
             .len(),
         1
     );
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let header = CouchFile::open_read_only(&disk, &file())
         .expect("opens")
         .header();

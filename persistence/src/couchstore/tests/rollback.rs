@@ -12,7 +12,7 @@ use crate::couchstore::file::{Earlier, header_chain, header_search};
 use crate::couchstore::format::Header;
 use crate::couchstore::format::block::{DATA, HEADER};
 use crate::couchstore::tools::CouchFile;
-use crate::disk::{Access, Disk, Keep, MemoryDisk};
+use crate::disk::{Access, Disk, MemoryDisk, PowerLoss};
 
 use super::reference_model;
 use super::support::{
@@ -104,7 +104,7 @@ fn older_files_roll_back_in_their_version() {
         assert_eq!(reference_model::now(&engine), restored);
         assert_eq!(reference_model::of(&*pinned), whole);
         drop(engine);
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         let (engine, _) = open(&disk).expect("opens");
         assert_eq!(reference_model::now(&engine), restored);
         let header = CouchFile::open_read_only(&disk, &file())
@@ -223,7 +223,7 @@ fn purge_of_all_rows_is_durable() {
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(engine.purge(VB, Seqno(9)).expect("purged"), Seqno(2));
     assert!(contents(&engine, VB).is_empty());
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     drop(engine);
     let (engine, report) = open(&disk).expect("opens");
     assert_eq!(report.repairs, []);

@@ -9,7 +9,7 @@ use lowtide_checkpoint::{
     Cas, FailoverLog, Item, Key, Namespace, Operation, Seqno, State, VBucketState, VbUuid, Vbid,
 };
 
-use crate::contract::{Batch, Committed, Engine, EngineError, RecoveryReport, ScanLimit};
+use crate::contract::{CommitBatch, Committed, Engine, EngineError, RecoveryReport, ScanLimit};
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::engine::Couchstore;
 use crate::disk::{Disk, MemoryDisk};
@@ -85,7 +85,7 @@ pub(super) fn commit(
 ) -> Result<Committed, EngineError> {
     let refs: Vec<&Item> = items.iter().collect();
     let state = state(items.last().map_or(0, |item| item.seqno.0));
-    let batch = Batch {
+    let batch = CommitBatch {
         vb,
         items: &refs,
         state: &state,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::disk::error::{DiskErrorKind, DiskOperation, DiskResult};
-use crate::disk::memory::{Keep, MemoryDisk};
+use crate::disk::memory::{MemoryDisk, PowerLoss};
 use crate::disk::traits::{Access, Disk, DiskFile};
 
 use super::{Fault, FaultyDisk};
@@ -68,7 +68,7 @@ fn each_fault_of_a_write_leaves_its_own_part() {
             "{fault:?}"
         );
         assert_eq!(head(&disk, 5), landed, "{fault:?}");
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         assert_eq!(head(&disk, 5), "-----", "{fault:?}: nothing was synced");
     }
     let (disk, file) = disk();
@@ -85,7 +85,7 @@ fn a_failed_sync_is_not_repaired_by_a_later_one() {
     assert_eq!(kind(file.sync_data()), Some(DiskErrorKind::Io));
     file.sync_data().expect("says so");
     assert_eq!(head(&disk, 5), "abcd-");
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert_eq!(head(&disk, 5), "-----");
 }
 
@@ -95,7 +95,7 @@ fn a_persisted_fault_of_a_sync_makes_it_durable_and_reports_it() {
     file.write_at(&[b"abcd"], 0).expect("space");
     disk.fail_io(1, Fault::EioPersisted);
     assert_eq!(kind(file.sync_data()), Some(DiskErrorKind::Io));
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert_eq!(head(&disk, 5), "abcd-");
 }
 
@@ -106,12 +106,12 @@ fn a_directorys_failed_sync_can_be_repeated() {
     disk.fail_sync(1);
     assert_eq!(kind(disk.sync_dir(Path::new(""))), Some(DiskErrorKind::Io));
     disk.clone().sync_dir(Path::new("")).expect("good");
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert_eq!(disk.list(Path::new("")).expect("power"), ["a", "b"]);
     disk.create(Path::new("c")).expect("new");
     disk.fail_sync(1);
     assert!(disk.sync_dir(Path::new("")).is_err());
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert_eq!(disk.list(Path::new("")).expect("power"), ["a", "b"]);
 }
 
@@ -201,7 +201,7 @@ fn calls_without_power_fail_until_the_crash_restores_it() {
         assert_eq!(kind(disk.list(Path::new(""))), off);
         assert_eq!(kind(disk.lock(Path::new(""))), off);
 
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         assert!(!disk.is_off());
         assert_eq!(
             kind(file.read_at(&mut [0], 0)),
@@ -239,7 +239,7 @@ fn the_last_write_before_a_crash_is_left_as_the_crash_chooses() {
     let file = disk.open(Path::new("a"), Access::ReadWrite).expect("power");
     disk.power_off_at_io(1);
     assert_eq!(kind(file.set_len(3)), Some(DiskErrorKind::PowerLost));
-    disk.crash(Keep::All);
+    disk.crash(PowerLoss::KeepUnsynced);
     assert_eq!(head(&disk, 9), "yyy");
 }
 
@@ -279,13 +279,13 @@ fn several_planned_faults_strike_in_turn() {
         [write(), write(), write(), write(), write()],
         [Some(io), Some(no_space), Some(io), None, Some(off)]
     );
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert_eq!(
         kind(disk.create(Path::new("b"))),
         Some(off),
         "the second loss of power is still to come"
     );
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     disk.fail_io(1, Fault::Eio);
     disk.fail_sync(1);
     disk.clear_faults();
@@ -304,7 +304,7 @@ fn power_turned_off_between_calls_fails_the_next_one() {
         DiskErrorKind::PowerLost
     );
     assert_eq!(disk.io_count(), 1, "calls without power don't count");
-    disk.crash(Keep::All);
+    disk.crash(PowerLoss::KeepUnsynced);
     assert!(!disk.is_off());
     assert_eq!(disk.list(Path::new("/")).expect("listed"), ["a"]);
 }

@@ -11,7 +11,7 @@ use crate::disk::error::{DiskErrorKind, DiskResult};
 use crate::disk::traits::{Access, Disk};
 
 use super::image::PAGE_BYTES;
-use super::{Keep, MemoryDisk, MemoryUsage};
+use super::{MemoryDisk, MemoryUsage, PowerLoss};
 
 fn path(name: &str) -> PathBuf {
     Path::new("/data").join(name)
@@ -44,7 +44,7 @@ fn a_power_loss_ends_handles_and_locks() {
     disk.remove(&path("b")).expect("there");
     disk.sync_dir(Path::new("/data")).expect("there");
     let lock = disk.lock(Path::new("/data")).expect("free");
-    disk.crash(Keep::All);
+    disk.crash(PowerLoss::KeepUnsynced);
 
     for file in [file, unlinked] {
         let lost = Some(DiskErrorKind::PowerLost);
@@ -86,7 +86,7 @@ fn a_file_survives_only_with_both_syncs() {
         if sync_name {
             disk.sync_dir(Path::new("/data")).expect("power");
         }
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         let names = disk
             .list(Path::new("/data"))
             .expect("directories are durable");
@@ -130,7 +130,7 @@ fn the_capacity_is_counted_in_pages_and_freed_by_cuts() {
     disk.sync_dir(Path::new("")).expect("power");
     file.set_len(0).expect("power");
     assert_eq!(disk.usage().allocated_bytes, 0);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert_eq!(
         disk.usage(),
         MemoryUsage {
@@ -190,7 +190,7 @@ fn equal_seeds_keep_the_same_and_different_seeds_differ() {
             file.write_at(&[&[b'x'; 5000]], 0).expect("space");
         }
         disk.sync_dir(Path::new("/data")).expect("there");
-        disk.crash(Keep::Random { seed });
+        disk.crash(PowerLoss::Random { seed });
         let names = disk.list(Path::new("/data")).expect("there");
         names
             .into_iter()

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::disk::{Access, Disk, DiskErrorKind, DiskFile, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{Access, Disk, DiskErrorKind, DiskFile, FaultyDisk, MemoryDisk, PowerLoss};
 
 use super::PooledDisk;
 
@@ -121,7 +121,7 @@ fn a_closed_handles_writes_are_durable() {
     let other = made(&disk, "/b");
     assert_eq!(below.open_handles(), 1, "the other's");
     drop((written, other));
-    below.crash(Keep::None);
+    below.crash(PowerLoss::DropUnsynced);
     let found = below
         .open(Path::new("/a"), Access::ReadOnly)
         .expect("there");

@@ -3,7 +3,7 @@
 use lowtide_checkpoint::{AfterStop, SnapshotMarker, SnapshotType};
 
 use super::*;
-use crate::contract::{Budget, CompactionRequest, Progress, Snapshot};
+use crate::contract::{Budget, CompactionRequest, JobProgress, Snapshot};
 
 fn replica() -> Rig {
     let rig = rig();
@@ -142,7 +142,7 @@ fn a_view_outlives_a_compaction_and_ends_with_its_snapshot() {
         .engine
         .compact(VB, CompactionRequest::default())
         .expect("nothing runs");
-    while !matches!(job.step(Budget::NONE).expect("sound"), Progress::Done(_)) {}
+    while !matches!(job.step(Budget::NONE).expect("sound"), JobProgress::Done(_)) {}
     drop(job);
     assert_eq!(rig.seen(), Some((2, [value("one"), value("one")])));
     rig.receive(6, "a", "two");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use lowtide_checkpoint::{Item, Namespace, Operation, Seqno, VBucketState};
 
-use crate::contract::{Batch, EngineError};
+use crate::contract::{CommitBatch, EngineError};
 use crate::logstor::format::{
     CollectionHighSeqnos, FIXED_BYTES, Fingerprint, KEY_BYTES_MAX, SEQNO_MAX, STATE_BYTES_MAX,
     VALUE_BYTES_MAX, collection_of_item, encode_item, encode_state, is_tombstone,
@@ -52,7 +52,7 @@ impl EncodedBatch {
     /// # Errors
     /// [`EngineError::OutOfOrder`] if the seqnos don't rise; [`EngineError::TooLarge`].
     pub(in crate::logstor) fn new(
-        batch: &Batch<'_>,
+        batch: &CommitBatch<'_>,
         vbucket: Arc<VBucketIndex>,
         hash_key: [u64; 2],
     ) -> Result<Self, EngineError> {
@@ -123,7 +123,7 @@ fn fingerprint(hash_key: [u64; 2], item: &Item) -> Fingerprint {
     Fingerprint::of(hash_key, namespace, item.key.encoded())
 }
 
-fn check(batch: &Batch<'_>, items: &[(Fingerprint, &Item)]) -> Result<(), EngineError> {
+fn check(batch: &CommitBatch<'_>, items: &[(Fingerprint, &Item)]) -> Result<(), EngineError> {
     let mut previous = None;
     for (_, item) in items {
         let seqno = item.seqno;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use super::image_schedule::ImageClaim;
 use super::state::Maintenance;
 use super::store_lease::StoreLease;
-use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
+use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress};
 use crate::logstor::format::ScannedFrame;
 use crate::logstor::index_image::{
     CoveredSegment, Image, ImageDirectory, SectionWriter, SegmentContents, store_id,
@@ -285,7 +285,7 @@ impl ImageJob {
         &mut self,
         maintenance: &Maintenance,
         budget: Budget,
-    ) -> Result<Progress, EngineError> {
+    ) -> Result<JobProgress, EngineError> {
         if let Err(error) = self.advance(maintenance, budget) {
             self.unread.clear();
             self.claim.failed(&error);
@@ -293,15 +293,15 @@ impl ImageJob {
         }
         let left = self.unread.len() as u64;
         Ok(match &self.stage {
-            Stage::Over => Progress::Done(CompactionReport::default()),
-            Stage::Begin | Stage::Read => Progress::Working {
+            Stage::Over => JobProgress::Done(CompactionReport::default()),
+            Stage::Begin | Stage::Read => JobProgress::Working {
                 stage: "read-log",
                 done: self.done,
                 of: self.done + left,
             },
             Stage::Write(writer) => {
                 let (done, of) = writer.progress();
-                Progress::Working {
+                JobProgress::Working {
                     stage: "write-image",
                     done,
                     of,
@@ -312,7 +312,7 @@ impl ImageJob {
 }
 
 impl Job for ImageJob {
-    fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
+    fn step(&mut self, budget: Budget) -> Result<JobProgress, EngineError> {
         let lease = self.lease.clone();
         lease.step(|maintenance| self.step_of(maintenance, budget))
     }

@@ -1,7 +1,7 @@
 //! Loading of all vBuckets that are not in memory, as a job: one vBucket a step.
 
 use super::store_lease::StoreLease;
-use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
+use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress};
 
 #[derive(Debug)]
 pub(super) struct LoadJob {
@@ -16,16 +16,16 @@ impl LoadJob {
 }
 
 impl Job for LoadJob {
-    fn step(&mut self, _budget: Budget) -> Result<Progress, EngineError> {
+    fn step(&mut self, _budget: Budget) -> Result<JobProgress, EngineError> {
         let left = self.lease.step(|maintenance| {
             let registry = &maintenance.store.registry;
             Ok(registry.load_one()?.then(|| registry.left_to_load() as u64))
         })?;
         let Some(left) = left else {
-            return Ok(Progress::Done(CompactionReport::default()));
+            return Ok(JobProgress::Done(CompactionReport::default()));
         };
         self.done += 1;
-        Ok(Progress::Working {
+        Ok(JobProgress::Working {
             stage: "load",
             done: self.done,
             of: self.done + left,

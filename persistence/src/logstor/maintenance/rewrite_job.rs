@@ -17,7 +17,7 @@ use super::compaction::{
 use super::pacing::Pacing;
 use super::state::Maintenance;
 use super::store_lease::StoreLease;
-use crate::contract::{Budget, CompactionReport, EngineError, Job, Progress};
+use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress};
 use crate::logstor::log::{ClosedSegment, Origin, Segment, SpaceTarget};
 
 /// The purpose of a rewriting job.
@@ -267,9 +267,9 @@ impl RewriteJob {
 }
 
 impl Job for RewriteJob {
-    fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
+    fn step(&mut self, budget: Budget) -> Result<JobProgress, EngineError> {
         if let Some(point) = self.points.pop_front() {
-            return Ok(Progress::Reached(point));
+            return Ok(JobProgress::Reached(point));
         }
         let lease = self.lease.clone();
         self.stage = match lease.step(|maintenance| self.advance(maintenance, budget)) {
@@ -280,17 +280,17 @@ impl Job for RewriteJob {
             }
         };
         if let Some(point) = self.points.pop_front() {
-            return Ok(Progress::Reached(point));
+            return Ok(JobProgress::Reached(point));
         }
         let (stage, left) = match self.stage {
-            Stage::Over => return Ok(Progress::Done(self.report)),
-            Stage::Ahead => return Ok(Progress::Ahead),
+            Stage::Over => return Ok(JobProgress::Done(self.report)),
+            Stage::Ahead => return Ok(JobProgress::Ahead),
             Stage::Begin | Stage::Choose => ("choose", 0),
             Stage::Copy | Stage::Copied | Stage::Install => ("copy", self.left),
             Stage::Free => ("free", 0),
         };
         let done = self.report.items_copied;
-        Ok(Progress::Working {
+        Ok(JobProgress::Working {
             stage,
             done,
             of: done + left,

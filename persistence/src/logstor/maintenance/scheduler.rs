@@ -11,7 +11,7 @@ use super::load_job::LoadJob;
 use super::rewrite_job::{RewriteGoal, RewriteJob};
 use super::state::Maintenance;
 use super::store_lease::StoreLease;
-use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, Job, Progress};
+use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, Job, JobProgress};
 use crate::disk::DiskErrorKind;
 
 impl Maintenance {
@@ -123,7 +123,7 @@ impl Maintenance {
             match job.step_of(self, Budget::NONE) {
                 // After damage the last image stays; the damage is reported to the next reader of
                 // it.
-                Ok(Progress::Done(_)) | Err(EngineError::Corrupt { .. }) => return Ok(()),
+                Ok(JobProgress::Done(_)) | Err(EngineError::Corrupt { .. }) => return Ok(()),
                 // Nothing is lost without an image: the next opening reads more.
                 Err(EngineError::Disk(error)) if error.kind == DiskErrorKind::NoSpace => {
                     return Ok(());

@@ -8,7 +8,7 @@ use super::support::{
     hide_images, open, open_with, run, set,
 };
 use crate::contract::{CompactionRequest, Engine, EngineError};
-use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{Fault, FaultyDisk, MemoryDisk, PowerLoss};
 use crate::logstor::{Logstor, LogstorConfig};
 
 /// Takes the steps of a life until one fails. Returns the number of steps that were done.
@@ -36,9 +36,12 @@ fn stages() -> Vec<Shown> {
         .collect()
 }
 
-fn keeps(nth: u64) -> Vec<Keep> {
-    let random = (0..4).map(|n| Keep::Random { seed: 4 * nth + n });
-    [Keep::None, Keep::All].into_iter().chain(random).collect()
+fn keeps(nth: u64) -> Vec<PowerLoss> {
+    let random = (0..4).map(|n| PowerLoss::Random { seed: 4 * nth + n });
+    [PowerLoss::DropUnsynced, PowerLoss::KeepUnsynced]
+        .into_iter()
+        .chain(random)
+        .collect()
 }
 
 /// Asserts that the store goes on as before: it takes commits, and rewrites all it has.
@@ -82,7 +85,7 @@ fn power_loss_at_any_io(config: LogstorConfig) {
         assert!(allowed.contains(&found), "{what}: {done} done");
         audit(&engine, true);
         drop(engine);
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         let (engine, report) = open();
         assert_eq!(report.repairs, [], "{what}: repaired once");
         assert!(shown(&engine) == found, "{what}: shown, then gone");
@@ -115,7 +118,7 @@ fn power_loss_while_recovering(config: LogstorConfig, stride: usize) {
             let disk = FaultyDisk::new(MemoryDisk::new());
             disk.power_off_at_io(nth);
             let (done, _) = live(&disk, config);
-            disk.crash(Keep::Random { seed: nth });
+            disk.crash(PowerLoss::Random { seed: nth });
             (disk, done)
         };
         let (counting, _) = broken();
@@ -125,7 +128,7 @@ fn power_loss_while_recovering(config: LogstorConfig, stride: usize) {
             let (disk, done) = broken();
             disk.power_off_at_io(step);
             assert!(open_with(&disk, config).is_err());
-            disk.crash(Keep::Random { seed: nth + step });
+            disk.crash(PowerLoss::Random { seed: nth + step });
             let (engine, _) = open_with(&disk, config).expect("opens");
             let found = shown(&engine);
             let allowed = &stages[done..stages.len().min(done + 2)];
@@ -228,7 +231,13 @@ fn any_failure(config: LogstorConfig, faults: usize) {
         let (expected, failures) = struggle(&disk, config, &what);
         struck += usize::from(failures > 0);
         disk.clear_faults();
-        disk.crash([Keep::None, Keep::All, Keep::Random { seed: nth }][nth as usize % 3]);
+        disk.crash(
+            [
+                PowerLoss::DropUnsynced,
+                PowerLoss::KeepUnsynced,
+                PowerLoss::Random { seed: nth },
+            ][nth as usize % 3],
+        );
         let (engine, _) =
             open_with(&disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert!(shown(&engine) == expected, "{what}: after a loss of power");
@@ -318,7 +327,7 @@ fn a_segment_that_only_looks_free_brings_nothing_back() {
     }
     drop(job);
     drop(engine);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(contents(&engine, A).into_keys().collect::<Vec<_>>(), [3]);
     audit(&engine, true);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::support::{A, B, audit, commit, contents, open, set};
 use crate::contract::{Engine, EngineError};
-use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk, PowerLoss};
 use crate::logstor::Logstor;
 
 fn generation(engine: &Logstor) -> u64 {
@@ -93,7 +93,13 @@ fn the_manifest_stays_small_and_is_made_anew_safely() {
         let high = engine.info(A).expect("there").high;
         drop(engine);
         disk.clear_faults();
-        disk.crash([Keep::None, Keep::All, Keep::Random { seed: nth }][nth as usize % 3]);
+        disk.crash(
+            [
+                PowerLoss::DropUnsynced,
+                PowerLoss::KeepUnsynced,
+                PowerLoss::Random { seed: nth },
+            ][nth as usize % 3],
+        );
         let (engine, _) = open(&disk).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(engine.info(A).expect("there").high, high, "{what}");
         assert_eq!(contents(&engine, A).len(), 1, "{what}");

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use self::action::{Action, actions};
 use self::world::World;
-use crate::disk::Keep;
+use crate::disk::PowerLoss;
 use crate::logstor::LogstorConfig;
 use crate::logstor::tests::support::{IMAGES, SMALL};
 
@@ -19,7 +19,7 @@ fn play(config: LogstorConfig, actions: &[Action]) {
         world.apply(action);
         world.check();
     }
-    world.disk.crash(Keep::None);
+    world.disk.crash(PowerLoss::DropUnsynced);
     world.reopen();
     world.check();
 }

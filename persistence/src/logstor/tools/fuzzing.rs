@@ -18,7 +18,9 @@ use lowtide_checkpoint::{
 use self::base::{CONFIG, directory};
 use super::check::check_store;
 use super::inspect::{LogFinding, LogFindingKind, LogSeverity};
-use crate::contract::{Batch, Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit};
+use crate::contract::{
+    Budget, CommitBatch, CompactionRequest, Engine, EngineError, JobProgress, ScanLimit,
+};
 use crate::disk::MemoryDisk;
 use crate::logstor::config::Geometry;
 use crate::logstor::engine::Logstor;
@@ -68,7 +70,7 @@ pub fn store(bytes: &[u8]) {
         if let Some(mut job) = checked_result(compacted) {
             while !matches!(
                 checked_result(job.step(Budget::NONE)),
-                None | Some(Progress::Done(_))
+                None | Some(JobProgress::Done(_))
             ) {}
         }
         assert!(
@@ -140,7 +142,7 @@ fn write(engine: &Logstor, vb: Vbid) -> Option<Item> {
         )
     };
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
-    let batch = Batch {
+    let batch = CommitBatch {
         vb,
         items: &[&item],
         state: &state,

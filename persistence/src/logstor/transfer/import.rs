@@ -20,7 +20,7 @@ use lowtide_checkpoint::{Item, Seqno, VBucketState, Vbid};
 
 use super::export_format::{End, Head, PieceKind, items};
 use super::import_source::ImportSource;
-use crate::contract::{Batch, Budget, CompactionReport, EngineError, Job, Progress};
+use crate::contract::{Budget, CommitBatch, CompactionReport, EngineError, Job, JobProgress};
 use crate::logstor::commit::{CommitOutcome, CommitRequest, EncodedBatch};
 use crate::logstor::engine::Logstor;
 use crate::logstor::format::{PurgedTombstones, decode_state};
@@ -105,7 +105,7 @@ struct Import {
 }
 
 impl Job for Import {
-    fn step(&mut self, budget: Budget) -> Result<Progress, EngineError> {
+    fn step(&mut self, budget: Budget) -> Result<JobProgress, EngineError> {
         let lease = self.lease.clone();
         let result = lease.step(|maintenance| self.advance(maintenance, budget));
         if result.is_err() {
@@ -127,12 +127,12 @@ impl Import {
         &mut self,
         maintenance: &Maintenance,
         mut budget: Budget,
-    ) -> Result<Progress, EngineError> {
+    ) -> Result<JobProgress, EngineError> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Over => Ok(Progress::Done(self.report)),
+            Stage::Over => Ok(JobProgress::Done(self.report)),
             Stage::Adopt { vbucket, purged } => {
                 maintenance.store.adopt(&vbucket, &purged)?;
-                Ok(Progress::Done(self.report))
+                Ok(JobProgress::Done(self.report))
             }
             Stage::Begin => {
                 let head: Head = self.source.head()?;
@@ -183,9 +183,9 @@ impl Import {
         }
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&self) -> JobProgress {
         let done = self.report.items_copied;
-        Progress::Working {
+        JobProgress::Working {
             stage: "import",
             done,
             of: done,
@@ -225,7 +225,7 @@ impl Import {
         items: &[&Item],
         state: &VBucketState,
     ) -> Result<EncodedBatch, EngineError> {
-        let batch = Batch {
+        let batch = CommitBatch {
             vb: vbucket.vb,
             items,
             state,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Seqno, Vbid};
 
 use super::export::Export;
-use crate::contract::{Budget, CompactionReport, Engine, EngineError, Progress};
+use crate::contract::{Budget, CompactionReport, Engine, EngineError, JobProgress};
 use crate::disk::{Access, Disk, DiskError, DiskErrorKind, DiskOperation};
 use crate::logstor::engine::Logstor;
 use crate::logstor::tools::LogDirectory;
@@ -115,8 +115,8 @@ fn move_vbucket(
     let mut job = new.import(vb, Box::new(pieces))?;
     loop {
         match job.step(STEP) {
-            Ok(Progress::Done(report)) => return Ok(report.items_copied),
-            Ok(Progress::Working { done, .. }) => progress(done),
+            Ok(JobProgress::Done(report)) => return Ok(report.items_copied),
+            Ok(JobProgress::Working { done, .. }) => progress(done),
             Ok(_) => {}
             // An error of reading is the cause.
             Err(error) => return Err(failure.lock().take().unwrap_or(error)),

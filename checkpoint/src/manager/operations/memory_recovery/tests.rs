@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Recovered;
+use super::MemoryRecovery;
 use crate::error::CheckpointError;
 use crate::manager::config::{CheckpointConfig, CursorOptions};
 use crate::manager::manager::CheckpointManager;
@@ -63,7 +63,7 @@ fn recover_drops_no_cursor_while_expelling_is_enough() {
     set(&manager, 1).expect("no quota");
     manager.read(reader, ReadLimit::NONE).expect("registered");
     set(&manager, 2).expect("no quota");
-    let recovered = manager.recover(100);
+    let recovered = manager.recover_memory(100);
     assert_eq!((recovered.checkpoints_created, recovered.expelled), (1, 1));
     assert!(
         recovered.is_satisfied && recovered.cursors_dropped.is_empty(),
@@ -74,12 +74,12 @@ fn recover_drops_no_cursor_while_expelling_is_enough() {
 #[test]
 fn recover_drops_lowest_cursors_first_and_no_more_than_needed() {
     let manager = with_cursors(&[("a", 2, true), ("b", 5, true), ("c", 8, true)]);
-    let recovered = manager.recover(3 * 200);
+    let recovered = manager.recover_memory(3 * 200);
     assert_eq!(
         (names(&recovered.cursors_dropped), recovered.is_satisfied),
         (vec!["a"], true)
     );
-    let recovered = manager.recover(usize::MAX);
+    let recovered = manager.recover_memory(usize::MAX);
     assert_eq!(
         (names(&recovered.cursors_dropped), recovered.is_satisfied),
         (vec!["b", "c"], false)
@@ -91,22 +91,25 @@ fn recover_drops_lowest_cursors_first_and_no_more_than_needed() {
 #[test]
 fn recover_drops_cursors_that_wait_for_the_same_item_together() {
     let manager = with_cursors(&[("a", 2, true), ("b", 2, true), ("c", 8, true)]);
-    assert_eq!(names(&manager.recover(200).cursors_dropped), ["a", "b"]);
+    assert_eq!(
+        names(&manager.recover_memory(200).cursors_dropped),
+        ["a", "b"]
+    );
 }
 
 #[test]
 fn recover_drops_no_cursor_when_nothing_would_be_freed() {
     let manager = with_cursors(&[("a", 2, true), ("stays", 2, false), ("c", 8, true)]);
-    let recovered = manager.recover(usize::MAX);
+    let recovered = manager.recover_memory(usize::MAX);
     assert_eq!(
         (names(&recovered.cursors_dropped), recovered.freed_bytes),
         (vec![], 0)
     );
     assert_eq!(
-        manager.recover(0),
-        Recovered {
+        manager.recover_memory(0),
+        MemoryRecovery {
             is_satisfied: true,
-            ..Recovered::default()
+            ..MemoryRecovery::default()
         }
     );
 }
@@ -119,7 +122,7 @@ fn recover_keeps_items_of_a_flush_in_progress() {
     });
     set(&manager, 1).expect("no quota");
     let flush = manager.begin_flush(ReadLimit::NONE).expect("no other");
-    assert_eq!(manager.recover(usize::MAX).freed_bytes, 0);
+    assert_eq!(manager.recover_memory(usize::MAX).freed_bytes, 0);
     flush.fail();
     let again = manager.begin_flush(ReadLimit::NONE).expect("no other");
     assert_eq!(again.batch().items().count(), 1);
@@ -158,7 +161,7 @@ fn full_quota_refuses_writes_until_memory_is_recovered() {
     managers[0]
         .read(reader, ReadLimit::NONE)
         .expect("registered");
-    let recovered = managers[0].recover(quota.excess_bytes());
+    let recovered = managers[0].recover_memory(quota.excess_bytes());
     assert!(recovered.cursors_dropped.is_empty(), "{recovered:?}");
     assert_eq!(quota.state(), MemoryState::Available);
     set(&managers[1], 1).expect("there is room again");

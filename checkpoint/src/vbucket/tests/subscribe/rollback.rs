@@ -23,12 +23,12 @@ fn rollback_below_delivered_items_is_reported() {
         "rolled back to 2",
         "it is repeated until the reader goes back"
     );
-    let forward = ahead.go_back(Seqno(3));
+    let forward = ahead.resume_from(Seqno(3));
     assert!(
         matches!(forward, Err(CheckpointError::InvalidArgument(_))),
         "{forward:?}"
     );
-    ahead.go_back(Seqno(2)).expect("as reported");
+    ahead.resume_from(Seqno(2)).expect("as reported");
     assert_eq!(ahead.seqno(), Seqno(2));
     assert_eq!(poll(&mut ahead), "n3@3 n4@4 n5@5 n6@6 ");
     assert_eq!(poll(&mut ahead), "idle");
@@ -53,7 +53,7 @@ fn go_back_to_an_earlier_batch_misses_nothing() {
     assert_eq!(poll(&mut subscription), "rolled back to 2");
     // At 2, a@1 counts again, and the reader does not have it.
     subscription
-        .go_back(Seqno(0))
+        .resume_from(Seqno(0))
         .expect("further back than reported");
     assert_eq!(poll(&mut subscription), "backfill 1-2");
     // Another rollback, before the reader has gone back from the first.
@@ -106,11 +106,15 @@ fn several_rollbacks_report_the_lowest_after_a_dropped_cursor() {
         .expect("no other flush");
     flushed.commit();
     assert_eq!(
-        replica.manager().recover(usize::MAX).cursors_dropped.len(),
+        replica
+            .manager()
+            .recover_memory(usize::MAX)
+            .cursors_dropped
+            .len(),
         1
     );
     assert_eq!(poll(&mut subscription), "rolled back to 1");
-    subscription.go_back(Seqno(1)).expect("as reported");
+    subscription.resume_from(Seqno(1)).expect("as reported");
     assert_eq!(poll(&mut subscription), "backfill 2-4");
     assert_eq!(poll(&mut subscription), "idle");
 }

@@ -15,7 +15,7 @@ use lowtide_checkpoint::Vbid;
 use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig, FormatVersion, list_store};
 use lowtide_persistence::disk::{DiskErrorKind, OsDisk};
 use lowtide_persistence::{
-    Budget, CompactionReport, CompactionRequest, Engine, EngineError, Progress,
+    Budget, CompactionReport, CompactionRequest, Engine, EngineError, JobProgress,
 };
 
 use super::arguments::Purge;
@@ -92,12 +92,12 @@ pub(super) fn one(
     let mut job = store.compact(vb, request)?;
     loop {
         match job.step(STEP)? {
-            Progress::Working { done, of, .. } => {
+            JobProgress::Working { done, of, .. } => {
                 bar.set_length(of);
                 bar.set_position(done);
             }
-            Progress::Reached(_) | Progress::Ahead => {}
-            Progress::Done(report) => return Ok(report),
+            JobProgress::Reached(_) | JobProgress::Ahead => {}
+            JobProgress::Done(report) => return Ok(report),
         }
     }
 }

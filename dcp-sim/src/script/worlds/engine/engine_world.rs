@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lowtide_checkpoint::{Seqno, Vbid};
-use lowtide_persistence::disk::{FaultyDisk, Keep, MemoryDisk};
-use lowtide_persistence::{Batch, CompactionRequest, Engine, RolledBack, ScanLimit, Snapshot};
+use lowtide_persistence::disk::{FaultyDisk, MemoryDisk, PowerLoss};
+use lowtide_persistence::{
+    CommitBatch, CompactionRequest, Engine, RolledBack, ScanLimit, Snapshot,
+};
 
 use super::jobs::Jobs;
 use super::prepared::Prepared;
@@ -182,7 +184,7 @@ impl EngineWorld {
         self.engine().map(|_| ())
     }
 
-    fn crash(&mut self, keep: Keep) {
+    fn crash(&mut self, keep: PowerLoss) {
         // The power is turned off before the store and its jobs are dropped, and on after them:
         // their drops must not reach the disk.
         self.disk.power_off();
@@ -192,7 +194,7 @@ impl EngineWorld {
 
     fn reopen(&mut self) -> Output {
         if self.disk.is_off() {
-            self.crash(Keep::None);
+            self.crash(PowerLoss::DropUnsynced);
         } else if let Ok(engine) = &self.engine {
             self.jobs.abort();
             // A store that fails to close is opened as after a crash; its acknowledged data is
@@ -296,7 +298,7 @@ impl EngineWorld {
                         ..
                     },
                     items,
-                )| Batch {
+                )| CommitBatch {
                     vb: *vb,
                     items,
                     state,

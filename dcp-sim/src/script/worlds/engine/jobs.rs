@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lowtide_persistence::disk::FaultyDisk;
 use lowtide_persistence::logstor::CommitObserver;
-use lowtide_persistence::{Budget, Job, Progress};
+use lowtide_persistence::{Budget, Job, JobProgress};
 
 use super::words::{POWER_LOST, kind};
 use crate::script::worlds::print::Output;
@@ -108,16 +108,16 @@ impl Jobs {
     ) -> Output {
         loop {
             match job.step(STEP).map_err(kind)? {
-                Progress::Working { .. } | Progress::Ahead => {}
-                Progress::Reached(point) if self.trap.springs(point, disk) => {
+                JobProgress::Working { .. } | JobProgress::Ahead => {}
+                JobProgress::Reached(point) if self.trap.springs(point, disk) => {
                     return Err(POWER_LOST);
                 }
-                Progress::Reached(point) if pause == Some(point) => {
+                JobProgress::Reached(point) if pause == Some(point) => {
                     self.paused = Some(job);
                     return Ok(vec![format!("paused {point}")]);
                 }
-                Progress::Reached(_) => {}
-                Progress::Done(_) => return Ok(vec!["done".to_owned()]),
+                JobProgress::Reached(_) => {}
+                JobProgress::Done(_) => return Ok(vec!["done".to_owned()]),
             }
         }
     }

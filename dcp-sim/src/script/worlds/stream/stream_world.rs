@@ -87,7 +87,7 @@ impl StreamWorld {
                     .partition(*vb)?
                     .vbucket
                     .manager()
-                    .recover(usize::MAX);
+                    .recover_memory(usize::MAX);
                 Ok(vec![format!(
                     "cursors-dropped={}",
                     recovered.cursors_dropped.len()

@@ -4,8 +4,8 @@
 //! during a call, the machine goes down and the answer is lost.
 
 use lowtide_checkpoint::{AfterStop, Seqno, State, Vbid};
-use lowtide_persistence::disk::Keep;
-use lowtide_persistence::{BackfillStep, CompactionRequest, EngineError, FlushGroup, Progress};
+use lowtide_persistence::disk::PowerLoss;
+use lowtide_persistence::{BackfillStep, CompactionRequest, EngineError, FlushGroup, JobProgress};
 
 use crate::node::{EngineAnswer, EngineCall, EngineDone, Event, NodeId, Stored};
 use crate::sim::error::SimError;
@@ -176,7 +176,9 @@ impl World {
             return self.lose_power(node);
         }
         match stepped {
-            Some(Ok(Progress::Working { .. } | Progress::Ahead | Progress::Reached(_))) => {
+            Some(Ok(
+                JobProgress::Working { .. } | JobProgress::Ahead | JobProgress::Reached(_),
+            )) => {
                 let delay = micros + COMPACTION_PAUSE_MICROS;
                 self.clock
                     .schedule(delay, Due::Compact(node, host.incarnation));
@@ -232,10 +234,10 @@ impl World {
 
     fn loss_of_power(&mut self) -> Loss {
         Loss::Power(match &mut self.chaos {
-            Some(chaos) => Keep::Random {
+            Some(chaos) => PowerLoss::Random {
                 seed: chaos.rng.range(0, u64::MAX - 1),
             },
-            None => Keep::None,
+            None => PowerLoss::DropUnsynced,
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Seqno, Vbid};
 
-use crate::contract::{Batch, Engine, EngineError};
+use crate::contract::{CommitBatch, Engine, EngineError};
 use crate::couchstore::tests::support::{VB, commit, contents, delete, file, open, set, state};
 use crate::couchstore::tools::CouchFile;
 use crate::disk::{FaultyDisk, MemoryDisk};
@@ -51,7 +51,7 @@ fn states_are_committed_with_and_without_items() {
     assert_eq!(engine.snapshot(VB).expect("there").state(), None);
     for snapshot_end in [10, 20] {
         let state = state(snapshot_end);
-        let batch = Batch {
+        let batch = CommitBatch {
             vb: VB,
             items: &[],
             state: &state,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Item, Seqno, Vbid};
 use parking_lot::Mutex;
 
-use crate::contract::{Batch, Committed, Engine, EngineError, Executor, InOrder, Task};
+use crate::contract::{CommitBatch, Committed, Engine, EngineError, Executor, InOrder, Task};
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::engine::Couchstore;
 use crate::couchstore::tests::support::{contents, dir, set, state};
@@ -46,7 +46,7 @@ fn commit(engine: &Couchstore, group: &[(u16, Item)]) -> Vec<Result<Committed, E
     let items: Vec<[&Item; 1]> = group.iter().map(|(_, item)| [item]).collect();
     let state = state(1);
     let parts = group.iter().zip(&items);
-    let batches = parts.map(|(&(vb, _), items)| Batch {
+    let batches = parts.map(|(&(vb, _), items)| CommitBatch {
         vb: Vbid(vb),
         items,
         state: &state,

@@ -9,7 +9,7 @@ use crate::couchstore::tests::support::{
     Contents, VB, apply, commit, contents, dir, file, noise, open, open_with, set,
 };
 use crate::couchstore::tools::CouchFile;
-use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk, PowerLoss};
 
 /// A large commit, then small ones, which use the zeros that earlier ones preallocated.
 fn history() -> Vec<Vec<Item>> {
@@ -143,9 +143,9 @@ fn power_loss_at_any_io_with_preallocation_keeps_what_was_acknowledged() {
     assert!(matches!(run(&counting), (Some(12), Ok(()))));
     let stages = stages();
     for nth in 1..=counting.io_count() {
-        for keep in [Keep::None, Keep::All]
+        for keep in [PowerLoss::DropUnsynced, PowerLoss::KeepUnsynced]
             .into_iter()
-            .chain((0..4).map(|seed| Keep::Random { seed }))
+            .chain((0..4).map(|seed| PowerLoss::Random { seed }))
         {
             let what = format!("power off at {nth}, {keep:?}");
             let disk = FaultyDisk::new(MemoryDisk::new());
@@ -217,7 +217,7 @@ fn failures_never_mix_zeros_and_commits() {
                     assert_eq!(found, stages[stage], "{what}");
                 }
             }
-            disk.crash(Keep::None);
+            disk.crash(PowerLoss::DropUnsynced);
             assert_eq!(
                 contents(&open(&disk).expect("opens").0, VB),
                 stages[12],

@@ -6,7 +6,7 @@ use crate::contract::Engine;
 use crate::couchstore::config::{CommitMode, CouchstoreConfig};
 use crate::couchstore::tests::support::{VB, commit, contents, file, open_with, set};
 use crate::couchstore::tools::CouchFile;
-use crate::disk::{Keep, MemoryDisk};
+use crate::disk::{MemoryDisk, PowerLoss};
 
 const TWO_PHASE: CouchstoreConfig = CouchstoreConfig {
     commit: CommitMode::TwoPhase,
@@ -47,7 +47,7 @@ fn vendor_misses_no_commit_with_two_syncs_and_at_most_one_without() {
         engine.create(VB).expect("created");
         commit(&engine, VB, &[set(1, "a", b"1")]).expect("committed");
         commit(&engine, VB, &[set(2, "b", b"2")]).expect("committed");
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         let high = || {
             CouchFile::open_read_only(&disk, &file())
                 .expect("opens")

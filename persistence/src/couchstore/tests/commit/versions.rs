@@ -13,7 +13,7 @@ use crate::couchstore::tests::support::{
     VB, commit, contents, delete, file, fixture, open, open_with, set, state, store_with,
 };
 use crate::couchstore::tools::CouchFile;
-use crate::disk::{Access, Disk, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{Access, Disk, FaultyDisk, MemoryDisk, PowerLoss};
 
 const OLDER: [(&str, u8); 9] = [
     ("g_ten_v11", 11),
@@ -148,10 +148,10 @@ fn older_files_survive_power_loss_at_any_io() {
         engine.close().expect("closed");
         let ios = disk.io_count() - before;
         let keeps = [
-            Keep::None,
-            Keep::All,
-            Keep::Random { seed: 1 },
-            Keep::Random { seed: 2 },
+            PowerLoss::DropUnsynced,
+            PowerLoss::KeepUnsynced,
+            PowerLoss::Random { seed: 1 },
+            PowerLoss::Random { seed: 2 },
         ];
         for (nth, keep) in (1..=ios).flat_map(|nth| keeps.map(|keep| (nth, keep))) {
             let what = format!("{case}, off at {nth}, {keep:?}");
@@ -245,7 +245,7 @@ fn older_versions_take_two_syncs_a_commit() {
         commit(&engine, VB, &[set(1, "a", b"1")]).expect("committed");
         assert_eq!(engine.stats()["syncs"] - before, syncs);
         // So the vendor's tools see it whatever happens later.
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         let seen = read(&disk).header().info.high;
         assert_eq!(seen, Seqno(if syncs == 2 { 1 } else { 0 }));
     }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{Item, Seqno};
 
-use crate::contract::{CompactionRequest, Engine, EngineError, Job, Progress};
+use crate::contract::{CompactionRequest, Engine, EngineError, Job, JobProgress};
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::engine::Couchstore;
 use crate::couchstore::tests::support::{VB, apply, commit, contents, open_with};
-use crate::disk::{DiskOperation, Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{DiskOperation, Fault, FaultyDisk, MemoryDisk, PowerLoss};
 
 use super::names;
 use super::power::{BUDGET, CONFIG, Event, Expected, TWO_PHASE, check_after, rehearse, script};
@@ -89,16 +89,18 @@ impl Stubborn<'_> {
             return;
         };
         match job.step(BUDGET) {
-            Ok(Progress::Reached(point)) => {
+            Ok(JobProgress::Reached(point)) => {
                 self.expected.point = point;
                 if point == "compact-after-rename" {
                     self.expected.end_purge();
                 }
                 self.job = Some((job, purge));
             }
-            Ok(Progress::Done(_)) => {}
+            Ok(JobProgress::Done(_)) => {}
             // Damage done by such a step would show at the next commit.
-            Ok(Progress::Working { .. } | Progress::Ahead) => return self.job = Some((job, purge)),
+            Ok(JobProgress::Working { .. } | JobProgress::Ahead) => {
+                return self.job = Some((job, purge));
+            }
             Err(error) => self.failed(purge, &error),
         }
         self.check();
@@ -202,7 +204,7 @@ fn any_failure(config: CouchstoreConfig) {
     ];
     let mut met: BTreeMap<bool, usize> = BTreeMap::new();
     for (nth, fault) in (1..=rehearse(config)).flat_map(|nth| faults.map(|fault| (nth, fault))) {
-        for keep in [Keep::None, Keep::Random { seed: nth }] {
+        for keep in [PowerLoss::DropUnsynced, PowerLoss::Random { seed: nth }] {
             let what = format!("{fault:?} at {nth}, {keep:?}");
             let disk = FaultyDisk::new(MemoryDisk::new());
             disk.fail_io(nth, fault);

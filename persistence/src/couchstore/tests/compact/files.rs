@@ -2,11 +2,11 @@
 
 use lowtide_checkpoint::{Datatype, Item, Seqno};
 
-use crate::contract::{CompactionRequest, Engine, EngineError, Progress};
+use crate::contract::{CompactionRequest, Engine, EngineError, JobProgress};
 use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::couchstore::tests::support::{VB, commit, contents, delete, dir, open, open_with, set};
 use crate::couchstore::tools::CouchFile;
-use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk, PowerLoss};
 
 use super::{POINTS, SMALL, batch, begin, compact, names, store, to_end, to_point};
 
@@ -21,7 +21,7 @@ fn dropped_job_leaves_nothing() {
         let at = (0..steps)
             .map(|_| job.step(SMALL).expect("no failure"))
             .last();
-        if at == Some(Progress::Reached("compact-after-rename")) {
+        if at == Some(JobProgress::Reached("compact-after-rename")) {
             break;
         }
         drop(job);
@@ -95,9 +95,9 @@ fn job_that_outlives_its_store_leaves_the_next_ones_files_alone() {
 /// for the vBucket.
 #[test]
 fn replaced_file_does_not_come_back_after_a_drop() {
-    for (keep, fails) in [Keep::None, Keep::All]
+    for (keep, fails) in [PowerLoss::DropUnsynced, PowerLoss::KeepUnsynced]
         .into_iter()
-        .chain((0..40).map(|seed| Keep::Random { seed }))
+        .chain((0..40).map(|seed| PowerLoss::Random { seed }))
         .flat_map(|keep| [(keep, false), (keep, true)])
     {
         let disk = FaultyDisk::new(MemoryDisk::new());
@@ -135,7 +135,7 @@ fn interrupted_drop_leaves_the_newest_file_or_nothing() {
         disk.power_off_at_io(io);
         let _ = engine.drop_vbucket(VB);
         drop(engine);
-        disk.crash(Keep::Random { seed });
+        disk.crash(PowerLoss::Random { seed });
         let (engine, _) = open(&disk).expect("opens");
         outcomes.insert(engine.vbuckets().len());
         assert!(
@@ -229,7 +229,7 @@ fn commit_without_activation_is_copied() {
         let before = contents(&engine, VB);
         compact(&engine, VB, CompactionRequest::default());
         // The vendor's tools must find it at once.
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         let file = CouchFile::open_read_only(&disk, &dir().join("7.couch.2")).expect("opens");
         assert_eq!(file.header().info.high, Seqno(20));
         drop(engine);
@@ -264,7 +264,7 @@ fn commits_after_a_compaction_continue_normally() {
     commit(&engine, VB, &[delete(81, "key-1")]).expect("committed");
     let expected = contents(&engine, VB);
     assert!(len(&disk) > compacted);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     drop(engine);
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(contents(&engine, VB), expected);
@@ -292,7 +292,7 @@ fn close_after_the_rename_leaves_the_old_file_to_the_next_opening() {
     let before = contents(&engine, VB);
     engine.close().expect("closed");
     assert!(
-        matches!(job.step(SMALL), Ok(Progress::Done(_))),
+        matches!(job.step(SMALL), Ok(JobProgress::Done(_))),
         "all that counts is done"
     );
     assert_eq!(names(&disk), ["7.couch.1", "7.couch.2"]);

@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno, VBucketState, Vbid};
 
-use crate::contract::{Batch, Budget, Engine, EngineError, Progress, RolledBack};
+use crate::contract::{Budget, CommitBatch, Engine, EngineError, JobProgress, RolledBack};
 use crate::couchstore::tests::reference_model;
 use crate::couchstore::tests::support::{VB, commit, delete, open, set, state};
-use crate::disk::{Keep, MemoryDisk};
+use crate::disk::{MemoryDisk, PowerLoss};
 
 use super::{POINTS, SMALL, batch, begin, names, store, to_end, to_point};
 
@@ -36,7 +36,7 @@ fn rollback_before_the_rename_ends_the_job() {
         to_end(&mut *begin(&engine), SMALL).expect("no failure");
         assert_eq!(reference_model::now(&engine), expected, "{point:?}");
         drop((job, engine));
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         assert_eq!(
             reference_model::now(&open(&disk).expect("opens").0),
             expected,
@@ -115,7 +115,7 @@ fn purge_during_a_compaction_lets_it_continue_and_stays_effective() {
             assert_eq!(names(&disk), ["7.couch.2"], "{what}");
             assert_eq!(reference_model::now(&engine), expected, "{what}");
             drop((job, engine));
-            disk.crash(Keep::None);
+            disk.crash(PowerLoss::DropUnsynced);
             assert_eq!(
                 reference_model::now(&open(&disk).expect("opens").0),
                 expected,
@@ -157,7 +157,7 @@ fn key_set_again_after_a_purge_during_the_copy_stays() {
     assert_eq!(reference_model::now(&engine), expected);
     assert!(expected.rows.contains_key(&64) && !expected.rows.contains_key(&62));
     drop((job, engine));
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert_eq!(
         reference_model::now(&open(&disk).expect("opens").0),
         expected
@@ -234,12 +234,12 @@ fn rollback_after_the_rename_finds_the_new_file() {
     assert_eq!(reference_model::rollback(&engine, 60), 60);
     assert_eq!(reference_model::now(&engine), expected);
     assert!(
-        matches!(job.step(SMALL).expect("no failure"), Progress::Done(_)),
+        matches!(job.step(SMALL).expect("no failure"), JobProgress::Done(_)),
         "all that was left is to clean up"
     );
     assert_eq!(names(&disk), ["7.couch.2"]);
     drop((job, engine));
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert_eq!(
         reference_model::now(&open(&disk).expect("opens").0),
         expected
@@ -266,7 +266,7 @@ fn rollback_in_a_new_file_of_two_headers_finds_only_commits() {
         "{refused:?}"
     );
     drop((job, engine));
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert_eq!(
         reference_model::now(&open(&disk).expect("opens").0),
         committed
@@ -284,7 +284,7 @@ fn purge_seqno_of_a_batch_is_kept() {
             purge_seqno: Seqno(purge_seqno),
             ..state(seqno)
         };
-        let batch = Batch {
+        let batch = CommitBatch {
             vb: VB,
             items: &[&item],
             state: &state,
@@ -326,7 +326,7 @@ fn purge_seqno_of_a_batch_is_kept() {
         (vec!["7.couch.2".to_owned()], 50)
     );
     drop((job, engine));
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(purge_seqno(&engine), 50);
     assert_eq!(reference_model::rollback(&engine, 63), 63);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::{Datatype, Item, Namespace, Seqno, Vbid};
 
-use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit};
+use crate::contract::{Budget, CompactionRequest, Engine, EngineError, JobProgress, ScanLimit};
 use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
 use crate::couchstore::tests::support::{VB, commit, contents, noise, open, open_with, set};
-use crate::disk::{Keep, MemoryDisk};
+use crate::disk::{MemoryDisk, PowerLoss};
 
 use super::{POINTS, SMALL, batch, begin, compact, names, store, to_end, to_next_point, to_point};
 
@@ -31,7 +31,7 @@ fn commits_at_every_point_are_in_the_new_file() {
     assert_eq!(names(&disk), ["7.couch.2"]);
     assert_eq!(contents(&engine, VB), pinned);
     drop(engine);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(contents(&engine, VB), pinned);
 }
@@ -180,7 +180,7 @@ fn compaction_step_is_bounded() {
                 bytes: u64::MAX
             })
             .expect("no failure"),
-            Progress::Done(_)
+            JobProgress::Done(_)
         ) {
             steps += 1;
         }
@@ -210,7 +210,7 @@ fn catch_up_ends_under_constant_commits() {
         commit(&engine, VB, &[large(seqno)]).expect("committed");
         seqno += 1;
         match job.step(Budget::NONE).expect("no failure") {
-            Progress::Done(report) => break report,
+            JobProgress::Done(report) => break report,
             _ => rounds += 1,
         }
     };
@@ -276,13 +276,13 @@ fn job_reports_its_progress() {
     let mut stages = Vec::new();
     let report = loop {
         match job.step(SMALL).expect("no failure") {
-            Progress::Working { stage, done, of } => {
+            JobProgress::Working { stage, done, of } => {
                 assert!(done <= of, "{stage} {done} {of}");
                 stages.push(stage);
             }
-            Progress::Reached(point) => stages.push(point),
-            Progress::Ahead => panic!("its commits have the file to themselves"),
-            Progress::Done(report) => break report,
+            JobProgress::Reached(point) => stages.push(point),
+            JobProgress::Ahead => panic!("its commits have the file to themselves"),
+            JobProgress::Done(report) => break report,
         }
     };
     stages.dedup();

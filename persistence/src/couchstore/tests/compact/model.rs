@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::contract::{
-    Batch, Budget, CompactionRequest, Engine, Job, Progress, ScanLimit, Snapshot,
+    Budget, CommitBatch, CompactionRequest, Engine, Job, JobProgress, ScanLimit, Snapshot,
 };
 use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
 use crate::couchstore::engine::Couchstore;
@@ -93,7 +93,7 @@ impl World {
             high_completed_seqno: Seqno(self.completed),
             ..state(self.seqno)
         };
-        let batch = Batch {
+        let batch = CommitBatch {
             vb: VB,
             items: &refs,
             state: &state,
@@ -167,14 +167,14 @@ impl World {
             })
             .expect("no failure")
         {
-            Progress::Reached("compact-after-rename") => {
+            JobProgress::Reached("compact-after-rename") => {
                 self.model
                     .retain(|_, item| !running.gives_up.contains(&item.seqno.0));
                 self.purge = self.purge.max(running.purged);
                 self.compactions += 1;
                 true
             }
-            Progress::Done(_) => false,
+            JobProgress::Done(_) => false,
             _ => true,
         }
     }

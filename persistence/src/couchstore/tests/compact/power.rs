@@ -2,12 +2,12 @@
 
 use lowtide_checkpoint::{Item, Seqno};
 
-use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, Progress};
+use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, JobProgress};
 use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::couchstore::tests::support::{
     Contents, VB, apply, commit, contents, delete, noise, open_with, set,
 };
-use crate::disk::{FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{FaultyDisk, MemoryDisk, PowerLoss};
 
 use super::{compact, names};
 
@@ -222,14 +222,14 @@ pub(super) fn run(
 fn work(job: &mut Option<Box<dyn Job>>, expected: &mut Expected) -> Result<(), EngineError> {
     let Some(running) = job else { return Ok(()) };
     match running.step(BUDGET)? {
-        Progress::Working { .. } | Progress::Ahead => {}
-        Progress::Reached(point) => {
+        JobProgress::Working { .. } | JobProgress::Ahead => {}
+        JobProgress::Reached(point) => {
             expected.point = point;
             if point == "compact-after-rename" {
                 expected.end_purge();
             }
         }
-        Progress::Done(report) => {
+        JobProgress::Done(report) => {
             expected.rounds += report.catch_up_rounds;
             *job = None;
         }
@@ -262,7 +262,7 @@ pub(super) fn check_after(
     );
     assert_eq!(names(disk).len(), 1, "{what}: {:?}", names(disk));
     drop(engine);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let (engine, report) = reopen();
     assert_eq!(report.repairs, [], "{what}: repaired once");
     assert_eq!(
@@ -276,10 +276,10 @@ pub(super) fn check_after(
     assert_eq!(contents(&engine, VB), found, "{what}: compacted again");
 }
 
-pub(super) fn keeps(seeds: u64) -> impl Iterator<Item = Keep> {
-    [Keep::None, Keep::All]
+pub(super) fn keeps(seeds: u64) -> impl Iterator<Item = PowerLoss> {
+    [PowerLoss::DropUnsynced, PowerLoss::KeepUnsynced]
         .into_iter()
-        .chain((0..seeds).map(|seed| Keep::Random { seed }))
+        .chain((0..seeds).map(|seed| PowerLoss::Random { seed }))
 }
 
 /// Runs the script without faults. Returns its number of I/Os, and checks that it reaches all that

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
-use crate::contract::{Batch, CompactionFilter, CompactionRequest, Engine, Verdict};
+use crate::contract::{CommitBatch, CompactionFilter, CompactionRequest, Engine, Verdict};
 use crate::couchstore::tests::support::{VB, commit, contents, delete, dir, open, set, state};
 use crate::couchstore::tools::CouchFile;
 use crate::disk::MemoryDisk;
@@ -110,7 +110,7 @@ fn completed_prepares_are_dropped_and_counted() {
             high_completed_seqno: Seqno(completed),
             ..state(high)
         };
-        let batch = Batch {
+        let batch = CommitBatch {
             vb: VB,
             items: &refs,
             state: &state,

@@ -2,7 +2,7 @@
 
 use lowtide_checkpoint::{Item, Seqno, Vbid};
 
-use crate::contract::{Batch, Budget, Engine};
+use crate::contract::{Budget, CommitBatch, Engine};
 use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
 use crate::couchstore::engine::Couchstore;
 use crate::couchstore::tests::support::{VB, contents, delete, noise, open_with, set, state};
@@ -34,7 +34,7 @@ fn store(purge_age_seconds: Option<u32>) -> Couchstore {
 fn commit_at(engine: &Couchstore, vb: Vbid, seconds: u64, items: &[Item]) {
     let refs: Vec<&Item> = items.iter().collect();
     let state = state(items.last().map_or(0, |item| item.seqno.0));
-    let batch = Batch {
+    let batch = CommitBatch {
         vb,
         items: &refs,
         state: &state,

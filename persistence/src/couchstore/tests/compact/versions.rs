@@ -6,7 +6,7 @@ use crate::couchstore::format::FormatVersion;
 use crate::couchstore::tests::reference_model;
 use crate::couchstore::tests::support::{VB, commit, dir, open_with, set, store_with};
 use crate::couchstore::tools::CouchFile;
-use crate::disk::Keep;
+use crate::disk::PowerLoss;
 
 use super::{begin, compact, to_end, to_point};
 
@@ -61,7 +61,7 @@ fn new_file_has_the_later_of_both_versions() {
             commit(&engine, VB, &[set(before.high + 1, "after", b"2")]).expect("committed");
             let after = reference_model::now(&engine);
             drop((job, engine));
-            disk.crash(Keep::None);
+            disk.crash(PowerLoss::DropUnsynced);
             let (engine, _) = open_with(&disk, CouchstoreConfig::default()).expect("opens");
             assert_eq!(reference_model::now(&engine), after, "{what}");
             assert_eq!(

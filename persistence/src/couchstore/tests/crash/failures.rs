@@ -10,7 +10,7 @@ use crate::couchstore::format::FormatVersion;
 use crate::couchstore::tests::support::{
     Contents, VB, apply, commit, contents, open, open_with, set,
 };
-use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{Fault, FaultyDisk, MemoryDisk, PowerLoss};
 
 use super::script::{check_after, has_vbucket, history, keeps, run, stages};
 
@@ -94,7 +94,11 @@ fn any_failure(config: CouchstoreConfig) {
         for again in [false, true] {
             // One of the three each run: every I/O meets all of them.
             runs += 1;
-            let keep = [Keep::None, Keep::All, Keep::Random { seed: nth }][runs % 3];
+            let keep = [
+                PowerLoss::DropUnsynced,
+                PowerLoss::KeepUnsynced,
+                PowerLoss::Random { seed: nth },
+            ][runs % 3];
             let what = format!("{fault:?} at {nth}, tried again: {again}, {keep:?}");
             let disk = FaultyDisk::new(MemoryDisk::new());
             disk.fail_io(nth, fault);
@@ -155,7 +159,7 @@ fn failed_batch_and_the_next_never_mix() {
         disk.power_off_at_io(1 + seed % 4);
         let _ = commit(&engine, VB, &second);
         drop(engine);
-        disk.crash(Keep::Random { seed });
+        disk.crash(PowerLoss::Random { seed });
         let (engine, _) = open(&disk).expect("opens");
         let found = contents(&engine, VB);
         let which = [
@@ -184,7 +188,7 @@ fn two_failures_in_a_row_lose_nothing() {
                 let (expected, acknowledged) = stubborn(&disk);
                 assert_eq!(acknowledged, 6, "{what}");
                 disk.clear_faults();
-                disk.crash(Keep::None);
+                disk.crash(PowerLoss::DropUnsynced);
                 let (engine, _) = open(&disk).expect("opens");
                 assert_eq!(contents(&engine, VB), expected, "{what}");
             }

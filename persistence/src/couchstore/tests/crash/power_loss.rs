@@ -4,7 +4,7 @@ use crate::contract::Engine;
 use crate::couchstore::config::{CommitMode, CouchstoreConfig};
 use crate::couchstore::format::FormatVersion;
 use crate::couchstore::tests::support::{VB, commit, contents, open, open_with};
-use crate::disk::{FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{FaultyDisk, MemoryDisk, PowerLoss};
 
 use super::script::{check_after, history, keeps, run, stages};
 
@@ -24,7 +24,7 @@ fn power_loss(config: CouchstoreConfig) {
                 open_with(&disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
             let shown = check_after(&engine, acknowledged, &what);
             drop(engine);
-            disk.crash(Keep::None);
+            disk.crash(PowerLoss::DropUnsynced);
             let (engine, report) = open_with(&disk, config).expect("opens");
             assert_eq!(report.repairs, [], "{what}: repaired once");
             assert_eq!(
@@ -88,7 +88,7 @@ fn power_loss_while_recovering_keeps_what_was_acknowledged() {
             let (disk, acknowledged) = broken();
             disk.power_off_at_io(step);
             assert!(open(&disk).is_err());
-            disk.crash(Keep::Random { seed: step });
+            disk.crash(PowerLoss::Random { seed: step });
             let (engine, _) = open(&disk).expect("opens");
             check_after(
                 &engine,

@@ -8,7 +8,7 @@ use crate::couchstore::config::{CommitMode, CouchstoreConfig};
 use crate::couchstore::engine::Couchstore;
 use crate::couchstore::tests::reference_model::{self, Commit, Naive};
 use crate::couchstore::tests::support::{VB, commit, delete, open_with, set, state};
-use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk, for_all_choices};
+use crate::disk::{Fault, FaultyDisk, MemoryDisk, PowerLoss, for_all_choices};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -141,7 +141,7 @@ fn check_after(
         "{what}: {acknowledged} acknowledged, found {found:?}"
     );
     drop(engine);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let (engine, report) =
         open_with(disk, config).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(report.repairs, [], "{what}: repaired once");
@@ -156,10 +156,13 @@ fn power_loss_at_any_io_keeps_whole_steps() {
         let counting = FaultyDisk::new(MemoryDisk::new());
         assert!(matches!(run(&counting, config, &script), (19, Ok(()))));
         for nth in 1..=counting.io_count() {
-            let random = (0..14).map(|seed| Keep::Random {
+            let random = (0..14).map(|seed| PowerLoss::Random {
                 seed: nth * 100 + seed,
             });
-            for keep in [Keep::None, Keep::All].into_iter().chain(random) {
+            for keep in [PowerLoss::DropUnsynced, PowerLoss::KeepUnsynced]
+                .into_iter()
+                .chain(random)
+            {
                 let disk = FaultyDisk::new(MemoryDisk::new());
                 disk.power_off_at_io(nth);
                 let (acknowledged, result) = run(&disk, config, &script);
@@ -264,7 +267,7 @@ fn any_failure_leaves_a_step_done_or_not() {
             }
             drop(engine);
             disk.clear_faults();
-            disk.crash(Keep::Random { seed: nth });
+            disk.crash(PowerLoss::Random { seed: nth });
             assert_eq!(shown(&reopen()), stages[script.len()], "{what}");
             cases += 1;
         }

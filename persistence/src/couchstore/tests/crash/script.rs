@@ -8,7 +8,7 @@ use crate::couchstore::engine::Couchstore;
 use crate::couchstore::tests::support::{
     Contents, VB, apply, commit, contents, delete, noise, open_with, set,
 };
-use crate::disk::{FaultyDisk, Keep};
+use crate::disk::{FaultyDisk, PowerLoss};
 
 pub(super) fn history() -> Vec<Vec<Item>> {
     vec![
@@ -87,8 +87,8 @@ pub(super) fn check_after(
     stage
 }
 
-pub(super) fn keeps() -> impl Iterator<Item = Keep> {
-    [Keep::None, Keep::All]
+pub(super) fn keeps() -> impl Iterator<Item = PowerLoss> {
+    [PowerLoss::DropUnsynced, PowerLoss::KeepUnsynced]
         .into_iter()
-        .chain((0..10).map(|seed| Keep::Random { seed }))
+        .chain((0..10).map(|seed| PowerLoss::Random { seed }))
 }

@@ -12,7 +12,7 @@ use crate::couchstore::file::{CommitView, header_search};
 use crate::couchstore::format::block;
 use crate::couchstore::tests::support::{VB, commit, contents, delete, file, open, open_with, set};
 use crate::couchstore::write::tail_recovery;
-use crate::disk::{Access, Disk, DiskFile, Keep, MemoryDisk};
+use crate::disk::{Access, Disk, DiskFile, MemoryDisk, PowerLoss};
 
 /// Commits on top of an activated commit. Returns the view of the lower one and the position of the
 /// upper one's header.
@@ -24,7 +24,7 @@ fn two_commits(disk: &MemoryDisk, items: &[Item]) -> (CommitView, u64) {
     let (engine, _) = open(disk).expect("opens");
     commit(&engine, VB, items).expect("committed");
     // The block type of the newest commit is not synced, and lost.
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     drop(engine);
     let before = activated(disk);
     let next = tail_recovery::successor(&before)

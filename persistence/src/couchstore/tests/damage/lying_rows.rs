@@ -7,7 +7,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use crate::contract::{Budget, EngineError, Job, Progress};
+use crate::contract::{Budget, EngineError, Job, JobProgress};
 use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
 use crate::couchstore::format::{DocInfo, RevisionMeta};
 use crate::couchstore::tests::craft::Craft;
@@ -43,7 +43,7 @@ fn bytes(disk: &MemoryDisk, path: &Path) -> Vec<u8> {
 }
 
 fn run(job: &mut dyn Job, budget: Budget) -> Result<(), EngineError> {
-    while !matches!(job.step(budget)?, Progress::Done(_)) {}
+    while !matches!(job.step(budget)?, JobProgress::Done(_)) {}
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use crate::contract::{Engine, EngineError};
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::engine::Couchstore;
 use crate::couchstore::tests::support::{VB, commit, contents, dir, fixture, open, set};
-use crate::disk::{Access, Disk, DiskOperation, Fault, FaultyDisk, Keep, MemoryDisk, OsDisk};
+use crate::disk::{Access, Disk, DiskOperation, Fault, FaultyDisk, MemoryDisk, OsDisk, PowerLoss};
 
 const OTHER: Vbid = Vbid(8);
 
@@ -136,9 +136,9 @@ fn older_revisions_of_an_unreadable_file_are_kept_until_the_drop() {
     assert!(ios >= 5, "{ios}");
     let mut cases = 0;
     for nth in 1..=ios {
-        for keep in [Keep::None, Keep::All]
+        for keep in [PowerLoss::DropUnsynced, PowerLoss::KeepUnsynced]
             .into_iter()
-            .chain((0..20).map(|seed| Keep::Random { seed }))
+            .chain((0..20).map(|seed| PowerLoss::Random { seed }))
         {
             let disk = broken();
             let (engine, _) = open(&disk).expect("opens");

@@ -4,7 +4,7 @@
 use lowtide_checkpoint::{Item, Seqno};
 use proptest::prelude::*;
 
-use crate::contract::{Budget, CompactionRequest, Engine, Progress, ScanLimit, Snapshot};
+use crate::contract::{Budget, CompactionRequest, Engine, JobProgress, ScanLimit, Snapshot};
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::engine::Couchstore;
 use crate::couchstore::file::header_search;
@@ -145,7 +145,7 @@ impl Store {
         };
         loop {
             match job.step(Budget::NONE) {
-                Ok(Progress::Done(report)) => return format!("{report:?}"),
+                Ok(JobProgress::Done(report)) => return format!("{report:?}"),
                 Ok(_) => {}
                 Err(error) => return error.kind().to_owned(),
             }

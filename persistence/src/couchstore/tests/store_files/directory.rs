@@ -8,15 +8,15 @@ use crate::contract::{Engine, EngineError};
 use crate::couchstore::tests::support::{
     VB, commit, contents, dir, fixture, open, set, store_with,
 };
-use crate::disk::{Disk, Keep, MemoryDisk};
+use crate::disk::{Disk, MemoryDisk, PowerLoss};
 
 #[test]
 fn dropped_vbucket_never_comes_back() {
     let keeps = [
-        Keep::None,
-        Keep::All,
-        Keep::Random { seed: 1 },
-        Keep::Random { seed: 2 },
+        PowerLoss::DropUnsynced,
+        PowerLoss::KeepUnsynced,
+        PowerLoss::Random { seed: 1 },
+        PowerLoss::Random { seed: 2 },
     ];
     for (keep, again) in keeps
         .into_iter()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::Seqno;
 
 use crate::contract::{
-    Budget, CompactionRequest, Engine, EngineError, Progress, ScanLimit, Snapshot,
+    Budget, CompactionRequest, Engine, EngineError, JobProgress, ScanLimit, Snapshot,
 };
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::engine::Couchstore;
@@ -58,7 +58,7 @@ fn store_dropped_during_a_compaction_opens_again() {
         let mut job = engine
             .compact(VB, CompactionRequest::default())
             .expect("begun");
-        if (0..steps).any(|_| matches!(job.step(STEP).expect("works"), Progress::Done(_))) {
+        if (0..steps).any(|_| matches!(job.step(STEP).expect("works"), JobProgress::Done(_))) {
             return;
         }
         let snapshot = engine.snapshot(VB).expect("there");
@@ -80,7 +80,7 @@ fn store_dropped_during_a_compaction_opens_again() {
             "after {steps} steps: {refused}"
         );
         drop(job);
-        while !matches!(other.step(STEP).expect("works"), Progress::Done(_)) {}
+        while !matches!(other.step(STEP).expect("works"), JobProgress::Done(_)) {}
         drop(other);
         assert_eq!(shown(&*engine.snapshot(VB).expect("there")), expected);
         assert_eq!(shown(&*snapshot), expected, "its file is open");

@@ -8,7 +8,7 @@ use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::engine::Couchstore;
 use crate::couchstore::tests::compact::compact_to_end;
 use crate::couchstore::tests::support::{commit, contents, open_with, set};
-use crate::disk::{FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{FaultyDisk, MemoryDisk, PowerLoss};
 
 fn config(open_files_max: usize) -> CouchstoreConfig {
     CouchstoreConfig {
@@ -57,7 +57,7 @@ fn thousand_vbuckets_work_with_sixty_four_handles() {
         engine.close().expect("closed");
         drop(engine);
         assert!(disk.open_handles_max() <= 64 && disk.open_handles() == 0);
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
     }
     let (engine, report) = open_with(&disk, config(40)).expect("opens");
     assert_eq!((report.vbuckets, report.unreadable.len()), (1024, 0));
@@ -117,7 +117,7 @@ fn directory_is_synced_without_a_new_handle() {
     engine.create(Vbid(1)).expect("created");
     commit(&engine, Vbid(1), &[set(1, "a", b"1")]).expect("nothing is poisoned");
     drop(engine);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     disk.limit_handles(None);
     let (engine, _) = open_with(&disk, config(8)).expect("opens");
     assert_eq!(contents(&engine, Vbid(1)).len(), 1);
@@ -175,7 +175,7 @@ fn handle_with_unsynced_writes_is_synced_before_it_is_closed() {
         "poisoned"
     );
     drop(engine);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let (engine, _) = open_with(&disk, config(1)).expect("opens");
     assert_eq!(engine.info(Vbid(1)).expect("there").high, before);
     assert_eq!(contents(&engine, Vbid(1)).len(), 1);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use crate::disk::memory::Keep;
+use crate::disk::memory::PowerLoss;
 use crate::disk::traits::{Access, Disk, DiskFile};
 
 use super::{disk, path, read};
@@ -117,7 +117,7 @@ enum Step {
     SetLen(usize),
     Sync { good: bool },
     Rename,
-    Crash(Keep),
+    Crash(PowerLoss),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -134,9 +134,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => place().prop_map(Step::SetLen),
         3 => prop::bool::weighted(0.7).prop_map(|good| Step::Sync { good }),
         1 => Just(Step::Rename),
-        1 => Just(Step::Crash(Keep::None)),
-        1 => Just(Step::Crash(Keep::All)),
-        2 => any::<u64>().prop_map(|seed| Step::Crash(Keep::Random { seed })),
+        1 => Just(Step::Crash(PowerLoss::DropUnsynced)),
+        1 => Just(Step::Crash(PowerLoss::KeepUnsynced)),
+        2 => any::<u64>().prop_map(|seed| Step::Crash(PowerLoss::Random { seed })),
     ];
     prop::collection::vec(step, 0..40)
 }
@@ -182,9 +182,9 @@ fn survives_as_the_model_says(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 disk.crash(keep);
                 let left = read(&disk, name);
                 match keep {
-                    Keep::None => prop_assert_eq!(&left, &model.durable),
-                    Keep::All => prop_assert_eq!(&left, &model.current()),
-                    Keep::Random { .. } => {
+                    PowerLoss::DropUnsynced => prop_assert_eq!(&left, &model.durable),
+                    PowerLoss::KeepUnsynced => prop_assert_eq!(&left, &model.current()),
+                    PowerLoss::Random { .. } => {
                         prop_assert!(
                             left.len() >= *model.lengths.iter().min().expect("never empty")
                         );
@@ -232,7 +232,7 @@ fn a_value_written_over_in_limbo_may_survive() {
         },
         Step::Sync { good: false },
         Step::Sync { good: true },
-        Step::Crash(Keep::Random {
+        Step::Crash(PowerLoss::Random {
             seed: 3_279_021_270_514_294_343,
         }),
     ];
@@ -265,7 +265,7 @@ proptest! {
             now[offset..offset + len].fill(byte);
             moments.push(now.clone());
         }
-        disk.crash(Keep::Random { seed });
+        disk.crash(PowerLoss::Random { seed });
         let left = read(&disk, "a");
         prop_assert!(left.len() >= before);
         for (number, sector) in left.chunks(512).enumerate() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use crate::disk::error::DiskErrorKind;
-use crate::disk::memory::Keep;
+use crate::disk::memory::PowerLoss;
 use crate::disk::traits::Disk;
 
 use super::{disk, kind, path, read};
@@ -52,15 +52,15 @@ proptest! {
             let listed = disk.list(Path::new("/data")).expect("there");
             prop_assert_eq!(listed, current.keys().copied().collect::<Vec<_>>());
         }
-        let keep = [Keep::None, Keep::All, Keep::Random { seed }][(seed % 3) as usize];
+        let keep = [PowerLoss::DropUnsynced, PowerLoss::KeepUnsynced, PowerLoss::Random { seed }][(seed % 3) as usize];
         disk.crash(keep);
         let listed = disk.list(Path::new("/data")).expect("there");
         let left: BTreeMap<&str, Vec<u8>> =
             listed.iter().map(|name| (name.as_str(), read(&disk, name))).collect();
         match keep {
-            Keep::None => prop_assert_eq!(&left, &moments[0]),
-            Keep::All => prop_assert_eq!(&left, &current),
-            Keep::Random { .. } => {
+            PowerLoss::DropUnsynced => prop_assert_eq!(&left, &moments[0]),
+            PowerLoss::KeepUnsynced => prop_assert_eq!(&left, &current),
+            PowerLoss::Random { .. } => {
                 for name in names {
                     prop_assert!(moments.iter().any(|moment| moment.get(name) == left.get(name)), "{name}");
                 }

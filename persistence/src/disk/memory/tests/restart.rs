@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::disk::error::DiskErrorKind;
-use crate::disk::memory::Keep;
+use crate::disk::memory::PowerLoss;
 use crate::disk::traits::{Access, Disk};
 
 use super::{disk, kind, path, read};
@@ -54,7 +54,7 @@ fn a_restart_loses_nothing_and_makes_nothing_durable() {
         (usage.files, usage.bytes)
     );
 
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert_eq!(
         disk.list(dir).expect("there"),
         ["kept", "removed", "renamed"]
@@ -76,6 +76,6 @@ fn a_sync_after_a_restart_makes_earlier_writes_durable() {
         .sync_data()
         .expect("no failure");
     disk.sync_dir(Path::new("/data")).expect("there");
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert_eq!(read(&disk, "a"), b"1");
 }

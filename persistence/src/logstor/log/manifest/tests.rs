@@ -5,7 +5,7 @@ use super::super::store_context::StoreContext;
 use super::read::FoundManifest;
 use super::slot::FRAME_BYTES_MAX;
 use super::{Catalog, MANIFEST_NAME, Manifest, ManifestEdit, read_manifest};
-use crate::disk::{Access, Disk, Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk, PowerLoss};
 use crate::logstor::config::{Geometry, LogstorConfig};
 use crate::logstor::format::PurgedTombstones;
 use crate::record;
@@ -131,7 +131,11 @@ fn power_loss_or_a_failure_at_any_io_of_an_edit_leaves_it_made_or_not() {
             );
         }
         drop(manifest);
-        for keep in [Keep::None, Keep::All, Keep::Random { seed: nth }] {
+        for keep in [
+            PowerLoss::DropUnsynced,
+            PowerLoss::KeepUnsynced,
+            PowerLoss::Random { seed: nth },
+        ] {
             disk.crash(keep);
             let found = found(&disk);
             let expected = if goes_on {
@@ -149,7 +153,7 @@ fn power_loss_or_a_failure_at_any_io_of_an_edit_leaves_it_made_or_not() {
             let manifest =
                 Manifest::create(&context, found.place, found.catalog.clone()).expect("written");
             assert_eq!(*manifest.catalog(), found.catalog, "{what}");
-            disk.crash(Keep::None);
+            disk.crash(PowerLoss::DropUnsynced);
             assert_eq!(self::found(&disk).catalog, found.catalog, "{what}");
         }
     }

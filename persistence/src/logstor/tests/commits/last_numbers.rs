@@ -1,7 +1,7 @@
 //! Numbers at their last value, and an index that contradicts itself. Each is refused by name, and
 //! nothing is lost.
 
-use crate::contract::{Batch, CompactionRequest, Engine, EngineError, Progress};
+use crate::contract::{CommitBatch, CompactionRequest, Engine, EngineError, JobProgress};
 use crate::disk::{Disk, MemoryDisk};
 use crate::logstor::Logstor;
 use crate::logstor::tests::support::{
@@ -155,7 +155,7 @@ fn the_last_seqno_is_refused_and_the_one_before_is_taken() {
     let commit = |seqno| {
         let item = set(seqno, "a", b"");
         engine
-            .commit(&[Batch {
+            .commit(&[CommitBatch {
                 vb: A,
                 items: &[&item],
                 state: &state,
@@ -207,7 +207,7 @@ fn a_record_that_is_not_what_was_read_is_not_copied_and_its_original_stays() {
     let error = loop {
         engine.maintenance.running.lose_bytes();
         match job.step(STEP) {
-            Ok(Progress::Done(_)) => panic!("it copied something"),
+            Ok(JobProgress::Done(_)) => panic!("it copied something"),
             Ok(_) => {}
             Err(error) => break error,
         }

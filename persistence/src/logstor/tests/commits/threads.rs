@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lowtide_checkpoint::{Key, Namespace, Seqno, Vbid};
 
 use crate::contract::{CompactionRequest, Engine};
-use crate::disk::{Keep, MemoryDisk};
+use crate::disk::{MemoryDisk, PowerLoss};
 use crate::logstor::tests::support::{
     SMALL, audit, commit, contents, contents_of, delete, noise, open_with, run, set,
 };
@@ -99,7 +99,7 @@ fn everything_at_once_ends_as_it_should() {
     let shown = vbs.map(|vb| contents(&engine, vb));
     assert_eq!(shown[0], shown[1], "both were given the same");
     drop(engine);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let (engine, _) = open_with(&disk, config).expect("opens");
     assert_eq!(vbs.map(|vb| contents(&engine, vb)), shown);
     audit(&engine, true);

@@ -110,6 +110,6 @@ fn power_loss_during_a_load_loses_nothing() {
     let error = engine.info(A).expect_err("no power");
     assert_eq!(error.kind(), "power-lost");
     drop(engine);
-    disk.crash(crate::disk::Keep::None);
+    disk.crash(crate::disk::PowerLoss::DropUnsynced);
     assert_eq!(opened(&memory).1, sound);
 }

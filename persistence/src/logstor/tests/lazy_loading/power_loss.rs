@@ -2,7 +2,7 @@
 
 use super::stores::{after, assert_gets, batches, get, lived};
 use crate::contract::{CompactionRequest, Engine, EngineError};
-use crate::disk::{FaultyDisk, Keep};
+use crate::disk::{FaultyDisk, PowerLoss};
 use crate::logstor::tests::life::shown;
 use crate::logstor::tests::support::{
     B, IMAGES, audit, commit_all, dump, fork, hide_images, make_image, open_with, run,
@@ -45,10 +45,10 @@ fn power_loss_at_any_io_of_unloaded_commits_keeps_acknowledged_batches() {
     assert!(serve_early(&counting).1.is_ok());
     for nth in 1..=counting.io_count() {
         for keep in [
-            Keep::None,
-            Keep::All,
-            Keep::Random { seed: 2 * nth },
-            Keep::Random { seed: 2 * nth + 1 },
+            PowerLoss::DropUnsynced,
+            PowerLoss::KeepUnsynced,
+            PowerLoss::Random { seed: 2 * nth },
+            PowerLoss::Random { seed: 2 * nth + 1 },
         ] {
             let what = format!("power off at {nth}, {keep:?}");
             let disk = FaultyDisk::new(fork(&disk));

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Item;
 
-use crate::contract::{CompactionRequest, Engine, EngineError, Job, Progress, ScanLimit, Snapshot};
+use crate::contract::{
+    CompactionRequest, Engine, EngineError, Job, JobProgress, ScanLimit, Snapshot,
+};
 use crate::disk::{Disk, MemoryDisk, OsDisk};
 use crate::logstor::tests::support::{
     A, B, Contents, IMAGES, STEP, audit, commit, commit_all, contents, noise, run, set,
@@ -132,7 +134,7 @@ fn drop_and_reopen(place: &Place, engine: Logstor, mut held: Held, what: &str) {
     if let Some(job) = &mut image {
         while !matches!(
             job.step(STEP).expect("works"),
-            Progress::Working {
+            JobProgress::Working {
                 stage: "write-image",
                 ..
             }
@@ -142,7 +144,7 @@ fn drop_and_reopen(place: &Place, engine: Logstor, mut held: Held, what: &str) {
         let error = loop {
             match job.step(STEP) {
                 // Work done before the drop.
-                Ok(Progress::Reached(_)) => {}
+                Ok(JobProgress::Reached(_)) => {}
                 Ok(progress) => panic!("{what}: it goes on: {progress:?}"),
                 Err(error) => break error,
             }
@@ -208,7 +210,7 @@ fn in_each_state(steps: &[usize], mut see: impl FnMut(&str, &dyn Fn(&Place) -> (
                 let engine = ready(name, place);
                 let mut job = begin(&engine);
                 for _ in 0..steps {
-                    if let Progress::Done(_) = job.step(STEP).expect("works") {
+                    if let JobProgress::Done(_) = job.step(STEP).expect("works") {
                         is_over.set(true);
                     }
                 }

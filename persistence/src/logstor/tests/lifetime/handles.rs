@@ -2,7 +2,7 @@
 //! (E33).
 
 use crate::contract::Engine;
-use crate::disk::{FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{FaultyDisk, MemoryDisk, PowerLoss};
 use crate::logstor::tests::support::{A, B, commit, contents, noise, open, set};
 
 /// The store opens its directory at its start. An acknowledged file has its name durably, and a
@@ -34,7 +34,7 @@ fn a_full_table_of_handles_poisons_nothing() {
     engine.drop_vbucket(B).expect("dropped");
     assert_eq!(contents(&engine, A).len(), acknowledged + 1);
     drop(engine);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!(
         (contents(&engine, A).len(), engine.vbuckets()),

@@ -7,7 +7,7 @@ use lowtide_checkpoint::Namespace;
 use super::action::{UnloadedAction, batch};
 use super::world::{World, id};
 use crate::contract::Engine;
-use crate::disk::{Keep, MemoryDisk};
+use crate::disk::{MemoryDisk, PowerLoss};
 use crate::logstor::Logstor;
 use crate::logstor::tests::support::{
     SMALL, apply, commit, delete, dump, fork, numbered, open_with,
@@ -21,7 +21,7 @@ impl World {
         let kill = |disk: &MemoryDisk, engine: &mut Logstor, seed: u64| {
             let placeholder = open_with(&MemoryDisk::new(), SMALL).expect("opens").0;
             drop(std::mem::replace(engine, placeholder));
-            disk.crash(Keep::Random { seed });
+            disk.crash(PowerLoss::Random { seed });
             *engine = open_with(disk, self.config).expect("opens").0;
         };
         kill(&self.disk, &mut self.engine, seed);

@@ -6,7 +6,7 @@ use lowtide_checkpoint::Seqno;
 
 use super::action::{Action, batch};
 use crate::contract::{CompactionRequest, Engine, RolledBack, Snapshot};
-use crate::disk::{Keep, MemoryDisk};
+use crate::disk::{MemoryDisk, PowerLoss};
 use crate::logstor::tests::support::{
     A, B, Contents, SMALL, STEP, apply, audit, commit, contents, contents_of, due, dump,
     hide_images, highs, open_with, run,
@@ -153,7 +153,7 @@ impl World {
                 *self.incarnations.get_mut(vb).expect("there") += 1;
             }
             Action::Crash { seed } => {
-                self.disk.crash(Keep::Random { seed: *seed });
+                self.disk.crash(PowerLoss::Random { seed: *seed });
                 self.reopen();
             }
             Action::Close => {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno, Vbid};
 
 use crate::contract::{Engine, RolledBack};
-use crate::disk::{Keep, MemoryDisk};
+use crate::disk::{MemoryDisk, PowerLoss};
 use crate::logstor::Logstor;
 use crate::logstor::tests::support::{
     A, B, C, IMAGES, audit, commit, contents, contents_of, delete, hide_images, in_collection,
@@ -51,7 +51,7 @@ fn spared(disk: &MemoryDisk) -> Logstor {
 
 fn reopened(disk: &MemoryDisk, engine: Logstor) -> Logstor {
     drop(engine);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let (engine, _) = open_with(disk, IMAGES).expect("opens");
     engine
 }

@@ -3,8 +3,8 @@
 use lowtide_checkpoint::Seqno;
 
 use super::stores::{POINTS, compact, fresh, overwritten, to_point};
-use crate::contract::{CompactionRequest, Engine, Progress};
-use crate::disk::Keep;
+use crate::contract::{CompactionRequest, Engine, JobProgress};
+use crate::disk::PowerLoss;
 use crate::logstor::tests::support::{
     A, B, STEP, apply, audit, commit, contents, delete, noise, open, run, set,
 };
@@ -39,7 +39,7 @@ fn commit_between_copy_and_install_wins() {
         commit(&engine, A, &batch).expect("committed");
         expected = apply(&expected, &batch);
         assert_eq!(contents(&engine, A), expected, "{point}");
-        while !matches!(job.step(STEP).expect("no failure"), Progress::Done(_)) {}
+        while !matches!(job.step(STEP).expect("no failure"), JobProgress::Done(_)) {}
         drop(job);
         assert_eq!(
             [contents(&engine, A), contents(&engine, B)],
@@ -48,7 +48,7 @@ fn commit_between_copy_and_install_wins() {
         );
         audit(&engine, true);
         drop(engine);
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         let (engine, _) = open(&disk).expect("opens");
         assert_eq!(
             [contents(&engine, A), contents(&engine, B)],
@@ -74,7 +74,7 @@ fn job_dropped_at_any_step_leaves_the_store_sound() {
             "{steps}"
         );
         audit(&engine, true);
-        disk.crash(Keep::Random { seed: steps });
+        disk.crash(PowerLoss::Random { seed: steps });
         drop(engine);
         let (engine, _) = open(&disk).expect("opens");
         assert_eq!(

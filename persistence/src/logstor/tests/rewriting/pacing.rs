@@ -1,6 +1,6 @@
 //! Pacing: rewriting alternates with commits by bytes, and does not wait where no commit comes.
 
-use crate::contract::{CompactionRequest, Engine, Progress};
+use crate::contract::{CompactionRequest, Engine, JobProgress};
 use crate::disk::MemoryDisk;
 use crate::logstor::maintenance::LOW_SPACE_SEGMENTS;
 use crate::logstor::tests::support::{A, SMALL, STEP, commit, noise, open_with, set};
@@ -40,8 +40,8 @@ fn rewriting_moves_no_more_than_is_committed_beside_it() {
     let (mut turns, mut committed) = (0, 0);
     loop {
         match job.step(STEP).expect("works") {
-            Progress::Done(_) => break,
-            Progress::Ahead => turns += 1,
+            JobProgress::Done(_) => break,
+            JobProgress::Ahead => turns += 1,
             _ => {}
         }
         seqno += 1;
@@ -67,9 +67,9 @@ fn rewriting_goes_on_where_nobody_commits() {
     let (mut turns, mut steps) = (0, 0);
     loop {
         match job.step(STEP).expect("works") {
-            Progress::Done(_) => break,
+            JobProgress::Done(_) => break,
             // The job yields at most once for each commit.
-            Progress::Ahead => turns += 1,
+            JobProgress::Ahead => turns += 1,
             _ => {}
         }
         steps += 1;
@@ -114,8 +114,8 @@ fn rewriting_waits_for_nobody_where_room_is_short() {
     loop {
         let was_short = is_short(&engine);
         match job.step(STEP).expect("works") {
-            Progress::Done(_) => break,
-            Progress::Ahead => assert!(!was_short, "after {short_steps} steps"),
+            JobProgress::Done(_) => break,
+            JobProgress::Ahead => assert!(!was_short, "after {short_steps} steps"),
             _ => {}
         }
         short_steps += u32::from(was_short);

@@ -3,8 +3,8 @@
 use lowtide_checkpoint::Seqno;
 
 use super::stores::{POINTS, compact, fresh, overwritten, to_point};
-use crate::contract::{Engine, Progress};
-use crate::disk::Keep;
+use crate::contract::{Engine, JobProgress};
+use crate::disk::PowerLoss;
 use crate::logstor::Logstor;
 use crate::logstor::tests::support::{
     A, B, STEP, audit, commit, contents, delete, noise, open, run, set,
@@ -43,13 +43,13 @@ fn purged_key_stays_away_after_rewriting_and_power_loss() {
         }
         assert_eq!(engine.purge(A, Seqno(3)).expect("purged"), Seqno(3));
         if order >= 4 {
-            while !matches!(job.step(STEP).expect("no failure"), Progress::Done(_)) {}
+            while !matches!(job.step(STEP).expect("no failure"), JobProgress::Done(_)) {}
         }
         drop(job);
         let shown = |engine: &Logstor| contents(engine, A).into_keys().collect::<Vec<_>>();
         audit(&engine, true);
         assert_eq!(shown(&engine), [2, 4], "order {order}");
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         drop(engine);
         let (engine, _) = open(&disk).expect("opens");
         assert_eq!(

@@ -1,8 +1,8 @@
 //! Separation: the segments it takes, and the segments it makes.
 
 use super::stores::{fresh, overwritten};
-use crate::contract::{Batch, Engine};
-use crate::disk::{Keep, MemoryDisk};
+use crate::contract::{CommitBatch, Engine};
+use crate::disk::{MemoryDisk, PowerLoss};
 use crate::logstor::LogstorConfig;
 use crate::logstor::tests::support::{
     A, B, Contents, SMALL, apply, audit, commit, commit_all, contents, noise, open, open_with, run,
@@ -27,7 +27,7 @@ fn separation_makes_segments_of_single_vbuckets() {
         "what is dead is left behind: {stats:?}"
     );
     drop(engine);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     let (engine, _) = open(&disk).expect("opens");
     assert_eq!([contents(&engine, A), contents(&engine, B)], expected);
     audit(&engine, true);
@@ -47,7 +47,7 @@ fn old_mixed_segment_is_separated() {
     let at = |vb, n: u64, seconds: u64| {
         let item = set(n, &format!("key-{n}"), &noise(n, 3000));
         let (state, timestamp) = (state(n), seconds * 1_000_000_000);
-        let batch = Batch {
+        let batch = CommitBatch {
             vb,
             items: &[&item],
             state: &state,

@@ -2,7 +2,7 @@
 
 use lowtide_checkpoint::Vbid;
 
-use crate::contract::{CompactionRequest, Engine, Job, Progress};
+use crate::contract::{CompactionRequest, Engine, Job, JobProgress};
 use crate::disk::MemoryDisk;
 use crate::logstor::Logstor;
 use crate::logstor::tests::support::{A, B, Contents, STEP, apply, commit_all, noise, open, set};
@@ -24,8 +24,8 @@ pub(super) fn compact(engine: &Logstor, vb: Vbid) -> Box<dyn Job> {
 pub(super) fn to_point(job: &mut dyn Job, point: &str) -> bool {
     loop {
         match job.step(STEP).expect("no failure") {
-            Progress::Reached(reached) if reached == point => return true,
-            Progress::Done(_) => return false,
+            JobProgress::Reached(reached) if reached == point => return true,
+            JobProgress::Done(_) => return false,
             _ => {}
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Item;
 
-use crate::contract::{CompactionRequest, Engine, Progress};
-use crate::disk::{Keep, MemoryDisk, MeteredDisk};
+use crate::contract::{CompactionRequest, Engine, JobProgress};
+use crate::disk::{MemoryDisk, MeteredDisk, PowerLoss};
 use crate::logstor::tests::support::{
     A, B, Contents, SMALL, STEP, apply, audit, commit, contents, noise, open_with, run, set,
 };
@@ -47,7 +47,7 @@ fn overwriting_for_ever_takes_no_more_than_the_budget() {
         assert_eq!(contents(&engine, A), expected, "{keys} of {bytes}");
         audit(&engine, true);
         drop(engine);
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         let (engine, _) = open_with(&disk, TINY).expect("opens");
         assert_eq!(contents(&engine, A), expected, "{keys} of {bytes}");
     }
@@ -107,7 +107,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_lost() {
         assert_eq!(contents(&engine, A), expected);
     }
     // A batch that is refused does not fail the others of its call.
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     drop(engine);
     let (engine, _) = open_with(&disk, TINY).expect("opens");
     assert_eq!(contents(&engine, A), expected);
@@ -139,7 +139,7 @@ fn values_larger_than_a_segment_come_back_and_are_freed() {
         if n % 10 == 9 {
             audit(&engine, true);
             engine.close().expect("closed");
-            disk.crash(Keep::None);
+            disk.crash(PowerLoss::DropUnsynced);
             drop(engine);
             engine = open_with(&disk, TINY).expect("opens").0;
             assert_eq!(contents(&engine, A), expected);
@@ -258,7 +258,7 @@ fn what_a_job_has_claimed_is_no_reason_to_refuse_a_commit() {
     while steps < 6 {
         steps += u32::from(!matches!(
             job.step(STEP).expect("works"),
-            Progress::Reached(_)
+            JobProgress::Reached(_)
         ));
     }
     for _ in 0..100 {
@@ -295,7 +295,7 @@ fn commits_until_refused(has_job: bool) -> u64 {
     while points < 2 {
         points += u32::from(matches!(
             job.step(STEP).expect("works"),
-            Progress::Reached(_)
+            JobProgress::Reached(_)
         ));
     }
     let _job = has_job.then_some(job);
@@ -347,7 +347,7 @@ fn a_commit_does_not_wait_for_a_file_that_is_being_made() {
     let before = disk.stats();
     assert!(matches!(
         job.step(STEP).expect("works"),
-        Progress::Working { .. }
+        JobProgress::Working { .. }
     ));
     let step = disk.stats().since(&before);
     assert_eq!(

@@ -6,7 +6,7 @@ use std::path::Path;
 use lowtide_checkpoint::Item;
 
 use crate::contract::{CompactionRequest, Engine, EngineError};
-use crate::disk::{Disk, DiskErrorKind, Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{Disk, DiskErrorKind, Fault, FaultyDisk, MemoryDisk, PowerLoss};
 use crate::logstor::tests::support::{
     A, B, Contents, SMALL, apply, audit, commit, commit_all, contents, delete, noise, open_with,
     run, set,
@@ -74,7 +74,7 @@ fn full() -> (FaultyDisk, Contents) {
     disk.power_off_at_io(2);
     assert!(commit(&engine, A, &[set(181, "torn", &noise(7, 100_000))]).is_err());
     drop(engine);
-    disk.crash(Keep::All);
+    disk.crash(PowerLoss::KeepUnsynced);
     fill(disk.memory());
     (disk, expected)
 }
@@ -158,7 +158,13 @@ fn any_failure_or_power_loss_on_a_full_device_loses_nothing_and_it_opens_again()
         let done = use_it(&disk, &expected, &mut has_b);
         disk.clear_faults();
         if done.is_err() || disk.is_off() || nth % 2 == 0 {
-            disk.crash([Keep::None, Keep::All, Keep::Random { seed: nth }][nth as usize % 3]);
+            disk.crash(
+                [
+                    PowerLoss::DropUnsynced,
+                    PowerLoss::KeepUnsynced,
+                    PowerLoss::Random { seed: nth },
+                ][nth as usize % 3],
+            );
         }
         let (engine, _) =
             open_with(&disk, CONFIG).unwrap_or_else(|error| panic!("{what}: {error}"));

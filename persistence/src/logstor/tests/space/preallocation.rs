@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Item;
 
-use crate::contract::{Engine, EngineError, Progress};
-use crate::disk::{Disk, Fault, FaultyDisk, Keep, MemoryDisk, MeteredDisk};
+use crate::contract::{Engine, EngineError, JobProgress};
+use crate::disk::{Disk, Fault, FaultyDisk, MemoryDisk, MeteredDisk, PowerLoss};
 use crate::logstor::tests::support::{
     A, Contents, SMALL, STEP, apply, audit, commit, contents, noise, open_with, run, set,
 };
@@ -68,7 +68,7 @@ fn room_that_was_asked_for_is_made_by_upkeep_and_nobody_waits_for_it() {
                 step.written_bytes <= 256 << 10 && step.syncs <= 2,
                 "{step:?}"
             );
-            if let Progress::Done(_) = progress {
+            if let JobProgress::Done(_) = progress {
                 break;
             }
         }
@@ -140,7 +140,7 @@ fn prepares(disk: &FaultyDisk) -> (Contents, Result<(), EngineError>) {
                 // The second job is dropped in the middle of its file, and later jobs continue it.
                 let steps = if seqno == 2 { 1 } else { usize::MAX };
                 for _ in 0..steps {
-                    if let Progress::Done(_) = job.step(STEP)? {
+                    if let JobProgress::Done(_) = job.step(STEP)? {
                         break;
                     }
                 }
@@ -177,7 +177,11 @@ fn power_loss_while_room_is_made_leaves_whole_files() {
     let counting = FaultyDisk::new(MemoryDisk::new());
     assert!(prepares(&counting).1.is_ok());
     for nth in 1..=counting.io_count() {
-        for keep in [Keep::None, Keep::All, Keep::Random { seed: nth }] {
+        for keep in [
+            PowerLoss::DropUnsynced,
+            PowerLoss::KeepUnsynced,
+            PowerLoss::Random { seed: nth },
+        ] {
             let disk = FaultyDisk::new(MemoryDisk::new());
             disk.power_off_at_io(nth);
             let (acknowledged, result) = prepares(&disk);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 
-use crate::contract::{Batch, Committed, Engine, EngineError};
+use crate::contract::{CommitBatch, Committed, Engine, EngineError};
 
 pub(in crate::logstor) const A: Vbid = Vbid(7);
 
@@ -78,8 +78,8 @@ pub(in crate::logstor) fn commit_all(
         .map(|(_, items)| items.iter().collect())
         .collect();
     let parts = batches.iter().zip(&refs).zip(&states);
-    let batches: Vec<Batch<'_>> = parts
-        .map(|((&(vb, _), items), state)| Batch {
+    let batches: Vec<CommitBatch<'_>> = parts
+        .map(|((&(vb, _), items), state)| CommitBatch {
             vb,
             items,
             state,

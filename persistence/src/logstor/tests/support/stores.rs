@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::contract::{Budget, EngineError, Job, Progress, RecoveryReport};
+use crate::contract::{Budget, EngineError, Job, JobProgress, RecoveryReport};
 use crate::disk::{Access, Disk, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
 
@@ -57,9 +57,9 @@ pub(in crate::logstor) fn run(mut job: Box<dyn Job>) -> Result<Vec<&'static str>
     let mut points = Vec::new();
     loop {
         match job.step(STEP)? {
-            Progress::Working { .. } | Progress::Ahead => {}
-            Progress::Reached(point) => points.push(point),
-            Progress::Done(_) => return Ok(points),
+            JobProgress::Working { .. } | JobProgress::Ahead => {}
+            JobProgress::Reached(point) => points.push(point),
+            JobProgress::Done(_) => return Ok(points),
         }
     }
 }

@@ -10,9 +10,9 @@ use lowtide_checkpoint::{Item, Seqno};
 use proptest::prelude::*;
 
 use crate::contract::{
-    Budget, CompactionRequest, Engine, EngineError, Progress, RolledBack, Snapshot,
+    Budget, CompactionRequest, Engine, EngineError, JobProgress, RolledBack, Snapshot,
 };
-use crate::disk::{FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{FaultyDisk, MemoryDisk, PowerLoss};
 use crate::logstor::tests::life::{Pins, life, take};
 use crate::logstor::tests::support::{
     A, B, C, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, dir, dump,
@@ -203,7 +203,7 @@ proptest! {
         let mut seqno = 100;
         loop {
             assert_eq!(engine.vbuckets(), [B], "not before it is whole");
-            if let Progress::Done(report) = job.step(Budget { items: 1, bytes: 1 }).expect("sound") {
+            if let JobProgress::Done(report) = job.step(Budget { items: 1, bytes: 1 }).expect("sound") {
                 assert_eq!(report.items_copied, expected.0.len() as u64);
                 break;
             }
@@ -225,7 +225,7 @@ proptest! {
         drop(pinned);
         let lived = whole(&engine, A);
         drop((job, engine));
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         let (engine, report) = open_with(&disk, OTHER).expect("opens");
         assert_eq!(report.repairs, []);
         assert!(whole(&engine, A) == lived);
@@ -250,7 +250,7 @@ fn a_vbucket_with_a_state_and_no_items_moves() {
     assert!(whole(&engine, A) == expected);
     assert!(whole(&engine, C) == whole(&source, B), "nor is one made up");
     drop(engine);
-    disk.crash(Keep::None);
+    disk.crash(PowerLoss::DropUnsynced);
     assert!(whole(&open_with(&disk, OTHER).expect("opens").0, A) == expected);
 }
 
@@ -324,16 +324,16 @@ fn an_image_made_while_a_vbucket_is_imported_does_not_lose_it() {
             .import(A, Box::new(std::io::Cursor::new(bytes.clone())))
             .expect("new");
         let mut step = || job.step(Budget { items: 1, bytes: 1 }).expect("sound");
-        let is_over = (0..steps).any(|_| matches!(step(), Progress::Done(_)));
+        let is_over = (0..steps).any(|_| matches!(step(), JobProgress::Done(_)));
         make_image(&engine).expect("made");
         let mut findings = Vec::new();
         let _looked = check_store(Arc::new(disk.clone()), &dir(), &mut findings).expect("readable");
         assert_eq!(findings, [], "{steps} steps before the image");
-        while !is_over && !matches!(step(), Progress::Done(_)) {}
+        while !is_over && !matches!(step(), JobProgress::Done(_)) {}
         let imported = whole(&engine, A);
         assert!(imported.0 == expected);
         drop((job, engine));
-        disk.crash(Keep::None);
+        disk.crash(PowerLoss::DropUnsynced);
         let with_image = dump(&open_with(&disk, config).expect("opens").0);
         assert!(hide_images(&disk, true) == 1, "it was made");
         let (engine, _) = open_with(&disk, config).expect("opens");

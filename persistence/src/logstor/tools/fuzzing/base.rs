@@ -10,7 +10,7 @@ use bytes::Bytes;
 use lowtide_checkpoint::{FailoverLog, Item, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 
 use super::seal;
-use crate::contract::{Batch, Budget, CompactionRequest, Engine, EngineError, Progress};
+use crate::contract::{Budget, CommitBatch, CompactionRequest, Engine, EngineError, JobProgress};
 use crate::disk::{Access, Disk, DiskError, MemoryDisk};
 use crate::logstor::config::LogstorConfig;
 use crate::logstor::engine::Logstor;
@@ -205,7 +205,7 @@ fn live() -> Result<Files, EngineError> {
     )?;
     let _purged = engine.purge(a, Seqno(8))?;
     let mut job = engine.compact(a, CompactionRequest::default())?;
-    while !matches!(job.step(Budget::NONE)?, Progress::Done(_)) {}
+    while !matches!(job.step(Budget::NONE)?, JobProgress::Done(_)) {}
     for n in 10..13 {
         commit(
             &engine,
@@ -233,8 +233,8 @@ fn commit(engine: &Logstor, batches: &[(Vbid, Vec<Item>)]) -> Result<(), EngineE
         .map(|(_, items)| items.iter().collect())
         .collect();
     let parts = batches.iter().zip(&refs);
-    let batches: Vec<Batch<'_>> = parts
-        .map(|(&(vb, _), items)| Batch {
+    let batches: Vec<CommitBatch<'_>> = parts
+        .map(|(&(vb, _), items)| CommitBatch {
             vb,
             items,
             state: &state,

@@ -3,7 +3,7 @@
 
 use super::{OTHER, exported, import, target};
 use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job};
-use crate::disk::{Fault, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{Fault, FaultyDisk, MemoryDisk, PowerLoss};
 use crate::logstor::Logstor;
 use crate::logstor::tests::support::{A, B, audit, commit, contents, open_with, run, set};
 
@@ -28,10 +28,10 @@ fn power_loss_at_any_io_of_an_import_leaves_all_of_it_or_nothing() {
     let mut outcomes = [0, 0];
     for nth in 1..=ios {
         for keep in [
-            Keep::None,
-            Keep::All,
-            Keep::Random { seed: nth },
-            Keep::Random { seed: nth + 1000 },
+            PowerLoss::DropUnsynced,
+            PowerLoss::KeepUnsynced,
+            PowerLoss::Random { seed: nth },
+            PowerLoss::Random { seed: nth + 1000 },
         ] {
             let disk = FaultyDisk::new(MemoryDisk::new());
             let engine = target(&disk);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::stores::{check, is_damage, seen};
 use crate::contract::Engine;
-use crate::disk::{Disk, FaultyDisk, Keep, MemoryDisk};
+use crate::disk::{Disk, FaultyDisk, MemoryDisk, PowerLoss};
 use crate::logstor::LogstorConfig;
 use crate::logstor::tests::life::{Pins, life, shown, take};
 use crate::logstor::tests::support::{IMAGES, SMALL, dir, make_image, open, open_with};
@@ -108,7 +108,11 @@ fn crash_at_any_io(config: LogstorConfig, stride: u64) {
         disk.power_off_at_io(nth);
         live(&disk);
         disk.crash(
-            [Keep::None, Keep::All, Keep::Random { seed: nth }][(nth / stride % 3) as usize],
+            [
+                PowerLoss::DropUnsynced,
+                PowerLoss::KeepUnsynced,
+                PowerLoss::Random { seed: nth },
+            ][(nth / stride % 3) as usize],
         );
         if !disk
             .list(&dir())

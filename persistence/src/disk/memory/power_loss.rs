@@ -1,30 +1,30 @@
-//! The unsynced changes that a power loss keeps: a [`Keep`], and the choices it makes.
+//! The unsynced changes that a power loss keeps: a [`PowerLoss`], and the choices it makes.
 //!
 //! # Invariants
 //!
-//! The same `Keep` makes the same choices on the same disk.
+//! The same `PowerLoss` makes the same choices on the same disk.
 
 /// The unsynced changes that survive a power loss. Synced changes always survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// Nothing.
-    None,
-    /// Everything.
-    All,
-    /// Any part, in any order: writes torn at 512-byte sectors, names in part.
+pub enum PowerLoss {
+    /// Nothing survives.
+    DropUnsynced,
+    /// Everything survives.
+    KeepUnsynced,
+    /// Any part survives, in any order: writes torn at 512-byte sectors, names in part.
     Random {
         /// The seed of the choices. The same seed keeps the same.
         seed: u64,
     },
 }
 
-impl Keep {
+impl PowerLoss {
     /// Returns the chooser. Called with n, it returns one of `0..n`: 0 keeps the least, n - 1 the
     /// most.
     pub(super) fn chooser(self) -> Box<dyn FnMut(usize) -> usize> {
         match self {
-            Self::None => Box::new(|_| 0),
-            Self::All => Box::new(|options| options.saturating_sub(1)),
+            Self::DropUnsynced => Box::new(|_| 0),
+            Self::KeepUnsynced => Box::new(|options| options.saturating_sub(1)),
             Self::Random { seed } => {
                 let mut random = SplitMix64(seed);
                 // A fair coin per write would almost never keep, or lose, nearly all of a long
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn random_choices_repeat_and_reach_every_option() {
         let draw = |seed| {
-            let mut choose = Keep::Random { seed }.chooser();
+            let mut choose = PowerLoss::Random { seed }.chooser();
             (0..64).map(|_| choose(3)).collect::<Vec<_>>()
         };
         let all: Vec<_> = (0..16).map(draw).collect();
