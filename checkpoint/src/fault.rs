@@ -55,25 +55,4 @@ pub enum Fault {
     FullQuotaIsIgnored,
 }
 
-#[cfg(any(checkpoint_loom, feature = "faults"))]
-std::thread_local! {
-    static ON: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
-}
-
-/// Switches a fault on for this thread; `None` switches it off. Loom runs all threads of a model on
-/// one thread, and the simulator all nodes.
-#[cfg(any(checkpoint_loom, feature = "faults"))]
-pub fn switch(fault: Option<Fault>) {
-    ON.set(fault);
-}
-
-/// Returns whether the fault is switched on.
-#[cfg(any(checkpoint_loom, feature = "faults"))]
-pub(crate) fn is(fault: Fault) -> bool {
-    ON.get() == Some(fault)
-}
-
-#[cfg(not(any(checkpoint_loom, feature = "faults")))]
-pub(crate) const fn is(_: Fault) -> bool {
-    false
-}
+crate::fault_switch::fault_switch!(Fault);

@@ -13,14 +13,18 @@
 //! The first kind is for functions that can return an error. The second kind is for `Drop` and for
 //! getters that cannot. A comment there says why the fallback does the least harm.
 //!
+//! The other crates of this workspace use it as [`lowtide_checkpoint::internal`], which is no part of
+//! the public interface.
+//!
 //! # Invariants
 //! - Each use names an invariant of `docs/invariants.md`.
 //! - Data from outside is never a reason to come here: it is refused with an error of its own.
 //!
 //! [`CheckpointError::Internal`]: crate::CheckpointError::Internal
+//! [`lowtide_checkpoint::internal`]: crate::internal
 
 /// Whether a violated invariant panics.
-pub(crate) const IS_CHECKED: bool = cfg!(any(
+pub const IS_CHECKED: bool = cfg!(any(
     test,
     debug_assertions,
     feature = "faults",
@@ -29,11 +33,11 @@ pub(crate) const IS_CHECKED: bool = cfg!(any(
 
 /// An invariant that does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Violation {
+pub struct Violation {
     /// Id of the invariant in `docs/invariants.md`.
-    pub(crate) invariant: &'static str,
+    pub invariant: &'static str,
     /// Condition that does not hold.
-    pub(crate) what: &'static str,
+    pub what: &'static str,
 }
 
 /// Reports that an invariant does not hold, and returns the report in a release build.
@@ -43,17 +47,19 @@ pub(crate) struct Violation {
 #[cold]
 #[inline(never)]
 #[track_caller]
-pub(crate) fn violated(invariant: &'static str, what: &'static str) -> Violation {
+pub fn violated(invariant: &'static str, what: &'static str) -> Violation {
     assert!(!panics(), "invariant {invariant} is violated: {what}");
     Violation { invariant, what }
 }
 
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "faults")))]
 const fn panics() -> bool {
     IS_CHECKED
 }
 
 /// Returns an error from the function unless the condition holds. Panics in checked builds.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! invariant {
     ($holds:expr, $invariant:literal, $what:literal) => {
         if !$holds {
@@ -63,6 +69,8 @@ macro_rules! invariant {
 }
 
 /// Panics in checked builds unless the condition holds. Release builds do not evaluate it.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! checked_invariant {
     ($holds:expr, $invariant:literal, $what:literal) => {
         if $crate::invariant::IS_CHECKED && !$holds {
@@ -71,10 +79,10 @@ macro_rules! checked_invariant {
     };
 }
 
-pub(crate) use {checked_invariant, invariant};
+pub use {checked_invariant, invariant};
 
 /// A value that an invariant promises.
-pub(crate) trait Invariant<T> {
+pub trait Invariant<T> {
     /// Returns the value.
     ///
     /// # Errors
@@ -124,7 +132,7 @@ pub(crate) fn subtract(
         .unwrap_or(0);
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "faults"))]
 mod release {
     use std::cell::Cell;
 
@@ -137,7 +145,7 @@ mod release {
     }
 
     /// Runs `step` as a release build does: a violated invariant is returned, not raised.
-    pub(crate) fn as_in_release<T>(step: impl FnOnce() -> T) -> T {
+    pub fn as_in_release<T>(step: impl FnOnce() -> T) -> T {
         IS_RELEASE.set(true);
         let result = step();
         IS_RELEASE.set(false);
@@ -145,9 +153,9 @@ mod release {
     }
 }
 
-#[cfg(test)]
-pub(crate) use release::as_in_release;
-#[cfg(test)]
+#[cfg(any(test, feature = "faults"))]
+pub use release::as_in_release;
+#[cfg(any(test, feature = "faults"))]
 use release::panics;
 
 #[cfg(test)]

@@ -32,24 +32,4 @@ pub enum Fault {
     ReopenedIsTakenAtItsWord,
 }
 
-#[cfg(feature = "faults")]
-std::thread_local! {
-    static ON: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
-}
-
-/// Switches a fault on for this thread, which runs a whole simulation. `None` switches it off.
-#[cfg(feature = "faults")]
-pub fn switch(fault: Option<Fault>) {
-    ON.set(fault);
-}
-
-/// Returns `true` if the fault is on.
-#[cfg(feature = "faults")]
-pub(crate) fn is(fault: Fault) -> bool {
-    ON.get() == Some(fault)
-}
-
-#[cfg(not(feature = "faults"))]
-pub(crate) const fn is(_: Fault) -> bool {
-    false
-}
+lowtide_checkpoint::internal::fault_switch!(Fault);

@@ -34,25 +34,4 @@ pub enum Fault {
     BusyBlockForgotten,
 }
 
-#[cfg(any(checkpoint_loom, feature = "faults"))]
-std::thread_local! {
-    static ON: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
-}
-
-/// Switches a fault on for this thread; `None` switches it off. loom runs all threads of a model on
-/// it, and the simulator all its nodes.
-#[cfg(any(checkpoint_loom, feature = "faults"))]
-pub fn switch(fault: Option<Fault>) {
-    ON.set(fault);
-}
-
-/// Returns whether the fault is switched on.
-#[cfg(any(checkpoint_loom, feature = "faults"))]
-pub(crate) fn is(fault: Fault) -> bool {
-    ON.get() == Some(fault)
-}
-
-#[cfg(not(any(checkpoint_loom, feature = "faults")))]
-pub(crate) const fn is(_: Fault) -> bool {
-    false
-}
+lowtide_checkpoint::internal::fault_switch!(Fault);
