@@ -2,9 +2,12 @@
 //!
 //! A failed sync may drop pages that a later sync then reports as durable (E5). A poisoned store
 //! therefore refuses writes until it is reopened, because opening reads what the disk really holds.
+//! The same holds for a store whose memory violates an invariant: opening builds it anew.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+
+use lowtide_checkpoint::internal::Violation;
 
 use crate::contract::EngineError;
 use crate::disk::{DiskError, DiskErrorKind};
@@ -25,6 +28,16 @@ impl Poison {
     pub(crate) fn set_after(&self, error: &DiskError, path: &Path) {
         if error.kind != DiskErrorKind::TooManyFiles {
             self.set(path);
+        }
+    }
+
+    /// Stops all writes because an invariant does not hold. Returns the error to report.
+    pub(crate) fn set_after_violation(&self, violation: Violation, path: &Path) -> EngineError {
+        self.set(path);
+        EngineError::Internal {
+            path: path.to_path_buf(),
+            invariant: violation.invariant,
+            what: violation.what,
         }
     }
 

@@ -57,23 +57,25 @@ pub enum EngineError {
     #[error("{0}")]
     InvalidArgument(String),
     /// The store takes no more writes: a sync failed earlier, and writes since the last successful
-    /// sync may be lost. Or the store's memory was found to contradict itself.
+    /// sync may be lost. Or an operation returned [`EngineError::Internal`].
     #[error(
-        "{path}: a sync failed, or the store was found inconsistent; it takes no writes until it is reopened"
+        "{path}: a sync failed, or the engine had an internal error; the store takes no writes until it is reopened"
     )]
     Poisoned {
         /// The file whose sync failed; the directory, if all of the store is affected.
         path: PathBuf,
     },
-    /// The store's memory contradicts itself: a fault of the engine, not of the files. The
-    /// operation was not done, and the store takes no writes until it is reopened.
+    /// An invariant of the engine does not hold: a bug of the engine, not damage of the files. The
+    /// operation was not done, and the store takes no writes until it is reopened. Please report it.
     #[error(
-        "{path}: the store's memory contradicts itself: {what}; it takes no writes until it is reopened"
+        "{path}: internal error: invariant {invariant} is violated: {what}; the store takes no writes until it is reopened"
     )]
-    Inconsistent {
-        /// The store's directory.
+    Internal {
+        /// The store's directory, or the file whose memory is wrong.
         path: PathBuf,
-        /// The contradiction.
+        /// The invariant's id in `docs/invariants.md`.
+        invariant: &'static str,
+        /// The condition that does not hold.
         what: &'static str,
     },
     /// A compaction of the vBucket is running. Only one may run at a time.
@@ -169,7 +171,7 @@ impl EngineError {
             Self::TooLarge { .. } => "too-large",
             Self::InvalidArgument(_) => "invalid-argument",
             Self::Poisoned { .. } => "poisoned",
-            Self::Inconsistent { .. } => "inconsistent",
+            Self::Internal { .. } => "internal",
             Self::CompactionInProgress { .. } => "compaction-in-progress",
             Self::Aborted { .. } => "aborted",
             Self::NumbersUsedUp { .. } => "numbers-used-up",

@@ -5,6 +5,7 @@
 //! No record crosses the end of a segment; a record that is larger than a segment has segments of
 //! its own. An abandoned placement returns the segments it took.
 
+use lowtide_checkpoint::internal::Invariant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -86,10 +87,11 @@ impl<'a> Placement<'a> {
             for row in &batch.rows {
                 let end = row.at.saturating_add(row.len as usize);
                 // Anything else would be written as an empty record.
-                let record = batch.bytes.get(row.at..end);
-                let context = &self.log.context;
-                let record =
-                    record.ok_or_else(|| context.inconsistent("a record without its bytes"))?;
+                let record = batch
+                    .bytes
+                    .get(row.at..end)
+                    .invariant("L13", "an encoded row has its bytes")
+                    .map_err(|violation| self.log.context.internal(violation))?;
                 rows.push(self.place(record, row.len, vb)?);
             }
             let revision = revisions

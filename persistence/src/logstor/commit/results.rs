@@ -137,8 +137,13 @@ pub(super) fn repeat(error: &EngineError) -> EngineError {
             path: path.clone(),
             what,
         },
-        EngineError::Inconsistent { path, what } => EngineError::Inconsistent {
+        EngineError::Internal {
+            path,
+            invariant,
+            what,
+        } => EngineError::Internal {
             path: path.clone(),
+            invariant,
             what,
         },
         other => EngineError::InvalidArgument(other.to_string()),

@@ -8,8 +8,10 @@
 //! After a failed sync the store takes no writes until it is opened again (L4).
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+
+use lowtide_checkpoint::internal::Violation;
 
 use super::block_cache::BlockCache;
 use super::counters::Counters;
@@ -17,6 +19,7 @@ use super::segment::LogFile;
 use crate::contract::EngineError;
 use crate::disk::{Disk, DiskError, DiskFile};
 use crate::logstor::config::LogstorConfig;
+use crate::poison::Poison;
 
 /// One per open store.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub(in crate::logstor) struct StoreContext {
     pub(in crate::logstor) config: LogstorConfig,
     /// The store's own key, which may differ from the configured one.
     pub(in crate::logstor) hash_key: [u64; 2],
-    poison: OnceLock<PathBuf>,
+    poison: Poison,
     closed: Arc<AtomicBool>,
     pub(in crate::logstor) counters: Counters,
     pub(in crate::logstor) cache: BlockCache,
@@ -46,7 +49,7 @@ impl StoreContext {
             dir: dir.to_path_buf(),
             config,
             hash_key,
-            poison: OnceLock::new(),
+            poison: Poison::default(),
             closed: Arc::default(),
             counters: Counters::default(),
             cache: BlockCache::new(config.cache_bytes),
@@ -56,17 +59,12 @@ impl StoreContext {
 
     /// Ends all writing. The first reason stays.
     pub(super) fn poison(&self, path: &Path) {
-        // A second failure adds nothing.
-        let _ = self.poison.set(path.to_path_buf());
+        self.poison.set(path);
     }
 
-    /// Ends all writing because the store's memory contradicts itself. Returns the error to report.
-    pub(in crate::logstor) fn inconsistent(&self, what: &'static str) -> EngineError {
-        self.poison(&self.dir);
-        EngineError::Inconsistent {
-            path: self.dir.clone(),
-            what,
-        }
+    /// Ends all writing because an invariant does not hold. Returns the error to report.
+    pub(in crate::logstor) fn internal(&self, violation: Violation) -> EngineError {
+        self.poison.set_after_violation(violation, &self.dir)
     }
 
     /// Closes the store: from now on the directory may belong to another one.
@@ -88,16 +86,13 @@ impl StoreContext {
     }
 
     /// # Errors
-    /// [`EngineError::Poisoned`] once a sync has failed or the store's memory contradicted itself;
+    /// [`EngineError::Poisoned`] once a sync has failed or an invariant did not hold;
     /// [`EngineError::InvalidArgument`] once the store is closed.
     pub(in crate::logstor) fn check_writable(&self) -> Result<(), EngineError> {
         if self.is_closed() {
             return Err(store_closed());
         }
-        match self.poison.get() {
-            Some(path) => Err(EngineError::Poisoned { path: path.clone() }),
-            None => Ok(()),
-        }
+        self.poison.check()
     }
 
     /// Syncs a file, and poisons the store if that fails (L4).

@@ -3,3 +3,4 @@
 mod groups;
 mod last_numbers;
 mod threads;
+mod violations;

@@ -1,15 +1,13 @@
-//! Numbers at their last value, and an index that contradicts itself. Each is refused by name, and
-//! nothing is lost.
+//! Numbers at their last value: each is refused by name, and nothing is lost.
 
-use crate::contract::{CommitBatch, CompactionRequest, Engine, EngineError, JobProgress};
+use crate::contract::{CommitBatch, CompactionRequest, Engine, EngineError};
 use crate::disk::{Disk, MemoryDisk};
 use crate::logstor::Logstor;
 use crate::logstor::tests::support::{
-    A, B, IMAGES, SMALL, STEP, apply, commit, commit_all, contents, dir, noise, open, open_with,
-    run, set, state,
+    A, B, IMAGES, apply, commit, commit_all, contents, dir, noise, open, open_with, run, set, state,
 };
 
-fn store() -> (MemoryDisk, Logstor) {
+pub(super) fn store() -> (MemoryDisk, Logstor) {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     for vb in [A, B] {
@@ -171,72 +169,4 @@ fn the_last_seqno_is_refused_and_the_one_before_is_taken() {
     assert_eq!(contents(&engine, A), before);
     commit(u64::MAX - 1).expect("taken");
     assert_eq!(contents(&engine, A).len(), before.len() + 1);
-}
-
-/// Asserts that a store that found itself inconsistent refuses commits, and shows everything when
-/// it is opened again.
-fn is_poisoned_and_whole(
-    disk: &MemoryDisk,
-    engine: Logstor,
-    before: &crate::logstor::tests::support::Contents,
-) {
-    assert_eq!(
-        commit(&engine, A, &[set(100, "a", b"")])
-            .expect_err("it takes nothing")
-            .kind(),
-        "poisoned"
-    );
-    drop(engine);
-    let (engine, _) = open_with(disk, SMALL).expect("opens");
-    assert_eq!(contents(&engine, A), *before);
-    run(engine
-        .compact(A, CompactionRequest::default())
-        .expect("begun"))
-    .expect("done");
-    assert_eq!(contents(&engine, A), *before);
-}
-
-/// L48.
-#[test]
-fn a_record_that_is_not_what_was_read_is_not_copied_and_its_original_stays() {
-    let (disk, engine) = store();
-    let before = contents(&engine, A);
-    let mut job = engine
-        .compact(A, CompactionRequest::default())
-        .expect("begun");
-    let error = loop {
-        engine.maintenance.running.lose_bytes();
-        match job.step(STEP) {
-            Ok(JobProgress::Done(_)) => panic!("it copied something"),
-            Ok(_) => {}
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(error.kind(), "inconsistent");
-    assert!(
-        error
-            .to_string()
-            .contains("a record to be copied is not what was read"),
-        "{error}"
-    );
-    drop(job);
-    is_poisoned_and_whole(&disk, engine, &before);
-}
-
-/// L48.
-#[test]
-fn an_index_that_contradicts_itself_ends_rewriting_and_nothing_is_freed() {
-    let (disk, engine) = store();
-    let before = contents(&engine, A);
-    engine
-        .store
-        .registry
-        .loaded(A)
-        .expect("there")
-        .break_index();
-    let compacted = run(engine
-        .compact(A, CompactionRequest::default())
-        .expect("begun"));
-    assert_eq!(compacted.expect_err("it is found").kind(), "poisoned");
-    is_poisoned_and_whole(&disk, engine, &before);
 }

@@ -4,6 +4,7 @@
 use super::{Inner, VBucketIndex};
 use crate::logstor::format::{Fingerprint, Location};
 use crate::logstor::index::ReferenceCounts;
+use lowtide_checkpoint::internal::violated;
 
 /// The identity of a record, whatever its location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +65,9 @@ impl VBucketIndex {
     /// dead (L48).
     pub(super) fn require_sound(&self, inner: &Inner) {
         if inner.index.is_broken() {
+            let violation = violated("L9", "an index leads to its slots");
             // The next write reports it.
-            let _ = self
-                .log
-                .context
-                .inconsistent("an index leads to a slot that is not there");
+            let _ = self.log.context.internal(violation);
         }
     }
 

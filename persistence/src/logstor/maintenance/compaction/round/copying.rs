@@ -5,6 +5,7 @@
 //! A record is copied only as it was read and verified (L48): a copy of anything else would pass
 //! for the record, and the record would be freed.
 
+use lowtide_checkpoint::internal::Invariant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ impl CompactionRound {
     /// [`CompactionRound::install_copies`] makes the copies count.
     ///
     /// # Errors
-    /// [`EngineError::Disk`], [`EngineError::Poisoned`] or [`EngineError::Inconsistent`]: the
+    /// [`EngineError::Disk`], [`EngineError::Poisoned`] or [`EngineError::Internal`]: the
     /// records of this step are where they were.
     pub(in crate::logstor::maintenance) fn copy(
         &mut self,
@@ -93,11 +94,10 @@ impl CompactionRound {
                 .is_some_and(|view| self.record_id(&view) == (copy.epoch, copy.id))
         };
         let log = &self.registry.log;
-        let lost = || {
-            log.context
-                .inconsistent("a record to be copied is not what was read")
-        };
-        let record = record.filter(is_it).ok_or_else(lost)?;
+        let record = record
+            .filter(is_it)
+            .invariant("L48", "a record to be copied is what was read")
+            .map_err(|violation| log.context.internal(violation))?;
         let target = self.target(outputs, copy.vb);
         outputs.place(write, log, target, record, len)
     }
