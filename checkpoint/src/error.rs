@@ -7,7 +7,7 @@
 //! - An operation that returns an error has changed nothing (C15), except for
 //!   [`CheckpointError::Internal`].
 
-use crate::invariant::Violation;
+use crate::internal::invariant::Violation;
 use crate::model::Seqno;
 
 /// The reason why a [`CheckpointManager`](crate::CheckpointManager) refused an operation.

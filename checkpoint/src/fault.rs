@@ -55,4 +55,4 @@ pub enum Fault {
     FullQuotaIsIgnored,
 }
 
-crate::fault_switch::fault_switch!(Fault);
+crate::internal::fault_switch::fault_switch!(Fault);

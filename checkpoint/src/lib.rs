@@ -52,10 +52,8 @@ mod error;
 pub mod fault;
 #[cfg(not(any(checkpoint_loom, feature = "faults")))]
 mod fault;
-mod fault_switch;
 #[doc(hidden)]
 pub mod internal;
-mod invariant;
 mod limits;
 mod manager;
 mod memory;

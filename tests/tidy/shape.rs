@@ -4,12 +4,6 @@ use super::files;
 
 const LINES_MAX: usize = 400;
 
-/// Longer files, each with the reason.
-const LONG: [(&str, &str); 1] = [(
-    "dcp-sim/src/fuzzing/producer.rs",
-    "one interpreter of a fuzzed script, and its judge",
-)];
-
 /// Guards that a reader of a file learns what it is. A file of tests is explained by the file it
 /// tests.
 #[test]
@@ -28,19 +22,9 @@ fn files_are_short() {
     let long: Vec<_> = files::all()
         .into_iter()
         .filter(|file| file.is_rust() && file.text.lines().count() > LINES_MAX)
-        .map(|file| (file.path, file.text.lines().count()))
+        .map(|file| file.path)
         .collect();
-    let unexplained: Vec<_> = long
-        .iter()
-        .filter(|(path, _)| !LONG.iter().any(|(known, _)| known == path))
-        .collect();
-    assert!(unexplained.is_empty(), "{unexplained:#?}");
-    for (known, _) in LONG {
-        assert!(
-            long.iter().any(|(path, _)| path == known),
-            "{known} is short now: no exception is needed"
-        );
-    }
+    assert!(long.is_empty(), "{long:#?}");
 }
 
 /// The one file that may have unsafe code, with its own models and Miri.

@@ -14,7 +14,7 @@ use slab::Slab;
 
 use super::config::CursorOptions;
 use crate::fault::{self, Fault};
-use crate::invariant::{Invariant, checked_invariant};
+use crate::internal::invariant::{Invariant, checked_invariant};
 use crate::model::Seqno;
 use crate::sync::{AtomicU64, Ordering};
 

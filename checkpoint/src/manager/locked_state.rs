@@ -12,7 +12,7 @@ use super::cursors::{Cursor, Cursors};
 use super::deferred::Deferred;
 use super::rollback_log::RollbackLog;
 use crate::fault::{self, Fault};
-use crate::invariant::{Invariant, Violation};
+use crate::internal::invariant::{Invariant, Violation};
 use crate::memory::{Account, Charge, Membership, Quota};
 use crate::model::{Operation, Seqno};
 use crate::queue::{Chunk, KeyIndex, Queue, RetiredChunk};

@@ -9,7 +9,7 @@
 //! - The log has at most [`ENTRIES_MAX`] entries. A dropped entry counts as part of the next one,
 //!   whose seqno is lowered to it.
 
-use crate::invariant::Invariant;
+use crate::internal::invariant::Invariant;
 use crate::model::Seqno;
 
 /// Entries kept. Rollbacks to ever higher seqnos are rare. Beyond this number a subscriber may be

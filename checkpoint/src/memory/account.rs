@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::quota::Quota;
 use crate::fault::{self, Fault};
-use crate::invariant::checked_invariant;
+use crate::internal::invariant::checked_invariant;
 use crate::sync::{AtomicUsize, Ordering};
 
 /// A running total of bytes. Cloning shares it.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
-use crate::invariant::checked_invariant;
+use crate::internal::invariant::checked_invariant;
 use crate::sync::{AtomicUsize, Ordering};
 
 /// Limit, marks and counts. All may be changed while managers run.

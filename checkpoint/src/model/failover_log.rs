@@ -8,7 +8,7 @@
 //! - No uuid is 0, and seqnos never rise towards older entries.
 
 use super::ids::{Seqno, VbUuid};
-use crate::invariant::Invariant;
+use crate::internal::invariant::Invariant;
 
 /// One branch: `uuid` names the history that continues from `seqno`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

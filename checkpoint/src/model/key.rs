@@ -13,7 +13,7 @@ use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
-use crate::invariant::Invariant;
+use crate::internal::invariant::Invariant;
 
 /// Bytes that fit next to a length without making a `Key` larger than the `Bytes` of a long key.
 const INLINE_BYTES_MAX: usize = 23;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::append_only::{AppendOnly, Appender};
 use super::cost::SLOT_BYTES;
 use super::slot::Slot;
-use crate::invariant::Invariant;
+use crate::internal::invariant::Invariant;
 use crate::memory::{Account, Charge};
 use crate::model::Seqno;
 use crate::sync::{AtomicU64, Link, Ordering};

@@ -18,7 +18,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::queue::{Queue, SlotRef};
-use crate::invariant::{Invariant, checked_invariant};
+use crate::internal::invariant::{Invariant, checked_invariant};
 use crate::model::{Item, Key, Namespace};
 
 /// Smallest size of a table.

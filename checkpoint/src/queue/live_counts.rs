@@ -6,7 +6,7 @@
 //! - The sum below a number is the sum of everything added to the numbers below it.
 //! - Appending, adding and summing are O(log segments).
 
-use crate::invariant::{Invariant, checked_invariant};
+use crate::internal::invariant::{Invariant, checked_invariant};
 
 /// A count for each segment, and sums over them.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use super::chunk::Chunk;
 use super::queue::{Queue, Segment, SlotRef};
 use super::slot::Slot;
 use super::totals::Totals;
-use crate::invariant::Invariant;
+use crate::internal::invariant::Invariant;
 use crate::model::{Item, Operation, Seqno};
 
 impl Queue {

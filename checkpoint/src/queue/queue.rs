@@ -19,7 +19,7 @@ use super::chunk::{Chunk, Filler};
 use super::live_counts::LiveCounts;
 use super::slot::Slot;
 use super::totals::Totals;
-use crate::invariant::{Violation, invariant, subtract, violated};
+use crate::internal::invariant::{Violation, invariant, subtract, violated};
 use crate::memory::Account;
 use crate::model::{Item, Seqno};
 

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::chunk::{Chunk, RetiredChunk};
 use super::live_counts::LiveCounts;
 use super::queue::{Queue, Segment, SlotRef};
-use crate::invariant::{Invariant, subtract};
+use crate::internal::invariant::{Invariant, subtract};
 use crate::model::Seqno;
 
 /// Dead slots that are tolerated beyond the number of live slots. Most chunks leave soon as readers

@@ -5,7 +5,7 @@
 use std::ops::{AddAssign, SubAssign};
 
 use super::cost::{ENTRY_BYTES, SLOT_BYTES};
-use crate::invariant::{checked_invariant, subtract};
+use crate::internal::invariant::{checked_invariant, subtract};
 
 /// A number of items and their bytes: keys, values, slots and index entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

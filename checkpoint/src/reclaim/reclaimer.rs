@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::garbage::Garbage;
 use crate::fault::{self, Fault};
-use crate::invariant::checked_invariant;
+use crate::internal::invariant::checked_invariant;
 use crate::sync::{AtomicUsize, Mutex, Ordering, Rank, Signal};
 
 /// Frees memory for any number of managers. Cloning shares it; two are equal if they are the same

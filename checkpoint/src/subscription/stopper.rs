@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::invariant::Invariant;
+use crate::internal::invariant::Invariant;
 use crate::model::State;
 use crate::sync::{AtomicUsize, Ordering, Signal};
 

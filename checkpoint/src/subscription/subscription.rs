@@ -10,7 +10,7 @@ use super::snapshot_progress::SnapshotProgress;
 use super::stopper::{Stop, Stopper};
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
-use crate::invariant::checked_invariant;
+use crate::internal::invariant::checked_invariant;
 use crate::manager::{
     CheckpointManager, Cursor, CursorBatch, Progress, ReadLimit, Registration, Resumed, Subscriber,
     Tail, TailRead,

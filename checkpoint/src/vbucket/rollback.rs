@@ -6,7 +6,7 @@ use super::error::VBucketError;
 use super::received_snapshots::{ReceivedSnapshots, is_partial};
 use super::roles::{is_follower, role};
 use super::vbucket::VBucket;
-use crate::invariant::checked_invariant;
+use crate::internal::invariant::checked_invariant;
 use crate::manager::Role;
 use crate::model::{Seqno, SnapshotMarker, VBucketState};
 

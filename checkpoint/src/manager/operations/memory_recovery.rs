@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use crate::invariant::Invariant;
+use crate::internal::invariant::Invariant;
 use crate::manager::locked_state::LockedState;
 #[cfg(checkpoint_loom)]
 use crate::{manager::cursors::CursorState, model::Seqno};

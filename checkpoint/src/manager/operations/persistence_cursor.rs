@@ -8,7 +8,7 @@
 //!   those replaced meanwhile, and the items queued since.
 
 use crate::error::CheckpointError;
-use crate::invariant::Invariant;
+use crate::internal::invariant::Invariant;
 use crate::manager::batch::CursorBatch;
 use crate::manager::locked_state::{FlushInProgress, LockedState};
 use crate::manager::read_limit::{ReadEnd, ReadLimit};

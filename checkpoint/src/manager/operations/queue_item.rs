@@ -5,7 +5,7 @@
 use super::dedup::Verdict;
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
-use crate::invariant::{Invariant, Violation};
+use crate::internal::invariant::{Invariant, Violation};
 use crate::manager::config::Role;
 use crate::manager::locked_state::LockedState;
 use crate::memory::MemoryState;

@@ -3,7 +3,7 @@
 //! Queueing counts only what de-duplication needs; everything else is summed up on request.
 //! `docs/statistics.md` lists the figures of other systems that this one does not have.
 
-use crate::invariant::Invariant;
+use crate::internal::invariant::Invariant;
 use crate::manager::checkpoint::Checkpoint;
 use crate::manager::cursors::{CursorInfo, CursorState};
 use crate::manager::locked_state::LockedState;

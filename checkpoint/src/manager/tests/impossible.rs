@@ -1,7 +1,7 @@
 //! Impossible states, made on purpose: each is reported by its invariant, none is passed over.
 
 use super::*;
-use crate::invariant::as_in_release;
+use crate::internal::invariant::as_in_release;
 
 const LOST: CheckpointError = CheckpointError::Internal {
     invariant: "C2",
