@@ -3,6 +3,7 @@
 
 pub(crate) mod fault_switch;
 pub(crate) mod invariant;
+pub mod sync;
 
 pub use fault_switch::fault_switch;
 pub use invariant::{IS_CHECKED, Invariant, Violation, checked_invariant, invariant, violated};

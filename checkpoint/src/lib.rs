@@ -62,7 +62,6 @@ mod queue;
 mod reclaim;
 mod resume;
 mod subscription;
-mod sync;
 mod vbucket;
 
 pub use error::CheckpointError;

@@ -5,7 +5,7 @@
 //! asks for the age of the active segment, unless a commit writes to it. A get evicts from the
 //! cache, and passes over a block that another get reads. loom by itself explores such a branch
 //! only if the critical section has a point at which loom switches threads. That of a block has
-//! none: see `TryMutex` in both `sync` modules.
+//! none: see `TryMutex` in checkpoint's `sync`.
 #![cfg(checkpoint_loom)]
 
 use loom::thread;

@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
-use parking_lot::Mutex;
 
 use crate::contract::{Engine, EngineError, Snapshot};
+use crate::sync::{Mutex, ranks};
 
 /// Returns the seqno up to which a store has whole snapshots only, if its last commit was at `high`
 /// with `state`.
@@ -33,8 +33,14 @@ pub fn whole_seqno(state: &VBucketState, high: Seqno) -> Seqno {
 }
 
 /// The read views of a store's vBuckets. Clones are handles of the same views.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ReadViews(Arc<Mutex<BTreeMap<Vbid, Arc<dyn Snapshot>>>>);
+
+impl Default for ReadViews {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(ranks::READ_VIEWS, BTreeMap::new())))
+    }
+}
 
 impl ReadViews {
     /// Returns the vBucket as a reader may see it, with whole snapshots only. `None` if a part of a

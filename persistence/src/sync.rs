@@ -1,128 +1,66 @@
-//! The locks and atomics of the log store: parking_lot's and std's, or loom's under `--cfg
-//! checkpoint_loom`.
+//! The locks of this crate, and their ranks. The locks themselves are checkpoint's: one kind, one order
+//! and one switch to loom for the whole workspace.
 //!
-//! Both have parking_lot's signatures here, which lets the models run the code that ships. Nothing
-//! in the log store imports a lock from elsewhere. A mutex on which a thread calls `try_lock` is a
-//! [`TryMutex`]: loom would not explore a failed `try_lock` of another lock, and the models' other
-//! locks have none.
+//! # Lock order
+//! A thread takes locks in ascending rank and holds at most one of each, read locks included. Debug
+//! builds panic otherwise. `docs/lock-order.md` has the order of all crates. This crate's part:
+//!
+//! | field | rank | protects |
+//! |---|---|---|
+//! | `ReadViews` | 0 | the pins that readers of a replica see |
+//! | `Maintenance::steps` | 1 | the directory: read by a step of a job, written by `close` |
+//! | `GroupCommit::active` | 2 | the segment that commits write: held to lead or to pause them |
+//! | `GroupCommit::queue` | 3 | calls that wait to commit |
+//! | `CommitRequest::batches` | 4 | the batches of a call |
+//! | `CommitRequest::outcome` | 5 | the results of a call |
+//! | `RunningJobs` | 6 | the rewriting jobs that there are |
+//! | `RunningRound` | 7 | one round of rewriting, which a commit can take away |
+//! | `Maintenance::backpressure` | 8 | the round of commits |
+//! | `Maintenance::outputs` | 9 | the segments that copies go to: one thread copies at a time |
+//! | `Registry::relocating` | 10 | locations of records: written by a rollback, read by rewriting |
+//! | `VBucketIndex::loading` | 11 | the loading of a vBucket: one thread at a time |
+//! | `LogSnapshot::buffer` | 12 | the buffer that a snapshot reads into |
+//! | `Registry::vbuckets` | 13 | the vBuckets that serve |
+//! | `Registry::importing` | 14 | vBuckets that are being imported |
+//! | `Registry::retired` | 15 | indexes that are not written any more |
+//! | `Log::manifest` | 16 | the catalog, and edits of it |
+//! | `VBucketIndex::inner` | 17 | the index and the figures of a vBucket |
+//! | `Registry::quarantined` | 18 | segments of unreadable vBuckets |
+//! | `SegmentTable::growth` | 19 | the file that is being made |
+//! | `Maintenance::next_gc_check_generation` | 20 | the time of the next check for garbage |
+//! | `SegmentTable::inner` | 21 | free and closed segments |
+//! | `SegmentTable::uses` | 22 | the use of each segment, by which references are counted |
+//! | `BlockCache::queue` | 23 | the order of eviction |
+//! | `CachedBlocks` | 24 | one block in memory; only tried under the queue |
+//! | `Log::sequence` | 25 | the number of the next append |
+//! | `ImageSchedule::inner` | 26 | the time of the next image |
+//! | `KnownFrames` | 27 | frames of a segment that scans have found |
+//! | `GroupCommit::observer` | 28 | the observer of commits |
+//! | `Store::directory_lock` | 29 | the lock of the store's directory, until the store is closed |
+//! | `probe_all's probed` | 30 | results of the tasks that open a store |
+//! | `Pieces::failure` | 31 | the error of reading a store that is copied |
+//! | `Couchstore::open` | 32 | the directory of a store that is open |
+//! | `Couchstore::vbuckets` | 33 | the vBuckets of a store |
+//! | `VBucket::active` | 34 | the writer of a vBucket's file |
+//! | `VBucket::purges` | 35 | purges during a compaction |
+//! | `VBucket::published` | 36 | the commit that readers see |
+//! | `NodeCache::nodes` | 37 | decoded nodes of all files |
+//! | `OverlayDisk::names` | 38 | names that differ from the disk below |
+//! | `OverlayFile::written` | 39 | bytes that differ from the disk below |
+//! | `Pool::files` | 40 | the files of a pool, and which are open |
+//! | `PooledFile::handle` | 41 | the handle of a file |
+//! | `PooledFile::path` | 42 | the name of a file |
+//! | `Gate::plan` | 43 | the faults of a disk for tests |
+//! | `Handles` | 44 | the number of open handles of a disk for tests |
+//! | `MemoryDisk::tree` | 45 | the names of a disk in memory |
+//! | `Inode::contents` | 46 | the bytes of a file in memory |
+//! | `a test's own` | 63 | what a unit test shares between threads |
+//!
+//! The engines' locks are above [`ReadViews`](crate::ReadViews), which calls them, and below the
+//! disks', which they call. Checkpoint's ranks are above all of them.
 
-#[cfg(not(checkpoint_loom))]
-pub(crate) use parking_lot::{Mutex, Mutex as TryMutex, MutexGuard, RwLock, RwLockReadGuard};
-#[cfg(not(checkpoint_loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) mod ranks;
 
-#[cfg(checkpoint_loom)]
-pub(crate) use self::model::{Mutex, MutexGuard, RwLock, RwLockReadGuard, TryMutex};
-#[cfg(checkpoint_loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
-
-#[cfg(checkpoint_loom)]
-mod model {
-    use std::ops::{Deref, DerefMut};
-    use std::sync::PoisonError;
-
-    use loom::sync::atomic::{AtomicBool, Ordering};
-    pub(crate) use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
-
-    /// loom's mutex with parking_lot's signature. A panicking model ends the run: poison has no
-    /// meaning here.
-    #[derive(Debug, Default)]
-    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner)
-        }
-
-        pub(crate) fn into_inner(self) -> T {
-            self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
-        }
-
-        pub(crate) fn get_mut(&mut self) -> &mut T {
-            self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
-        }
-    }
-
-    /// loom's reader-writer lock, likewise.
-    #[derive(Debug, Default)]
-    pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
-
-    impl<T> RwLock<T> {
-        pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::RwLock::new(value))
-        }
-
-        pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
-            self.0.read().unwrap_or_else(PoisonError::into_inner)
-        }
-
-        pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
-            self.0.write().unwrap_or_else(PoisonError::into_inner)
-        }
-    }
-
-    /// A mutex with `try_lock`. loom 0.7 never explores a `try_lock` that finds its mutex locked,
-    /// unless loom can switch threads inside the critical section. Here locking raises an atomic,
-    /// dropping the guard lowers it, and `try_lock` reads it first. loom explores three accesses to
-    /// one object in every order.
-    ///
-    /// They are relaxed: the flag orders nothing that the mutex itself does not order. As with
-    /// parking_lot's, an attempt may fail even if the mutex was unlocked a moment ago.
-    #[derive(Debug, Default)]
-    pub(crate) struct TryMutex<T> {
-        mutex: Mutex<T>,
-        is_held: AtomicBool,
-    }
-
-    #[derive(Debug)]
-    pub(crate) struct TryMutexGuard<'a, T> {
-        guard: MutexGuard<'a, T>,
-        is_held: &'a AtomicBool,
-    }
-
-    impl<T> TryMutex<T> {
-        pub(crate) fn lock(&self) -> TryMutexGuard<'_, T> {
-            self.held(self.mutex.lock())
-        }
-
-        pub(crate) fn try_lock(&self) -> Option<TryMutexGuard<'_, T>> {
-            if self.is_held.load(Ordering::Relaxed) {
-                return None;
-            }
-            self.mutex.0.try_lock().ok().map(|guard| self.held(guard))
-        }
-
-        fn held<'a>(&'a self, guard: MutexGuard<'a, T>) -> TryMutexGuard<'a, T> {
-            self.is_held.store(true, Ordering::Relaxed);
-            TryMutexGuard {
-                guard,
-                is_held: &self.is_held,
-            }
-        }
-    }
-
-    impl<T> Deref for TryMutexGuard<'_, T> {
-        type Target = T;
-
-        fn deref(&self) -> &T {
-            &self.guard
-        }
-    }
-
-    impl<T> DerefMut for TryMutexGuard<'_, T> {
-        fn deref_mut(&mut self) -> &mut T {
-            &mut self.guard
-        }
-    }
-
-    impl<T> Drop for TryMutexGuard<'_, T> {
-        fn drop(&mut self) {
-            // The flag is lowered before the mutex is unlocked: the guard is dropped after this.
-            self.is_held.store(false, Ordering::Relaxed);
-        }
-    }
-}
+pub(crate) use lowtide_checkpoint::internal::sync::{
+    AtomicU64, Mutex, MutexGuard, Ordering, RwLock, RwLockReadGuard, TryMutex, native,
+};

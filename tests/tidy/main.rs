@@ -5,6 +5,7 @@ mod features;
 mod files;
 mod invariants;
 mod layers;
+mod locks;
 mod modules;
 mod paths;
 mod prose;

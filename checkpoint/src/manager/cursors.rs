@@ -15,8 +15,8 @@ use slab::Slab;
 use super::config::CursorOptions;
 use crate::fault::{self, Fault};
 use crate::internal::invariant::{Invariant, checked_invariant};
+use crate::internal::sync::{AtomicU64, Ordering};
 use crate::model::Seqno;
-use crate::sync::{AtomicU64, Ordering};
 
 /// A registered cursor's handle. Copying it does not make a second cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

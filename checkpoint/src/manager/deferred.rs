@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use crate::internal::sync::Signal;
 use crate::reclaim::{Garbage, Reclaimer};
-use crate::sync::Signal;
 
 /// Memory to free and threads to wake.
 #[derive(Debug, Default)]

@@ -13,10 +13,10 @@ use super::deferred::Deferred;
 use super::rollback_log::RollbackLog;
 use crate::fault::{self, Fault};
 use crate::internal::invariant::{Invariant, Violation};
+use crate::internal::sync::Signal;
 use crate::memory::{Account, Charge, Membership, Quota};
 use crate::model::{Operation, Seqno};
 use crate::queue::{Chunk, KeyIndex, Queue, RetiredChunk};
-use crate::sync::Signal;
 
 /// The place where the flush in progress would start again.
 #[derive(Clone, Copy, Debug)]

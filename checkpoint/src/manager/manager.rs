@@ -14,10 +14,10 @@ use super::read_limit::ReadLimit;
 use super::reporting::{CheckpointInfo, CheckpointStats};
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
+use crate::internal::sync::{AtomicU64, Ordering, TryMutex, TryMutexGuard, ranks};
 use crate::limits::ItemLimits;
 use crate::model::{Item, Seqno, SnapshotMarker, SnapshotRange};
 use crate::reclaim::Reclaimer;
-use crate::sync::{AtomicU64, Ordering, Rank, TryMutex, TryMutexGuard};
 
 /// Keeps one vBucket's recent changes in order, in memory, for any number of cursors.
 ///
@@ -47,7 +47,7 @@ impl CheckpointManager {
         Self {
             shared: Arc::new(Shared {
                 reclaimer: config.reclaimer.clone(),
-                state: TryMutex::new(Rank::Manager, LockedState::new(config, high)),
+                state: TryMutex::new(ranks::MANAGER, LockedState::new(config, high)),
                 epoch: Epoch(AtomicU64::new(0)),
                 rollbacks: AtomicU64::new(0),
             }),

@@ -12,7 +12,7 @@ use super::read_limit::ReadLimit;
 use super::tail::Tail;
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
-use crate::sync::{Ordering, Signal};
+use crate::internal::sync::{Ordering, Signal};
 
 impl CheckpointManager {
     /// Returns the epoch, without the lock. It rises with every change that a reader must look at

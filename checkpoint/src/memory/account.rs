@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::quota::Quota;
 use crate::fault::{self, Fault};
 use crate::internal::invariant::checked_invariant;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::internal::sync::{AtomicUsize, Ordering};
 
 /// A running total of bytes. Cloning shares it.
 #[derive(Clone, Debug)]

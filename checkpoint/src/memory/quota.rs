@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
 use crate::internal::invariant::checked_invariant;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::internal::sync::{AtomicUsize, Ordering};
 
 /// Limit, marks and counts. All may be changed while managers run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

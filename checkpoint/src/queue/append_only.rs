@@ -26,7 +26,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use crate::fault::{self, Fault};
-use crate::sync::{Accesses, AtomicUsize, Ordering};
+use crate::internal::sync::{Accesses, AtomicUsize, Ordering};
 
 /// The run, shared by its appender and its readers, with a header for other shared data.
 pub(crate) struct AppendOnly<H, T> {

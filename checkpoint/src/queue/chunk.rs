@@ -19,9 +19,9 @@ use super::append_only::{AppendOnly, Appender};
 use super::cost::SLOT_BYTES;
 use super::slot::Slot;
 use crate::internal::invariant::Invariant;
+use crate::internal::sync::{AtomicU64, Link, Ordering};
 use crate::memory::{Account, Charge};
 use crate::model::Seqno;
-use crate::sync::{AtomicU64, Link, Ordering};
 
 /// A run of slots.
 pub(crate) type Chunk = AppendOnly<Header, Slot>;

@@ -7,8 +7,8 @@
 //!   newer revision. Only a thread that holds the manager's lock writes it; any thread may read it.
 
 use crate::fault::{self, Fault};
+use crate::internal::sync::{AtomicU64, Ordering};
 use crate::model::{Item, Seqno};
-use crate::sync::{AtomicU64, Ordering};
 
 /// An item and its successor's seqno.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::garbage::Garbage;
 use crate::fault::{self, Fault};
 use crate::internal::invariant::checked_invariant;
-use crate::sync::{AtomicUsize, Mutex, Ordering, Rank, Signal};
+use crate::internal::sync::{AtomicUsize, Mutex, Ordering, Signal, ranks};
 
 /// Frees memory for any number of managers. Cloning shares it; two are equal if they are the same
 /// one.
@@ -57,7 +57,7 @@ impl Reclaimer {
     #[must_use]
     pub fn new() -> Self {
         let (pending, pending_bytes) = (
-            Mutex::new(Rank::Reclaimer, Pending::default()),
+            Mutex::new(ranks::RECLAIMER, Pending::default()),
             AtomicUsize::new(0),
         );
         Self(Arc::new(Shared {

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::internal::invariant::Invariant;
+use crate::internal::sync::{AtomicUsize, Ordering, Signal};
 use crate::model::State;
-use crate::sync::{AtomicUsize, Ordering, Signal};
 
 const RUNNING: usize = 0;
 const STOPPED: usize = 1;

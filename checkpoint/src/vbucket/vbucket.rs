@@ -7,10 +7,10 @@ use super::locked_vbucket::LockedVBucket;
 use super::received_snapshots::ReceivedSnapshots;
 use super::roles::role;
 use crate::error::CheckpointError;
+use crate::internal::sync::{Mutex, MutexGuard, ranks};
 use crate::manager::{CheckpointConfig, CheckpointManager, Role};
 use crate::model::{FailoverLog, Hlc, Seqno, State, VBucketState, Vbid};
 use crate::resume::ResumePoint;
-use crate::sync::{Mutex, MutexGuard, Rank};
 
 /// One partition of the key space on one node.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl VBucket {
             id,
             manager,
             locked: Mutex::new(
-                Rank::VBucket,
+                ranks::VBUCKET,
                 LockedVBucket {
                     current: persisted.clone(),
                     clock: Hlc::starting_at(persisted.max_cas),

@@ -50,11 +50,11 @@ impl Executor for InOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parking_lot::Mutex;
+    use crate::sync::{Mutex, ranks};
 
     #[test]
     fn tasks_run_in_order() {
-        let ran = Mutex::new(Vec::new());
+        let ran = Mutex::new(ranks::TEST, Vec::new());
         let tasks = (0..5).map(|number| -> Task<'_> {
             let ran = &ran;
             Box::new(move || ran.lock().push(number))

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lowtide_checkpoint::{Seqno, Vbid};
-use parking_lot::{Mutex, RwLock};
 
 use crate::contract::{
     Capabilities, CommitBatch, Committed, CompactionRequest, Engine, EngineError, Executor,
@@ -20,6 +19,7 @@ use crate::couchstore::store::{
 use crate::couchstore::tools::{Finding, check_commit};
 use crate::disk::{Disk, KeptDirectory, PooledDisk};
 use crate::store_owner::StoreOwner;
+use crate::sync::{Mutex, RwLock, ranks};
 
 use super::config::CouchstoreConfig;
 use super::store_context::StoreContext;
@@ -58,16 +58,16 @@ impl Couchstore {
         let files = PooledDisk::new(Arc::new(kept), config.open_files_max);
         let mut directory = Directory::new(Arc::new(files.clone()), dir, Arc::clone(&shared));
         let (vbuckets, report) = directory.open()?;
-        let open = Arc::new(Mutex::new(Some(OpenStore {
+        let open = OpenStore {
             directory,
             _lock: lock,
-        })));
+        };
         Ok((
             Self {
                 shared,
-                vbuckets: RwLock::new(vbuckets),
+                vbuckets: RwLock::new(ranks::COUCH_VBUCKETS, vbuckets),
                 executor: Arc::new(InOrder),
-                open,
+                open: Arc::new(Mutex::new(ranks::COUCH_OPEN, Some(open))),
                 files,
             },
             report,

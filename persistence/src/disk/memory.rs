@@ -37,10 +37,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::error::{DiskOperation, DiskResult};
 use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
+use crate::sync::native::Mutex;
+use crate::sync::ranks;
 
 use self::directory::{MemoryDirectory, MemoryLock};
 use self::file::Inode;
@@ -89,7 +89,7 @@ impl MemoryDisk {
     #[must_use]
     pub fn with_capacity_bytes(capacity_bytes: u64) -> Self {
         Self {
-            tree: Arc::new(Mutex::new(Tree::new(capacity_bytes))),
+            tree: Arc::new(Mutex::new(ranks::MEMORY_TREE, Tree::new(capacity_bytes))),
         }
     }
 

@@ -25,11 +25,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
-
 use self::file::PooledFile;
 use super::error::{DiskErrorKind, DiskResult};
 use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
+use crate::sync::{Mutex, ranks};
 
 /// A disk with a bound on its open files.
 #[derive(Clone, Debug)]
@@ -62,13 +61,12 @@ type Seen = Vec<Arc<PooledFile>>;
 impl PooledDisk {
     /// Wraps a disk and keeps at most `open_max` files open, at least one.
     pub(crate) fn new(disk: Arc<dyn Disk>, open_max: usize) -> Self {
-        let (clock, files) = (AtomicU64::new(0), Mutex::default());
         Self {
             pool: Arc::new(Pool {
                 disk,
                 open_max: open_max.max(1),
-                clock,
-                files,
+                clock: AtomicU64::new(0),
+                files: Mutex::new(ranks::POOL_FILES, Files::default()),
             }),
         }
     }

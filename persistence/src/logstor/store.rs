@@ -9,35 +9,7 @@
 //!
 //! # Lock order
 //!
-//! A thread takes these locks in ascending rank. Locks of one rank are never held together.
-//!
-//! | rank | field | protects |
-//! |---|---|---|
-//! | 1 | `Maintenance::steps` | the directory: read by a step of a job, written by `close` |
-//! | 2 | `GroupCommit::active` | the segment that commits write: held to lead or to pause them |
-//! | 3 | `GroupCommit::queue` | calls that wait to commit |
-//! | 3 | `CommitRequest::{batches, outcome}` | the batches of a call, and their results |
-//! | 3 | `RunningJobs` | the rewriting jobs that there are |
-//! | 4 | the round of a job | one round of rewriting, which a commit can take away |
-//! | 4 | `Maintenance::backpressure` | the round of commits |
-//! | 5 | `Maintenance::outputs` | the segments that copies go to: one thread copies at a time |
-//! | 6 | `Registry::relocating` | locations of records: written by a rollback, read by rewriting |
-//! | 7 | `VBucketIndex::loading` | the loading of a vBucket: one thread at a time |
-//! | 8 | `Registry::vbuckets` | the vBuckets that serve |
-//! | 9 | `Registry::importing` | vBuckets that are being imported |
-//! | 10 | `Registry::retired` | indexes that are not written any more |
-//! | 11 | `Log::manifest` | the catalog, and edits of it |
-//! | 12 | `VBucketIndex::inner` | the index and the figures of a vBucket |
-//! | 13 | `Registry::quarantined` | segments of unreadable vBuckets |
-//! | 13 | `SegmentTable::growth` | the file that is being made |
-//! | 13 | `Maintenance::next_gc_check_generation` | the time of the next check for garbage |
-//! | 14 | `SegmentTable::inner` | free and closed segments |
-//! | 15 | `SegmentTable::uses` | the use of each segment, by which references are counted |
-//! | 16 | `BlockCache::queue` | the order of eviction; a block's own lock is only tried under it |
-//! | 17 | `Log::sequence` | the number of the next append |
-//! | 17 | `ImageSchedule::inner` | the time of the next image |
-//! | 17 | `KnownFrames` | frames of a segment that scans have found |
-//! | 17 | `GroupCommit::observer` | the observer of commits |
+//! [`crate::sync`] has the table.
 
 mod importing;
 mod rollback;
@@ -53,7 +25,7 @@ use super::log::{Log, ManifestEdit, StoreContext};
 use super::vbucket::{InitialState, LogSnapshot, Registry, VBucketIndex};
 use crate::contract::{EngineError, Snapshot};
 use crate::disk::DiskLock;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, ranks};
 
 /// An open store.
 #[derive(Debug)]
@@ -79,7 +51,7 @@ impl Store {
             commits: GroupCommit::new(Arc::clone(&log), Arc::clone(&registry)),
             registry,
             log,
-            directory_lock: Mutex::new(Some(directory_lock)),
+            directory_lock: Mutex::new(ranks::DIRECTORY_LOCK, Some(directory_lock)),
         }
     }
 

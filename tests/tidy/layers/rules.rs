@@ -30,20 +30,35 @@ pub(super) const RULES: &[Rule] = &[
         ],
         but: &[],
     },
-    // Locks have one door, behind which loom's can replace them.
+    // Locks have one door, where they get a rank and loom's can replace them.
     Rule {
         place: "checkpoint/src/",
+        never: &["parking_lot"],
+        but: &["checkpoint/src/internal/sync/native.rs"],
+    },
+    Rule {
+        place: "checkpoint/src/",
+        never: &[
+            "loom",
+            "std::sync::Mutex",
+            "std::sync::RwLock",
+            "std::sync::Condvar",
+            "std::sync::atomic",
+        ],
+        but: &[
+            "checkpoint/src/internal/sync.rs",
+            "checkpoint/src/internal/sync/",
+        ],
+    },
+    Rule {
+        place: "persistence/src/",
         never: &[
             "parking_lot",
             "loom",
             "std::sync::Mutex",
-            "std::sync::atomic",
+            "std::sync::RwLock",
+            "std::sync::Condvar",
         ],
-        but: &["checkpoint/src/sync.rs", "checkpoint/src/sync/"],
-    },
-    Rule {
-        place: "persistence/src/logstor",
-        never: &["parking_lot", "loom", "std::sync::Mutex"],
         but: &[],
     },
     // persistence: all I/O goes through `Disk`; threads and clocks are the host's.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::error::CheckpointError;
+use crate::internal::sync::Signal;
 use crate::manager::batch::CursorBatch;
 use crate::manager::checkpoint::Checkpoint;
 use crate::manager::cursors::Cursor;
@@ -19,7 +20,6 @@ use crate::manager::read_limit::{ReadEnd, ReadLimit};
 use crate::manager::tail::Tail;
 use crate::model::Seqno;
 use crate::queue::Totals;
-use crate::sync::Signal;
 
 impl LockedState {
     pub(crate) fn read(

@@ -7,12 +7,12 @@
 use std::sync::Weak;
 
 use lowtide_checkpoint::Vbid;
-use parking_lot::Mutex;
 
 use crate::contract::EngineError;
 use crate::couchstore::file::Source;
 use crate::couchstore::format::Checksum;
 use crate::couchstore::store::{Directory, OpenStore};
+use crate::sync::Mutex;
 
 /// A store that may be closed meanwhile.
 pub(super) type WeakStore = Weak<Mutex<Option<OpenStore>>>;

@@ -19,10 +19,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use parking_lot::RwLock;
 
 use crate::couchstore::format::{Node, NodeKind};
 use crate::counter::Counter;
+use crate::sync::{RwLock, ranks};
 
 /// Memory of the tables for one node, without the node's own bytes.
 const ENTRY_BYTES: usize = 2 * size_of::<(Key, Slot)>() + size_of::<Option<Key>>();
@@ -31,7 +31,7 @@ const ENTRY_BYTES: usize = 2 * size_of::<(Key, Slot)>() + size_of::<Option<Key>>
 type Key = (u64, u64);
 
 /// The cache of one open store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct NodeCache {
     budget_bytes: usize,
     files: AtomicU64,
@@ -61,11 +61,21 @@ struct Slot {
     used: AtomicBool,
 }
 
+/// A cache without a budget.
+impl Default for NodeCache {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
 impl NodeCache {
     pub(crate) fn new(budget_bytes: usize) -> Self {
         Self {
             budget_bytes,
-            ..Self::default()
+            files: AtomicU64::new(0),
+            nodes: RwLock::new(ranks::NODE_CACHE, Nodes::default()),
+            hits: Counter::default(),
+            misses: Counter::default(),
         }
     }
 

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lowtide_checkpoint::{Datatype, Seqno, Vbid};
-use parking_lot::{Mutex, RwLock};
 
 use crate::contract::{CommitBatch, Committed, EngineError};
 use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{StoreFigures, document, vbucket_state};
 use crate::couchstore::store_context::StoreContext;
 use crate::couchstore::write::Writer;
+use crate::sync::{Mutex, RwLock, ranks};
 
 use super::published_commit::PublishedCommit;
 
@@ -75,14 +75,14 @@ impl VBucket {
             dropped: false,
             compacting: false,
         };
-        let published = RwLock::new(Arc::new(PublishedCommit { view, state }));
+        let published = Arc::new(PublishedCommit { view, state });
         Ok(Self {
             vb,
             shared,
-            active: Mutex::new(active),
-            published,
+            active: Mutex::new(ranks::COUCH_WRITER, active),
+            published: RwLock::new(ranks::COUCH_PUBLISHED, published),
             epoch: AtomicU64::new(0),
-            purges: Mutex::default(),
+            purges: Mutex::new(ranks::COUCH_PURGES, PurgeLog::default()),
             refused: AtomicBool::new(false),
         })
     }

@@ -5,19 +5,28 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use crate::disk::error::{DiskOperation, DiskResult};
 use crate::disk::failure::{failure, power_lost, too_many_files};
+use crate::sync::native::{Mutex, MutexGuard};
+use crate::sync::ranks;
 
 use super::handles::{Handle, Handles};
 use super::plan::{Fault, Kind, Plan, Verdict};
 
 /// The plan and the handles of one disk. Clones share both.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Gate {
     plan: Arc<Mutex<Plan>>,
     handles: Arc<Handles>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            plan: Arc::new(Mutex::new(ranks::FAULTY_PLAN, Plan::default())),
+            handles: Arc::default(),
+        }
+    }
 }
 
 impl Gate {

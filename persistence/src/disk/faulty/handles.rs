@@ -7,10 +7,11 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use crate::sync::native::Mutex;
+use crate::sync::ranks;
 
 /// The handle counts of one disk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Handles(Mutex<Counts>);
 
 #[derive(Debug, Default)]
@@ -18,6 +19,12 @@ struct Counts {
     open: u64,
     most: u64,
     limit: Option<u64>,
+}
+
+impl Default for Handles {
+    fn default() -> Self {
+        Self(Mutex::new(ranks::FAULTY_HANDLES, Counts::default()))
+    }
 }
 
 impl Handles {

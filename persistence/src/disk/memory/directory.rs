@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::disk::error::{DiskOperation, DiskResult};
 use crate::disk::failure::power_lost;
 use crate::disk::traits::{DiskDirectory, DiskLock};
+use crate::sync::native::Mutex;
 
 use super::file::Session;
 use super::tree::Tree;

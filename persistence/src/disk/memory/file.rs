@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{fmt, io};
 
-use parking_lot::RwLock;
-
 use super::contents::{Contents, Payload};
 use super::image::{Image, PAGE_BYTES};
 use crate::disk::error::{DiskOperation, DiskResult};
 use crate::disk::failure::{failure, failure_at, power_lost};
 use crate::disk::traits::{Access, DiskFile};
+use crate::sync::native::RwLock;
+use crate::sync::ranks;
 
 /// The largest length of a file, as on Linux.
 const FILE_BYTES_MAX: u64 = i64::MAX as u64;
@@ -91,7 +91,7 @@ impl Inode {
             .fetch_add(image.pages(), Ordering::SeqCst);
         Self {
             session: Arc::clone(session),
-            contents: RwLock::new(Contents::new(image)),
+            contents: RwLock::new(ranks::MEMORY_FILE, Contents::new(image)),
         }
     }
 
@@ -103,7 +103,7 @@ impl Inode {
             .fetch_add(contents.current().pages(), Ordering::SeqCst);
         Self {
             session: Arc::clone(session),
-            contents: RwLock::new(contents),
+            contents: RwLock::new(ranks::MEMORY_FILE, contents),
         }
     }
 

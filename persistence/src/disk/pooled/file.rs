@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
-
 use crate::disk::error::{DiskOperation, DiskResult};
 use crate::disk::failure::failure;
 use crate::disk::traits::{Access, DiskFile};
+use crate::sync::{Mutex, RwLock, ranks};
 
 use super::Pool;
 
@@ -47,8 +46,8 @@ impl PooledFile {
             pool,
             number,
             access,
-            path: Mutex::new(path.to_owned()),
-            handle: RwLock::new(Some(handle)),
+            path: Mutex::new(ranks::POOLED_PATH, path.to_owned()),
+            handle: RwLock::new(ranks::POOLED_HANDLE, Some(handle)),
             used_at,
             changes: AtomicU64::new(0),
             synced: AtomicU64::new(0),

@@ -12,7 +12,7 @@ use super::request::{CommitOutcome, CommitRequest};
 use crate::fault::{self, Fault};
 use crate::logstor::log::Log;
 use crate::logstor::vbucket::Registry;
-use crate::sync::{Mutex, RwLock, TryMutex};
+use crate::sync::{Mutex, RwLock, TryMutex, ranks};
 
 /// Calls that wait, and the segment that the leader writes.
 #[derive(Debug)]
@@ -30,9 +30,9 @@ impl GroupCommit {
         Self {
             log,
             registry,
-            observer: RwLock::new(None),
-            queue: Mutex::default(),
-            active: TryMutex::default(),
+            observer: RwLock::new(ranks::COMMIT_OBSERVER, None),
+            queue: Mutex::new(ranks::COMMIT_QUEUE, Vec::new()),
+            active: TryMutex::new(ranks::ACTIVE_SEGMENT, None),
         }
     }
 

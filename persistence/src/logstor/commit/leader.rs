@@ -186,7 +186,9 @@ impl<'a> Leader<'a> {
 
     /// Calls the observer at a point of the commit.
     fn reached(&self, point: &'static str) {
-        if let Some(observer) = &*self.observer.read() {
+        // Cloned, so that the observer is called without the lock.
+        let observer = self.observer.read().clone();
+        if let Some(observer) = observer {
             observer.reached(point);
         }
     }

@@ -3,7 +3,7 @@
 use super::encoded_batch::EncodedBatch;
 use super::results::CommitResult;
 use crate::contract::EngineError;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, ranks};
 
 /// The batches of one call.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(in crate::logstor) enum CommitOutcome {
 impl CommitRequest {
     pub(in crate::logstor) fn new(batches: Vec<Result<EncodedBatch, EngineError>>) -> Self {
         Self {
-            batches: Mutex::new(batches),
-            outcome: Mutex::new(None),
+            batches: Mutex::new(ranks::COMMIT_BATCHES, batches),
+            outcome: Mutex::new(ranks::COMMIT_OUTCOME, None),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::segment::{LogFile, Segment};
 use super::segment_table::SegmentTable;
 use super::store_context::StoreContext;
 use crate::contract::EngineError;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, ranks};
 
 /// The segments, the sequence of appends, and the manifest.
 #[derive(Debug)]
@@ -53,15 +53,15 @@ impl Log {
         manifest: Manifest,
         next: u64,
     ) -> Self {
-        let sequence = Mutex::new(Sequence {
+        let sequence = Sequence {
             next,
             in_flight: BTreeSet::new(),
-        });
+        };
         Self {
             context,
             segments,
-            manifest: Mutex::new(manifest),
-            sequence,
+            manifest: Mutex::new(ranks::MANIFEST, manifest),
+            sequence: Mutex::new(ranks::APPEND_SEQUENCE, sequence),
         }
     }
 

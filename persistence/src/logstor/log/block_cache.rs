@@ -18,7 +18,7 @@ use crate::disk::DiskResult;
 use crate::fault::{self, Fault};
 use crate::logstor::config::BLOCK_BYTES;
 use crate::logstor::format::Location;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, ranks};
 
 /// Length of the longest record that is read through the cache: reading longer ones costs more than
 /// the request.
@@ -38,7 +38,7 @@ impl BlockCache {
     pub(in crate::logstor) fn new(bytes: usize) -> Self {
         Self {
             blocks_max: bytes / BLOCK_BYTES as usize,
-            queue: Mutex::default(),
+            queue: Mutex::new(ranks::BLOCK_QUEUE, VecDeque::new()),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::sync::TryMutex;
+use crate::sync::{TryMutex, ranks};
 
 /// A block of a segment.
 #[derive(Debug, Default)]
@@ -25,11 +25,15 @@ impl CachedBlocks {
     /// The slots of all blocks. `count` is the number of blocks of the segment.
     pub(super) fn slots(&self, count: u32) -> &Arc<BlockSlots> {
         self.0
-            .get_or_init(|| (0..count).map(|_| TryMutex::default()).collect())
+            .get_or_init(|| (0..count).map(|_| empty_slot()).collect())
     }
 
     /// The slots, if a block was ever read.
     pub(super) fn existing(&self) -> Option<&Arc<BlockSlots>> {
         self.0.get()
     }
+}
+
+fn empty_slot() -> TryMutex<CachedBlock> {
+    TryMutex::new(ranks::CACHED_BLOCK, CachedBlock::default())
 }

@@ -2,7 +2,7 @@
 //! long as the segment's use.
 
 use crate::logstor::format::HEADER_BYTES;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, ranks};
 
 /// A frame of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +30,14 @@ impl FrameBounds {
 }
 
 /// The known frames, from the segment's start on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct KnownFrames(Mutex<Vec<FrameBounds>>);
 
 impl KnownFrames {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(ranks::KNOWN_FRAMES, Vec::new()))
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<FrameBounds>> {
         self.0.lock()
     }

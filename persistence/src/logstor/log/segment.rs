@@ -77,7 +77,7 @@ impl Segment {
             since: AtomicU64::new(0),
             live_records: AtomicU64::new(0),
             blocks: CachedBlocks::default(),
-            frames: KnownFrames::default(),
+            frames: KnownFrames::new(),
             rest: OnceLock::new(),
         }
     }

@@ -31,7 +31,7 @@ use super::store_context::StoreContext;
 use crate::contract::EngineError;
 use crate::disk::{DiskError, DiskErrorKind, DiskOperation};
 use crate::logstor::config::Geometry;
-use crate::sync::{Mutex, RwLock, RwLockReadGuard};
+use crate::sync::{Mutex, RwLock, RwLockReadGuard, ranks};
 
 /// Uses of segments, by segment.
 pub(in crate::logstor) type SegmentUses = Vec<Option<Arc<Segment>>>;
@@ -85,14 +85,14 @@ impl SegmentTable {
             next_generation,
             ..Inner::default()
         };
-        let uses = RwLock::new(vec![None; total as usize]);
+        let uses = RwLock::new(ranks::SEGMENT_USES, vec![None; total as usize]);
         Self {
             context,
             geometry,
             segments_max,
             uses,
-            inner: Mutex::new(inner),
-            growth: Mutex::default(),
+            inner: Mutex::new(ranks::SEGMENT_TABLE, inner),
+            growth: Mutex::new(ranks::GROWING_FILE, None),
         }
     }
 

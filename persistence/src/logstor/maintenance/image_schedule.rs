@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::contract::EngineError;
 use crate::logstor::index_image::{Image, remove_other_images};
 use crate::logstor::log::StoreContext;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, ranks};
 
 /// Polls without a new append after which a store counts as idle. A store that is written to now
 /// and then is not idle between two commits, however often its host polls.
@@ -54,7 +54,7 @@ impl ImageSchedule {
             idle_polls: 0,
         };
         Self {
-            inner: Mutex::new(inner),
+            inner: Mutex::new(ranks::IMAGE_SCHEDULE, inner),
         }
     }
 

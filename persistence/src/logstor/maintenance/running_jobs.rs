@@ -11,22 +11,30 @@ use std::sync::Arc;
 use lowtide_checkpoint::Vbid;
 
 use super::compaction::CompactionRound;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, ranks};
 
 /// The round that a job is at.
 pub(super) type RunningRound = Arc<Mutex<Option<CompactionRound>>>;
 
+fn no_round() -> RunningRound {
+    Arc::new(Mutex::new(ranks::RUNNING_ROUND, None))
+}
+
 /// Rewriting jobs by vBucket; `None` stands for the whole store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::logstor) struct RunningJobs(Mutex<BTreeMap<Option<Vbid>, RunningRound>>);
 
 impl RunningJobs {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(ranks::RUNNING_JOBS, BTreeMap::new()))
+    }
+
     /// Registers a job. `None` if there is one already.
     pub(super) fn register(&self, key: Option<Vbid>) -> Option<()> {
         match self.0.lock().entry(key) {
             Entry::Occupied(_) => None,
             Entry::Vacant(vacant) => {
-                vacant.insert(RunningRound::default());
+                vacant.insert(no_round());
                 Some(())
             }
         }
@@ -35,7 +43,7 @@ impl RunningJobs {
     /// Returns the round of a job.
     pub(super) fn round(&self, key: Option<Vbid>) -> RunningRound {
         // A job is registered until it is dropped.
-        self.0.lock().get(&key).cloned().unwrap_or_default()
+        self.0.lock().get(&key).cloned().unwrap_or_else(no_round)
     }
 
     /// Ends a job: what it copied is installed, and its victims are released, before another one

@@ -10,7 +10,7 @@ use super::image_schedule::ImageSchedule;
 use super::running_jobs::RunningJobs;
 use crate::logstor::index_image::Image;
 use crate::logstor::store::Store;
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, RwLock, ranks};
 
 /// An open store's upkeep. It owns the store: nothing that the store holds leads here.
 #[derive(Debug)]
@@ -40,12 +40,12 @@ impl Maintenance {
         carried_bytes: u64,
     ) -> Self {
         Self {
-            outputs: Mutex::default(),
-            running: RunningJobs::default(),
-            backpressure: Mutex::default(),
+            outputs: Mutex::new(ranks::OUTPUT_SEGMENTS, OutputSegments::default()),
+            running: RunningJobs::new(),
+            backpressure: Mutex::new(ranks::BACKPRESSURE, WriteBackpressure::default()),
             images: Arc::new(ImageSchedule::new(newest_image, carried_bytes)),
-            next_gc_check_generation: Mutex::new(0),
-            steps: RwLock::new(()),
+            next_gc_check_generation: Mutex::new(ranks::NEXT_GC_CHECK, 0),
+            steps: RwLock::new(ranks::JOB_STEPS, ()),
             store,
         }
     }

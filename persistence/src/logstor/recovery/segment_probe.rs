@@ -13,7 +13,7 @@ use crate::logstor::config::{BLOCK_BYTES, Geometry};
 use crate::logstor::format::{FrameHeader, FrameKind};
 use crate::logstor::index_image::{CoveredSegment, ImageDirectory};
 use crate::logstor::log::{Catalog, LogFile, ScannedSegment, Segment, StoreContext, scan_segment};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, ranks};
 
 /// Tasks that the probes are divided into: hosts rarely have more threads.
 const TASKS: u32 = 8;
@@ -50,7 +50,7 @@ pub(super) fn probe_all(
     executor: &dyn Executor,
 ) -> Result<Vec<ProbedSegment>, EngineError> {
     let next = AtomicU32::new(0);
-    let probed = Mutex::new(Vec::with_capacity(total as usize));
+    let probed = Mutex::new(ranks::PROBED_SEGMENTS, Vec::with_capacity(total as usize));
     let task = || {
         // Allocated by the first probe: on a host without threads the first task probes all
         // segments.

@@ -15,7 +15,7 @@ use crate::disk::{
     Access, Disk, DiskDirectory, DiskError, DiskErrorKind, DiskFile, DiskLock, DiskOperation,
     DiskResult,
 };
-use crate::sync::Mutex;
+use crate::sync::{Mutex, ranks};
 
 /// Names that differ from the disk below: another file, or none.
 type Names = BTreeMap<PathBuf, Option<Arc<OverlayFile>>>;
@@ -51,7 +51,7 @@ impl OverlayDisk {
     pub(super) fn new(below: Arc<dyn Disk>) -> Self {
         Self {
             below,
-            names: Mutex::default(),
+            names: Mutex::new(ranks::OVERLAY_NAMES, Names::new()),
         }
     }
 
@@ -63,14 +63,14 @@ impl OverlayDisk {
             None => {
                 let below = self.below.open(path, Access::ReadOnly)?;
                 let len = below.len()?;
-                let written = Mutex::new(Written {
+                let written = Written {
                     len,
                     below_bytes: len,
                     patches: Vec::new(),
-                });
+                };
                 let file = Arc::new(OverlayFile {
                     below: Some(below),
-                    written,
+                    written: Mutex::new(ranks::OVERLAY_FILE, written),
                 });
                 names.insert(path.to_path_buf(), Some(Arc::clone(&file)));
                 Ok(file)
@@ -111,14 +111,14 @@ impl Disk for OverlayDisk {
             Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
             Err(_) => {}
         }
-        let written = Mutex::new(Written {
+        let written = Written {
             len: 0,
             below_bytes: 0,
             patches: Vec::new(),
-        });
+        };
         let file = Arc::new(OverlayFile {
             below: None,
-            written,
+            written: Mutex::new(ranks::OVERLAY_FILE, written),
         });
         self.names
             .lock()

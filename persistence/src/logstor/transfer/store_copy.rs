@@ -20,7 +20,7 @@ use crate::contract::{Budget, CompactionReport, Engine, EngineError, JobProgress
 use crate::disk::{Access, Disk, DiskError, DiskErrorKind, DiskOperation};
 use crate::logstor::engine::Logstor;
 use crate::logstor::tools::LogDirectory;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, ranks};
 
 /// Progress is reported once for this much.
 const STEP: Budget = Budget {
@@ -105,7 +105,7 @@ fn move_vbucket(
     vb: Vbid,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, EngineError> {
-    let failure = Arc::new(Mutex::new(None));
+    let failure = Arc::new(Mutex::new(ranks::COPY_FAILURE, None));
     let pieces = Pieces {
         export: old.export(vb)?,
         piece: Vec::new(),

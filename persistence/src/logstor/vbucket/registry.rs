@@ -16,7 +16,7 @@ use lowtide_checkpoint::Vbid;
 use super::vbucket_index::{InitialState, VBucketIndex};
 use crate::contract::EngineError;
 use crate::logstor::log::Log;
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, RwLock, ranks};
 
 /// vBuckets by the epochs of their records.
 pub(in crate::logstor) type ByEpoch = BTreeMap<u32, Vec<Arc<VBucketIndex>>>;
@@ -45,11 +45,11 @@ impl Registry {
     ) -> Self {
         Self {
             log,
-            vbuckets: RwLock::new(vbuckets),
-            importing: Mutex::default(),
-            retired: Mutex::default(),
-            relocating: RwLock::new(()),
-            quarantined: Mutex::default(),
+            vbuckets: RwLock::new(ranks::REGISTRY, vbuckets),
+            importing: Mutex::new(ranks::IMPORTING, BTreeMap::new()),
+            retired: Mutex::new(ranks::RETIRED, Vec::new()),
+            relocating: RwLock::new(ranks::RELOCATING, ()),
+            quarantined: Mutex::new(ranks::QUARANTINED, BTreeMap::new()),
             is_fully_loaded: AtomicBool::new(false),
         }
     }

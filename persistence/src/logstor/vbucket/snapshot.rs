@@ -16,7 +16,7 @@ use crate::contract::{
 };
 use crate::logstor::format::{Fingerprint, PurgedTombstones};
 use crate::logstor::log::StoreContext;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, ranks};
 
 /// Rows that are looked up under the vBucket's lock at once.
 const ROWS: usize = 1024;
@@ -42,7 +42,7 @@ impl LogSnapshot {
             pin,
             view,
             context,
-            buffer: Mutex::default(),
+            buffer: Mutex::new(ranks::SNAPSHOT_BUFFER, ReadBuffer::default()),
             by_key: OnceLock::new(),
         }
     }

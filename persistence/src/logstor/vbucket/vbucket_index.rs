@@ -41,7 +41,7 @@ use super::record_reader::ViewRows;
 use crate::logstor::format::{CollectionHighSeqnos, Fingerprint, Location, PurgedTombstones};
 use crate::logstor::index::{KeyIndex, ReferenceCounts, ReferenceTally, Slot};
 use crate::logstor::log::{Lineage, Log, Segment, SegmentTable};
-use crate::sync::{Mutex, MutexGuard, TryMutex};
+use crate::sync::{Mutex, MutexGuard, TryMutex, ranks};
 
 /// The index of a vBucket.
 #[derive(Debug)]
@@ -138,8 +138,8 @@ impl VBucketIndex {
             lineage,
             log,
             parent,
-            loading: TryMutex::default(),
-            inner: Mutex::new(inner),
+            loading: TryMutex::new(ranks::LOADING, ()),
+            inner: Mutex::new(ranks::VBUCKET_INDEX, inner),
         }
     }
 

@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use lowtide_checkpoint::{Item, Seqno, Vbid};
-use parking_lot::Mutex;
 
 use crate::contract::{CommitBatch, Committed, Engine, EngineError, Executor, InOrder, Task};
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::engine::Couchstore;
 use crate::couchstore::tests::support::{contents, dir, set, state};
 use crate::disk::{FaultyDisk, MemoryDisk};
+use crate::sync::{Mutex, ranks};
 
 /// An executor that runs tasks last to first, and records how many each call had.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Backwards(Mutex<Vec<usize>>);
+
+impl Backwards {
+    fn new() -> Self {
+        Self(Mutex::new(ranks::TEST, Vec::new()))
+    }
+}
 
 impl Executor for Backwards {
     fn run(&self, tasks: Vec<Task<'_>>) {
@@ -82,7 +88,7 @@ fn group() -> Vec<(u16, Item)> {
 
 #[test]
 fn results_are_in_order_with_any_executor() {
-    let backwards = Arc::new(Backwards::default());
+    let backwards = Arc::new(Backwards::new());
     let executors: [Arc<dyn Executor>; 3] = [
         Arc::new(InOrder),
         Arc::clone(&backwards) as _,

@@ -1,6 +1,6 @@
 //! Jobs: points and steps, concurrent commits and reads, one at a time, and jobs without a request.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use lowtide_checkpoint::{Datatype, Item, Namespace, Seqno, Vbid};
 
@@ -331,8 +331,17 @@ fn compaction_step_does_not_wait_for_a_commit() {
     let engine = store(&disk);
     let mut job = begin(&engine);
     let vbucket = engine.vbucket(VB).expect("there");
-    let held = vbucket.hold_up_commits();
-    to_point(&mut *job, "compact-before-rename");
-    drop(held);
+    let (locked, is_locked) = mpsc::channel();
+    let (release, is_released) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let _held = vbucket.hold_up_commits();
+            locked.send(()).expect("the test waits");
+            is_released.recv().expect("the test releases it");
+        });
+        is_locked.recv().expect("the thread holds it");
+        to_point(&mut *job, "compact-before-rename");
+        release.send(()).expect("the thread waits");
+    });
     to_end(&mut *job, SMALL).expect("no failure");
 }

@@ -3,10 +3,10 @@
 //! A bare condition variable loses a wake-up that comes before the wait. A flag remembers it.
 
 #[cfg(checkpoint_loom)]
-use super::loom_mutex::{Condvar, Mutex};
+use super::loom_locks::{Condvar, Mutex};
 #[cfg(not(checkpoint_loom))]
-use super::mutex::{Condvar, Mutex};
-use super::rank::Rank;
+use super::native::{Condvar, Mutex};
+use super::ranks;
 
 /// The flag. A flag raised before the wait ends it at once.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Signal {
 impl Signal {
     pub(crate) fn new() -> Self {
         Self {
-            raised: Mutex::new(Rank::Signal, false),
+            raised: Mutex::new(ranks::SIGNAL, false),
             changed: Condvar::new(),
         }
     }

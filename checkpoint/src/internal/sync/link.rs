@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::{Arc, Weak};
 
 #[cfg(checkpoint_loom)]
-use super::{loom_mutex::Mutex, rank::Rank};
+use super::{loom_locks::Mutex, ranks};
 
 /// A reference to the next element of a chain. It is set once and does not keep the element alive.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl<T> Link<T> {
         #[cfg(not(checkpoint_loom))]
         let link = Self(OnceLock::new());
         #[cfg(checkpoint_loom)]
-        let link = Self(Mutex::new(Rank::Link, None));
+        let link = Self(Mutex::new(ranks::LINK, None));
         link
     }
 

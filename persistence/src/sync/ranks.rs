@@ -1,0 +1,53 @@
+//! The ranks of this crate's locks, in their order. The table in [`super`] says what each protects.
+
+use lowtide_checkpoint::internal::sync::Rank;
+
+pub(crate) const READ_VIEWS: Rank = Rank::new(0, "ReadViews");
+pub(crate) const JOB_STEPS: Rank = Rank::new(1, "Maintenance::steps");
+pub(crate) const ACTIVE_SEGMENT: Rank = Rank::new(2, "GroupCommit::active");
+pub(crate) const COMMIT_QUEUE: Rank = Rank::new(3, "GroupCommit::queue");
+pub(crate) const COMMIT_BATCHES: Rank = Rank::new(4, "CommitRequest::batches");
+pub(crate) const COMMIT_OUTCOME: Rank = Rank::new(5, "CommitRequest::outcome");
+pub(crate) const RUNNING_JOBS: Rank = Rank::new(6, "RunningJobs");
+pub(crate) const RUNNING_ROUND: Rank = Rank::new(7, "RunningRound");
+pub(crate) const BACKPRESSURE: Rank = Rank::new(8, "Maintenance::backpressure");
+pub(crate) const OUTPUT_SEGMENTS: Rank = Rank::new(9, "Maintenance::outputs");
+pub(crate) const RELOCATING: Rank = Rank::new(10, "Registry::relocating");
+pub(crate) const LOADING: Rank = Rank::new(11, "VBucketIndex::loading");
+pub(crate) const SNAPSHOT_BUFFER: Rank = Rank::new(12, "LogSnapshot::buffer");
+pub(crate) const REGISTRY: Rank = Rank::new(13, "Registry::vbuckets");
+pub(crate) const IMPORTING: Rank = Rank::new(14, "Registry::importing");
+pub(crate) const RETIRED: Rank = Rank::new(15, "Registry::retired");
+pub(crate) const MANIFEST: Rank = Rank::new(16, "Log::manifest");
+pub(crate) const VBUCKET_INDEX: Rank = Rank::new(17, "VBucketIndex::inner");
+pub(crate) const QUARANTINED: Rank = Rank::new(18, "Registry::quarantined");
+pub(crate) const GROWING_FILE: Rank = Rank::new(19, "SegmentTable::growth");
+pub(crate) const NEXT_GC_CHECK: Rank = Rank::new(20, "Maintenance::next_gc_check_generation");
+pub(crate) const SEGMENT_TABLE: Rank = Rank::new(21, "SegmentTable::inner");
+pub(crate) const SEGMENT_USES: Rank = Rank::new(22, "SegmentTable::uses");
+pub(crate) const BLOCK_QUEUE: Rank = Rank::new(23, "BlockCache::queue");
+pub(crate) const CACHED_BLOCK: Rank = Rank::new(24, "CachedBlocks");
+pub(crate) const APPEND_SEQUENCE: Rank = Rank::new(25, "Log::sequence");
+pub(crate) const IMAGE_SCHEDULE: Rank = Rank::new(26, "ImageSchedule::inner");
+pub(crate) const KNOWN_FRAMES: Rank = Rank::new(27, "KnownFrames");
+pub(crate) const COMMIT_OBSERVER: Rank = Rank::new(28, "GroupCommit::observer");
+pub(crate) const DIRECTORY_LOCK: Rank = Rank::new(29, "Store::directory_lock");
+pub(crate) const PROBED_SEGMENTS: Rank = Rank::new(30, "probe_all's probed");
+pub(crate) const COPY_FAILURE: Rank = Rank::new(31, "Pieces::failure");
+pub(crate) const COUCH_OPEN: Rank = Rank::new(32, "Couchstore::open");
+pub(crate) const COUCH_VBUCKETS: Rank = Rank::new(33, "Couchstore::vbuckets");
+pub(crate) const COUCH_WRITER: Rank = Rank::new(34, "VBucket::active");
+pub(crate) const COUCH_PURGES: Rank = Rank::new(35, "VBucket::purges");
+pub(crate) const COUCH_PUBLISHED: Rank = Rank::new(36, "VBucket::published");
+pub(crate) const NODE_CACHE: Rank = Rank::new(37, "NodeCache::nodes");
+pub(crate) const OVERLAY_NAMES: Rank = Rank::new(38, "OverlayDisk::names");
+pub(crate) const OVERLAY_FILE: Rank = Rank::new(39, "OverlayFile::written");
+pub(crate) const POOL_FILES: Rank = Rank::new(40, "Pool::files");
+pub(crate) const POOLED_HANDLE: Rank = Rank::new(41, "PooledFile::handle");
+pub(crate) const POOLED_PATH: Rank = Rank::new(42, "PooledFile::path");
+pub(crate) const FAULTY_PLAN: Rank = Rank::new(43, "Gate::plan");
+pub(crate) const FAULTY_HANDLES: Rank = Rank::new(44, "Handles");
+pub(crate) const MEMORY_TREE: Rank = Rank::new(45, "MemoryDisk::tree");
+pub(crate) const MEMORY_FILE: Rank = Rank::new(46, "Inode::contents");
+#[cfg(test)]
+pub(crate) const TEST: Rank = Rank::new(63, "a test's own");
