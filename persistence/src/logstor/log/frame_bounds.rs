@@ -34,7 +34,7 @@ impl FrameBounds {
 pub(super) struct KnownFrames(Mutex<Vec<FrameBounds>>);
 
 impl KnownFrames {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Mutex::new(ranks::KNOWN_FRAMES, Vec::new()))
     }
 

@@ -25,7 +25,7 @@ fn no_round() -> RunningRound {
 pub(in crate::logstor) struct RunningJobs(Mutex<BTreeMap<Option<Vbid>, RunningRound>>);
 
 impl RunningJobs {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Mutex::new(ranks::RUNNING_JOBS, BTreeMap::new()))
     }
 
