@@ -8,6 +8,7 @@ mod purge;
 mod purge_log;
 mod rollback;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -51,10 +52,19 @@ pub(crate) struct VBucket {
 struct Active {
     writer: Writer,
     figures: StoreFigures,
-    /// Whether its file has no name any more, so that writes would be lost.
-    dropped: bool,
+    life: Life,
     /// Whether a compaction has claimed it.
     compacting: bool,
+}
+
+/// Whether a vBucket's file may be written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// Its file has no name any more, so that writes would be lost.
+    Dropped,
+    /// The store in this directory was closed.
+    Closed(PathBuf),
 }
 
 impl VBucket {
@@ -72,7 +82,7 @@ impl VBucket {
         let active = Active {
             writer,
             figures: figures.unwrap_or_default(),
-            dropped: false,
+            life: Life::Open,
             compacting: false,
         };
         let published = RwLock::new(Arc::new(PublishedCommit { view, state }));
@@ -132,10 +142,17 @@ impl VBucket {
     }
 
     fn check_writable(&self, active: &Active) -> Result<(), EngineError> {
-        if active.dropped {
-            return Err(EngineError::UnknownVBucket { vb: self.vb });
-        }
+        self.check_open(active)?;
         self.shared.poison.check()
+    }
+
+    /// Checks that neither a drop nor a close came between a caller and its lock.
+    fn check_open(&self, active: &Active) -> Result<(), EngineError> {
+        match &active.life {
+            Life::Open => Ok(()),
+            Life::Dropped => Err(EngineError::UnknownVBucket { vb: self.vb }),
+            Life::Closed(path) => Err(EngineError::Closed { path: path.clone() }),
+        }
     }
 
     /// Removes its file with `remove`. Later commits find no vBucket.
@@ -146,7 +163,7 @@ impl VBucket {
         // Commits that wait for the lock must not find the file gone.
         let mut active = self.active.lock();
         remove()?;
-        active.dropped = true;
+        active.life = Life::Dropped;
         self.end_epoch();
         Ok(())
     }
@@ -156,13 +173,14 @@ impl VBucket {
     }
 
     pub(crate) fn is_dropped(&self) -> bool {
-        self.active.lock().dropped
+        self.active.lock().life == Life::Dropped
     }
 
-    /// Makes everything written durable. The vBucket takes no commits afterwards.
-    pub(crate) fn close(&self) -> Result<(), EngineError> {
+    /// Makes everything written durable. The vBucket takes no commits afterwards: the store in
+    /// `dir` is closed.
+    pub(crate) fn close(&self, dir: &Path) -> Result<(), EngineError> {
         let mut active = self.active.lock();
-        active.dropped = true;
+        active.life = Life::Closed(dir.to_path_buf());
         self.end_epoch();
         self.shared.poison.check()?;
         active.writer.finish()
