@@ -132,6 +132,14 @@ impl Couchstore {
     }
 }
 
+#[cfg(test)]
+impl Couchstore {
+    /// Shows the open store's directory.
+    pub(super) fn with_directory(&self, change: impl FnOnce(&mut Directory)) {
+        change(&mut self.open.lock().as_mut().expect("open").directory);
+    }
+}
+
 fn open_ones(
     vbuckets: Option<&BTreeMap<Vbid, VBucketSlot>>,
 ) -> impl Iterator<Item = &Arc<VBucket>> {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use lowtide_checkpoint::internal::checked_invariant;
 use lowtide_checkpoint::{Datatype, Seqno, Vbid};
 use parking_lot::{Mutex, RwLock};
 
@@ -137,6 +138,15 @@ impl VBucket {
         self.shared.documents.add(items as u64);
         let view = active.writer.view().clone();
         let high = Seqno(view.header.update_seq);
+        checked_invariant!(
+            batch
+                .items
+                .iter()
+                .filter(|item| item.operation.namespace().is_some())
+                .all(|item| item.seqno <= high),
+            "E1",
+            "the high seqno is that of the batch's last item"
+        );
         *self.published.write() = Arc::new(PublishedCommit::new(view, Some(batch.state.clone())));
         Ok(Committed { high, items })
     }
@@ -153,6 +163,12 @@ impl VBucket {
             Life::Dropped => Err(EngineError::UnknownVBucket { vb: self.vb }),
             Life::Closed(path) => Err(EngineError::Closed { path: path.clone() }),
         }
+    }
+
+    /// Changes the next commit.
+    #[cfg(test)]
+    pub(crate) fn with_writer(&self, change: impl FnOnce(&mut Writer)) {
+        change(&mut self.active.lock().writer);
     }
 
     /// Removes its file with `remove`. Later commits find no vBucket.
