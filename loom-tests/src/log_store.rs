@@ -185,12 +185,7 @@ pub fn commit(engine: &Logstor, batches: &[(Vbid, u64, &str, usize)]) {
     let refs: Vec<[&Item; 1]> = items.iter().map(|item| [item]).collect();
     let parts = batches.iter().zip(&refs);
     let batches: Vec<CommitBatch<'_>> = parts
-        .map(|(&(vb, ..), items)| CommitBatch {
-            vb,
-            items,
-            state: &state,
-            timestamp: 1,
-        })
+        .map(|(&(vb, ..), items)| CommitBatch::new(vb, items, &state).with_timestamp(1))
         .collect();
     for result in engine.commit(&batches) {
         let _committed = result.expect("committed");

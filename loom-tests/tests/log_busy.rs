@@ -21,10 +21,7 @@ use lowtide_persistence::logstor::Logstor;
 const VB: Vbid = Vbid(1);
 
 fn live_bytes(engine: &Logstor) -> u64 {
-    *engine
-        .stats()
-        .get("live-bytes")
-        .expect("a figure of every log store")
+    engine.stats().live_bytes
 }
 
 #[test]

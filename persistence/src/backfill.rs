@@ -146,6 +146,7 @@ impl BackfillStep {
 
 /// The outcome of a step.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BackfillOutcome {
     /// The id of the step.
     pub id: u64,
@@ -157,6 +158,7 @@ pub struct BackfillOutcome {
 
 /// A slice, and the scan it is from.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BackfillRead {
     /// The scan, positioned after `items`.
     pub scan: BackfillScan,

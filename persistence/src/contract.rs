@@ -8,10 +8,14 @@ mod error;
 mod executor;
 mod item_ref;
 mod job;
+mod points;
+mod scan;
+mod scan_items;
+mod snapshot;
+mod stats;
 
 pub use engine::{
-    Capabilities, CommitBatch, Committed, Engine, KeyRange, KeySlice, RecoveryReport,
-    RetainedHistory, RolledBack, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
+    Capabilities, CommitBatch, Committed, Engine, RecoveryReport, RetainedHistory, RolledBack,
 };
 pub use error::EngineError;
 pub use executor::{Executor, InOrder, Task};
@@ -19,3 +23,8 @@ pub use item_ref::ItemRef;
 pub use job::{
     Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, JobProgress, Verdict,
 };
+pub use points::{EnginePoint, JobStage};
+pub use scan::{KeyRange, KeySlice, ScanLimit, ScanSlice};
+pub use scan_items::{KeyItems, SeqnoItems};
+pub use snapshot::Snapshot;
+pub use stats::{EngineStats, Figure, Unit, VBucketInfo};

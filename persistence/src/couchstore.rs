@@ -33,6 +33,7 @@ mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod read;
+mod stats;
 mod store;
 mod store_context;
 mod tools;
@@ -47,6 +48,7 @@ pub use self::config::{CommitMode, CompactionConfig, CouchstoreConfig};
 pub use self::engine::Couchstore;
 pub use self::file::Keyring;
 pub use self::format::{DocInfo, FormatVersion, Tree};
+pub use self::stats::CouchstoreStats;
 pub use self::store::{StoreFile, StoreListing, list_store, name_of_store_file};
 pub use self::tools::{
     Cell, CheckObserver, CheckReport, CouchFile, Finding, FindingKind, HeaderInfo, Layout, Loss,

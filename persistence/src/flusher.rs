@@ -50,6 +50,7 @@ struct Progress {
 
 /// The result of one vBucket's flush.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Flushed {
     /// The vBucket.
     pub vb: Vbid,
@@ -61,6 +62,7 @@ pub struct Flushed {
 
 /// The durable part of a vBucket after a flush.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Persisted {
     /// Everything up to this seqno is durable.
     pub seqno: Seqno,

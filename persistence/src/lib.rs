@@ -43,8 +43,9 @@ mod sync;
 pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use contract::{
     Budget, Capabilities, CommitBatch, Committed, CompactionFilter, CompactionReport,
-    CompactionRequest, Engine, EngineError, Executor, InOrder, ItemRef, Job, JobProgress, KeyRange,
-    KeySlice, RecoveryReport, RetainedHistory, RolledBack, ScanLimit, ScanSlice, Snapshot, Task,
+    CompactionRequest, Engine, EngineError, EnginePoint, EngineStats, Executor, Figure, InOrder,
+    ItemRef, Job, JobProgress, JobStage, KeyItems, KeyRange, KeySlice, RecoveryReport,
+    RetainedHistory, RolledBack, ScanLimit, ScanSlice, SeqnoItems, Snapshot, Task, Unit,
     VBucketInfo, Verdict,
 };
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};

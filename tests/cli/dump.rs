@@ -190,12 +190,8 @@ fn durable_writes_and_deletions_are_distinct_in_both_engines() {
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
     for engine in engines {
         engine.create(Vbid(0)).expect("created");
-        let batch = CommitBatch {
-            vb: Vbid(0),
-            items: &items.each_ref(),
-            state: &state,
-            timestamp: 1,
-        };
+        let items = items.each_ref();
+        let batch = CommitBatch::new(Vbid(0), &items, &state).with_timestamp(1);
         let _ = engine
             .commit(&[batch])
             .pop()

@@ -50,12 +50,7 @@ fn example() -> MemoryDisk {
         ..VBucketState::new(State::Active, FailoverLog::new(VbUuid(0xabcd)))
     };
     let items: Vec<&Item> = items.iter().collect();
-    let batch = CommitBatch {
-        vb: VB,
-        items: &items,
-        state: &state,
-        timestamp: 1,
-    };
+    let batch = CommitBatch::new(VB, &items, &state).with_timestamp(1);
     for result in store.commit(&[batch]) {
         result.expect("committed");
     }

@@ -21,27 +21,18 @@ fn couchstore(config: CouchstoreConfig) {
 
 #[test]
 fn couchstore_with_one_sync_conforms() {
-    couchstore(CouchstoreConfig {
-        commit: CommitMode::OneSync,
-        ..CouchstoreConfig::default()
-    });
+    couchstore(CouchstoreConfig::DEFAULT.with_commit(CommitMode::OneSync));
 }
 
 #[test]
 fn couchstore_with_two_syncs_conforms() {
-    couchstore(CouchstoreConfig {
-        commit: CommitMode::TwoPhase,
-        ..CouchstoreConfig::default()
-    });
+    couchstore(CouchstoreConfig::DEFAULT.with_commit(CommitMode::TwoPhase));
 }
 
 #[test]
 fn couchstore_in_older_versions_conforms() {
     for version in [FormatVersion::V12, FormatVersion::V13] {
-        couchstore(CouchstoreConfig {
-            version,
-            ..CouchstoreConfig::default()
-        });
+        couchstore(CouchstoreConfig::DEFAULT.with_version(version));
     }
 }
 

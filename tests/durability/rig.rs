@@ -297,7 +297,7 @@ impl Rig {
         let engine = self.engine.as_ref().expect("open");
         let committed = group.commit(engine, 1);
         let (mut more, mut failed) = (false, None);
-        for Flushed { vb, result } in self.flusher.finish(committed) {
+        for Flushed { vb, result, .. } in self.flusher.finish(committed) {
             match result {
                 Ok(persisted) => {
                     more |= persisted.more;

@@ -109,12 +109,7 @@ fn commit_all(
         .collect();
     let parts = batches.iter().zip(&refs).zip(&states);
     let batches: Vec<CommitBatch<'_>> = parts
-        .map(|((&(vb, _), items), state)| CommitBatch {
-            vb,
-            items,
-            state,
-            timestamp: 1,
-        })
+        .map(|((&(vb, _), items), state)| CommitBatch::new(vb, items, state).with_timestamp(1))
         .collect();
     let results = engine.commit(&batches);
     assert_eq!(results.len(), batches.len(), "one result a batch");

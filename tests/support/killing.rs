@@ -15,16 +15,14 @@ use lowtide_persistence::couchstore::{CompactionConfig, CouchstoreConfig};
 pub const VBS: [Vbid; 2] = [Vbid(0), Vbid(1)];
 
 /// Configuration in which files are compacted often.
-pub const CONFIG: CouchstoreConfig = CouchstoreConfig {
-    compaction: CompactionConfig {
-        fragmentation_percent: Some(40),
-        file_bytes_min: 64 << 10,
-        sync_bytes: 16 << 10,
-        sort_bytes: 2 << 10,
-        purge_age_seconds: None,
-    },
-    ..CouchstoreConfig::DEFAULT
-};
+pub const CONFIG: CouchstoreConfig = CouchstoreConfig::DEFAULT.with_compaction(
+    CompactionConfig::DEFAULT
+        .with_fragmentation_percent(Some(40))
+        .with_file_bytes_min(64 << 10)
+        .with_sync_bytes(16 << 10)
+        .with_sort_bytes(2 << 10)
+        .with_purge_age_seconds(None),
+);
 
 /// Returns a pseudo-random number below `below`, and advances `state`.
 pub fn draw(state: &mut u64, below: u64) -> u64 {

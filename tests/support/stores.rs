@@ -45,14 +45,7 @@ pub fn read(engine: &dyn Engine, vb: Vbid) -> StoredVBucket {
     let (mut from, mut last) = (Some(Seqno::ZERO), Seqno::ZERO);
     while let Some(start) = from {
         let slice = snapshot
-            .scan(
-                start,
-                Seqno::MAX,
-                ScanLimit {
-                    items: 100,
-                    bytes: 1 << 20,
-                },
-            )
+            .scan(start, Seqno::MAX, ScanLimit::new(100, 1 << 20))
             .expect("readable");
         for item in slice.items {
             assert!(

@@ -14,10 +14,7 @@ use lowtide_persistence::{Budget, CommitBatch, Engine, EngineError, Job, JobProg
 use support::killing::{self, Act, CONFIG, VBS};
 
 /// Budget so small that a compaction runs concurrently with many commits.
-const STEP: Budget = Budget {
-    items: 12,
-    bytes: 8 << 10,
-};
+const STEP: Budget = Budget::new(12, 8 << 10);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -55,12 +52,7 @@ fn run(engine: &Couchstore, act: Act) -> Result<Option<u64>, EngineError> {
             let items = killing::items(high, seed);
             let refs: Vec<&Item> = items.iter().collect();
             let state = killing::state(high + items.len() as u64);
-            let batch = CommitBatch {
-                vb,
-                items: &refs,
-                state: &state,
-                timestamp: 1,
-            };
+            let batch = CommitBatch::new(vb, &refs, &state).with_timestamp(1);
             let committed = engine.commit(&[batch]).pop().expect("one result a batch")?;
             Ok(Some(committed.high.0))
         }

@@ -18,11 +18,9 @@ pub fn two_phase(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
 }
 
 fn with(dir: &Path, commit: CommitMode, then: &mut dyn FnMut(&mut dyn Store)) {
-    let config = CouchstoreConfig {
-        commit,
-        cache_bytes: memory().cache_bytes,
-        ..CouchstoreConfig::default()
-    };
+    let config = CouchstoreConfig::DEFAULT
+        .with_commit(commit)
+        .with_cache_bytes(memory().cache_bytes);
     let (engine, _) = Couchstore::open(Arc::new(OsDisk::new()), dir, config).expect("opens");
     ours::with(Arc::new(engine), false, then);
 }

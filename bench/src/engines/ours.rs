@@ -19,10 +19,7 @@ use super::{Compaction, Key, See, Store, Write};
 
 const VB: Vbid = Vbid(0);
 /// Budget of one step of a job.
-const STEP: Budget = Budget {
-    items: 1024,
-    bytes: 256 << 10,
-};
+const STEP: Budget = Budget::new(1024, 256 << 10);
 /// Time that the upkeep thread waits if there is no job, or if commits have precedence.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -63,7 +60,7 @@ fn run(mut job: Box<dyn Job>, is_over: &AtomicBool) {
         match job.step(STEP).expect("works") {
             JobProgress::Done(_) => return,
             JobProgress::Ahead => std::thread::park_timeout(PAUSE),
-            JobProgress::Working { .. } | JobProgress::Reached(_) => {}
+            _ => {}
         }
     }
 }
@@ -86,12 +83,7 @@ impl Store for Ours {
         let items: Vec<Item> = writes.iter().map(item).collect();
         let items: Vec<&Item> = items.iter().collect();
         self.state.snapshot_end = items.last().expect("not empty").seqno;
-        let batch = CommitBatch {
-            vb: VB,
-            items: &items,
-            state: &self.state,
-            timestamp: 1,
-        };
+        let batch = CommitBatch::new(VB, &items, &self.state).with_timestamp(1);
         for result in self.engine.commit(&[batch]) {
             result.expect("commits");
         }
@@ -139,7 +131,7 @@ impl Store for Ours {
                 match job.step(STEP).expect("works") {
                     JobProgress::Done(_) => return,
                     JobProgress::Ahead => std::thread::park_timeout(PAUSE),
-                    JobProgress::Working { .. } | JobProgress::Reached(_) => {}
+                    _ => {}
                 }
             }
         }))
@@ -148,6 +140,6 @@ impl Store for Ours {
     fn used_bytes(&self) -> Option<u64> {
         let stats = self.engine.stats();
         let (free, all) = (stats.get("free-segments")?, stats.get("segments")?);
-        Some(stats.get("file-bytes")? / all * (all - free))
+        Some(stats.file_bytes / all * (all - free))
     }
 }

@@ -57,10 +57,7 @@ pub fn run(arguments: &Arguments) {
         sync_kib,
         ref dir,
     } = arguments;
-    let step = Budget {
-        items: step_items,
-        bytes: step_items as u64 * STEP_BYTES,
-    };
+    let step = Budget::new(step_items, step_items as u64 * STEP_BYTES);
     std::fs::create_dir_all(dir).expect("can be made");
     let dir = dir.canonicalize().expect("made");
     println!(
@@ -71,14 +68,8 @@ pub fn run(arguments: &Arguments) {
         .prefix("compaction-")
         .tempdir_in(dir)
         .expect("can be made");
-    let compaction = CompactionConfig {
-        sync_bytes: sync_kib << 10,
-        ..CompactionConfig::DEFAULT
-    };
-    let config = CouchstoreConfig {
-        compaction,
-        ..CouchstoreConfig::DEFAULT
-    };
+    let compaction = CompactionConfig::DEFAULT.with_sync_bytes(sync_kib << 10);
+    let config = CouchstoreConfig::DEFAULT.with_compaction(compaction);
     let (engine, _) = Couchstore::open(Arc::new(OsDisk::new()), dir.path(), config).expect("opens");
     engine.create(VB).expect("new");
     let mut work = Work::new(items);
@@ -206,12 +197,7 @@ fn commit(engine: &Couchstore, writes: &[Write]) -> Duration {
         snapshot_end,
         ..VBucketState::new(State::Active, log)
     };
-    let batch = CommitBatch {
-        vb: VB,
-        items: &items,
-        state: &state,
-        timestamp: 1,
-    };
+    let batch = CommitBatch::new(VB, &items, &state).with_timestamp(1);
     let started = Instant::now();
     for result in engine.commit(&[batch]) {
         result.expect("commits");

@@ -110,12 +110,7 @@ fn committed(engine: &dyn Engine, items: &[Item], at_once: usize) -> f64 {
     let single: Vec<[&Item; 1]> = items.iter().map(|item| [item]).collect();
     let parts = (0..).zip(&single).zip(&states);
     let batches: Vec<CommitBatch<'_>> = parts
-        .map(|((vb, items), state)| CommitBatch {
-            vb: Vbid(vb),
-            items,
-            state,
-            timestamp: 1,
-        })
+        .map(|((vb, items), state)| CommitBatch::new(Vbid(vb), items, state).with_timestamp(1))
         .collect();
     let started = Instant::now();
     for batches in batches.chunks(at_once) {

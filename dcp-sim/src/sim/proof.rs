@@ -108,12 +108,9 @@ impl Host {
             self.figures.expelled += stats.expelled;
             self.figures.removed += stats.removed;
         }
-        let stats = self
-            .engine
-            .as_ref()
-            .map(|engine| engine.stats())
-            .unwrap_or_default();
-        self.figures.store_bytes = stats.get("file-bytes").copied().unwrap_or(0);
+        let engine = self.engine.as_ref();
+        // A node that is down has no store open.
+        self.figures.store_bytes = engine.map_or(0, |engine| engine.stats().file_bytes);
     }
 
     fn reopen(

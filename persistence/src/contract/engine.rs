@@ -34,19 +34,19 @@
 //! 11. *One bad file.* A vBucket that can't be read is listed and answers every call with the
 //!     damage. The others serve. It can be dropped.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use lowtide_checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, VBucketState, Vbid};
 
 use super::error::EngineError;
-use super::item_ref::ItemRef;
 use super::job::{CompactionRequest, Job};
+use super::snapshot::Snapshot;
+use super::stats::{EngineStats, VBucketInfo};
 
 /// The items of one vBucket that become durable together, with the vBucket's state.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CommitBatch<'a> {
     /// The vBucket.
     pub vb: Vbid,
@@ -60,8 +60,28 @@ pub struct CommitBatch<'a> {
     pub timestamp: u64,
 }
 
+impl<'a> CommitBatch<'a> {
+    /// Returns a batch with timestamp 0: tombstones of such a vBucket have no age.
+    #[must_use]
+    pub const fn new(vb: Vbid, items: &'a [&'a Item], state: &'a VBucketState) -> Self {
+        Self {
+            vb,
+            items,
+            state,
+            timestamp: 0,
+        }
+    }
+
+    /// Sets the host's time, in nanoseconds since the epoch.
+    #[must_use]
+    pub const fn with_timestamp(self, timestamp: u64) -> Self {
+        Self { timestamp, ..self }
+    }
+}
+
 /// The result of a committed batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Committed {
     /// The vBucket's high seqno after the commit.
     pub high: Seqno,
@@ -69,21 +89,9 @@ pub struct Committed {
     pub items: usize,
 }
 
-/// A vBucket's figures at the last commit. O(1) for every engine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VBucketInfo {
-    /// The highest seqno ever committed.
-    pub high: Seqno,
-    /// The highest seqno of a tombstone purged from this history; 0 if none.
-    pub purge: Seqno,
-    /// The number of live documents and prepares.
-    pub items: u64,
-    /// The number of tombstones.
-    pub deleted: u64,
-}
-
 /// The limits and abilities of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capabilities {
     /// The limits of an item: every item within them is stored, in any name space. A vBucket that
     /// this engine persists is to be created with them. An item that can't be stored is then
@@ -94,6 +102,28 @@ pub struct Capabilities {
     /// Whether a purge spares a tombstone that is its collection's highest seqno, so that this
     /// seqno stays known.
     pub keeps_collections_highest: bool,
+}
+
+impl Capabilities {
+    /// Returns the limits and the retained history of an engine whose purges spare no tombstone but
+    /// the vBucket's highest.
+    #[must_use]
+    pub const fn new(limits: ItemLimits, history: RetainedHistory) -> Self {
+        Self {
+            limits,
+            history,
+            keeps_collections_highest: false,
+        }
+    }
+
+    /// Sets whether a purge spares the tombstone that is its collection's highest seqno.
+    #[must_use]
+    pub const fn with_collections_highest(self, keeps_collections_highest: bool) -> Self {
+        Self {
+            keeps_collections_highest,
+            ..self
+        }
+    }
 }
 
 /// The earlier states of a vBucket that an engine still has.
@@ -124,135 +154,9 @@ pub enum RolledBack {
     },
 }
 
-/// The size of a slice. A slice ends at the first limit it reaches and holds at least one item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScanLimit {
-    /// The maximum number of items.
-    pub items: usize,
-    /// The bytes of keys and values after which no further item is read.
-    pub bytes: usize,
-}
-
-impl ScanLimit {
-    /// No limit.
-    pub const NONE: Self = Self {
-        items: usize::MAX,
-        bytes: usize::MAX,
-    };
-}
-
-/// The slice that [`Snapshot::visit`] reads at once.
-const VISITED_TOGETHER: ScanLimit = ScanLimit {
-    items: usize::MAX,
-    bytes: 1 << 20,
-};
-
-/// A part of a scan.
-#[derive(Clone, Debug, Default)]
-pub struct ScanSlice {
-    /// The items, ascending by seqno. Small values may share memory: one that is kept alone keeps
-    /// up to 4 KiB with it.
-    pub items: Vec<Item>,
-    /// The start of the next slice, or `None` at the end.
-    pub next: Option<Seqno>,
-}
-
-/// The keys of a scan by key: one name space, ascending by the keys' encoded bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRange {
-    /// The name space.
-    pub namespace: Namespace,
-    /// The lower bound, inclusive. It need not exist.
-    pub from: Key,
-    /// The upper bound, exclusive; `None` for no bound.
-    pub to: Option<Key>,
-}
-
-impl KeyRange {
-    /// Returns the range of all keys of a name space.
-    #[must_use]
-    pub fn all(namespace: Namespace) -> Self {
-        // The default collection's prefix is the lowest there is.
-        Self {
-            namespace,
-            from: Key::new(b""),
-            to: None,
-        }
-    }
-}
-
-/// A part of a scan by key.
-#[derive(Clone, Debug, Default)]
-pub struct KeySlice {
-    /// The items, ascending by key.
-    pub items: Vec<Item>,
-    /// The start of the next slice, or `None` at the end.
-    pub next: Option<Key>,
-}
-
-/// A vBucket as it was at one commit. Later commits don't change it. Reads may run concurrently
-/// with commits.
-pub trait Snapshot: Send + Sync + fmt::Debug {
-    /// Returns the high seqno of its commit.
-    fn high(&self) -> Seqno;
-
-    /// Returns the state committed with it; `None` before the first commit.
-    fn state(&self) -> Option<&VBucketState>;
-
-    /// Returns the figures at that commit.
-    fn info(&self) -> VBucketInfo;
-
-    /// Returns the newest revision of a key at or below [`Snapshot::high`], tombstones included.
-    ///
-    /// # Errors
-    /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
-    fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError>;
-
-    /// Returns each key's newest revision, if its seqno is in `from..=to`, ascending, tombstones
-    /// included.
-    ///
-    /// # Errors
-    /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
-    fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError>;
-
-    /// Passes the rows of a scan of `from..=to` without limits to `see`, in order, until it breaks
-    /// off. Cheaper than [`Snapshot::scan`] if the engine need not build items for it. O(rows
-    /// visited and their bytes).
-    ///
-    /// # Errors
-    /// [`EngineError::Disk`] or [`EngineError::Corrupt`]; the rows visited before are sound.
-    fn visit(
-        &self,
-        from: Seqno,
-        to: Seqno,
-        see: &mut dyn FnMut(ItemRef<'_>) -> ControlFlow<()>,
-    ) -> Result<(), EngineError> {
-        let mut next = Some(from);
-        while let Some(from) = next {
-            let slice = self.scan(from, to, VISITED_TOGETHER)?;
-            if slice.items.iter().any(|item| see(item.into()).is_break()) {
-                break;
-            }
-            next = slice.next;
-        }
-        Ok(())
-    }
-
-    /// Returns the newest revision of every key in a range, ascending by key, tombstones included.
-    ///
-    /// # Errors
-    /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
-    fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError>;
-
-    /// Returns the number of items in a scan of `from..=to`, without reading them. O(log n) if the
-    /// engine has sums by seqno, otherwise a walk over its index in memory.
-    ///
-    /// # Errors
-    /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
-    fn count(&self, from: Seqno, to: Seqno) -> Result<u64, EngineError>;
-}
-
 /// A store of many vBuckets in one directory.
+///
+/// Every operation on a store that was closed returns [`EngineError::Closed`].
 pub trait Engine: Send + Sync + fmt::Debug {
     /// Returns its name on command lines.
     fn name(&self) -> &'static str;
@@ -344,11 +248,11 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// [`EngineError::UnknownVBucket`] or [`EngineError::Disk`].
     fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError>;
 
-    /// Returns the engine's own counters, by name.
-    fn stats(&self) -> BTreeMap<&'static str, u64>;
+    /// Returns the store's figures. Reads no file and loads no index. A closed store has none.
+    fn stats(&self) -> EngineStats;
 
-    /// Makes everything written durable and closes the files. The engine takes no writes
-    /// afterwards.
+    /// Makes everything written durable and closes the files. Snapshots stay valid. Closing again
+    /// does nothing.
     ///
     /// # Errors
     /// [`EngineError::Disk`]; acknowledged commits are safe nevertheless.
@@ -357,6 +261,7 @@ pub trait Engine: Send + Sync + fmt::Debug {
 
 /// The findings of opening a store, and the repairs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RecoveryReport {
     /// The number of vBuckets found, unreadable ones included.
     pub vbuckets: usize,

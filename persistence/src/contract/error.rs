@@ -56,6 +56,12 @@ pub enum EngineError {
     /// An invalid argument.
     #[error("{0}")]
     InvalidArgument(String),
+    /// The store was closed. Open it again to go on.
+    #[error("{path}: the store is closed")]
+    Closed {
+        /// The store's directory.
+        path: PathBuf,
+    },
     /// The store takes no more writes: a sync failed earlier, and writes since the last successful
     /// sync may be lost. Or an operation returned [`EngineError::Internal`].
     #[error(
@@ -170,6 +176,7 @@ impl EngineError {
             Self::EarlierBatchFailed { .. } => "earlier-batch-failed",
             Self::TooLarge { .. } => "too-large",
             Self::InvalidArgument(_) => "invalid-argument",
+            Self::Closed { .. } => "closed",
             Self::Poisoned { .. } => "poisoned",
             Self::Internal { .. } => "internal",
             Self::CompactionInProgress { .. } => "compaction-in-progress",

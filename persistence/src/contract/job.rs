@@ -9,9 +9,11 @@ use std::fmt;
 use lowtide_checkpoint::{Item, Seqno};
 
 use super::error::EngineError;
+use super::points::{EnginePoint, JobStage};
 
 /// The limits of a step. A step ends at the first limit it reaches, and always makes progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Budget {
     /// The number of items read or written.
     pub items: usize,
@@ -26,8 +28,15 @@ impl Budget {
         bytes: u64::MAX,
     };
 
+    /// Returns a limit of items and of bytes.
+    #[must_use]
+    pub const fn new(items: usize, bytes: u64) -> Self {
+        Self { items, bytes }
+    }
+
     /// Subtracts one item. Returns whether anything is left.
     pub(crate) const fn spend(&mut self, bytes: u64) -> bool {
+        // The item that ends a step may be larger than what is left.
         self.items = self.items.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
         self.items > 0 && self.bytes > 0
@@ -36,19 +45,20 @@ impl Budget {
 
 /// The progress of a job after a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JobProgress {
     /// There is more to do.
     Working {
-        /// The current stage, in one word.
-        stage: &'static str,
+        /// The current stage.
+        stage: JobStage,
         /// The number of items done.
         done: u64,
         /// The number of items in all, as far as known.
         of: u64,
     },
-    /// A named point at which the host may pause: everything before it is done, nothing after it
-    /// has begun. There is more to do. The same point may be reached again.
-    Reached(&'static str),
+    /// A point at which the host may pause. There is more to do. The same point may be reached
+    /// again.
+    Reached(EnginePoint),
     /// The job is ahead of the concurrent commits and did nothing. A host that can wait does, for
     /// about a millisecond, in favour of their throughput. If nothing is committed until the next
     /// step, that step continues.
@@ -59,6 +69,7 @@ pub enum JobProgress {
 
 /// The result of a compaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CompactionReport {
     /// The vBucket's size on disk at the start.
     pub bytes_before: u64,
@@ -93,6 +104,7 @@ pub trait Job: Send + fmt::Debug + 'static {
 /// The items that a compaction removes. The item with the vBucket's highest seqno always stays, and
 /// so does a tombstone that has its collection's.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct CompactionRequest {
     /// Removes tombstones of deletions before this time, in seconds since the epoch. Tombstones
     /// without a time stay.
@@ -102,6 +114,41 @@ pub struct CompactionRequest {
     pub purge_upto: Option<Seqno>,
     /// The host's filter of live items.
     pub filter: Option<Box<dyn CompactionFilter>>,
+}
+
+impl CompactionRequest {
+    /// Returns a request that removes superseded revisions only.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Removes tombstones of deletions before a time, in seconds since the epoch.
+    #[must_use]
+    pub fn with_purge_before(self, seconds: u32) -> Self {
+        Self {
+            purge_before: Some(seconds),
+            ..self
+        }
+    }
+
+    /// Removes tombstones up to a seqno.
+    #[must_use]
+    pub fn with_purge_upto(self, upto: Seqno) -> Self {
+        Self {
+            purge_upto: Some(upto),
+            ..self
+        }
+    }
+
+    /// Shows live items to the host's filter.
+    #[must_use]
+    pub fn with_filter(self, filter: Box<dyn CompactionFilter>) -> Self {
+        Self {
+            filter: Some(filter),
+            ..self
+        }
+    }
 }
 
 /// The host's decision about each live item that is about to be copied.

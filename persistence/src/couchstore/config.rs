@@ -5,6 +5,7 @@ use crate::couchstore::format::FormatVersion;
 
 /// How a commit becomes durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CommitMode {
     /// One sync. The header is activated after it, and the activation becomes durable with the next
     /// sync. If the power fails before that, the vendor's tools miss the last commit until this
@@ -18,6 +19,7 @@ pub enum CommitMode {
 
 /// Settings of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CouchstoreConfig {
     /// Durability of commits. *Default*: [`CommitMode::OneSync`].
     pub commit: CommitMode,
@@ -39,7 +41,7 @@ pub struct CouchstoreConfig {
 }
 
 impl CouchstoreConfig {
-    /// The default values, for constants.
+    /// The default values. The `with_` functions change one each, also in constants.
     pub const DEFAULT: Self = Self {
         commit: CommitMode::OneSync,
         compaction: CompactionConfig::DEFAULT,
@@ -47,6 +49,42 @@ impl CouchstoreConfig {
         cache_bytes: 16 << 20,
         open_files_max: 512,
     };
+
+    /// Sets the durability of commits.
+    #[must_use]
+    pub const fn with_commit(self, commit: CommitMode) -> Self {
+        Self { commit, ..self }
+    }
+
+    /// Sets the compaction of files.
+    #[must_use]
+    pub const fn with_compaction(self, compaction: CompactionConfig) -> Self {
+        Self { compaction, ..self }
+    }
+
+    /// Sets the format version of new files.
+    #[must_use]
+    pub const fn with_version(self, version: FormatVersion) -> Self {
+        Self { version, ..self }
+    }
+
+    /// Sets the memory for decoded tree nodes.
+    #[must_use]
+    pub const fn with_cache_bytes(self, cache_bytes: usize) -> Self {
+        Self {
+            cache_bytes,
+            ..self
+        }
+    }
+
+    /// Sets the maximum number of open files.
+    #[must_use]
+    pub const fn with_open_files_max(self, open_files_max: usize) -> Self {
+        Self {
+            open_files_max,
+            ..self
+        }
+    }
 }
 
 impl Default for CouchstoreConfig {
@@ -57,6 +95,7 @@ impl Default for CouchstoreConfig {
 
 /// When files are compacted without a request, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CompactionConfig {
     /// Share of a file, in percent, that must be unreachable before it is compacted; `None`: only
     /// on request. *Default*: 50.
@@ -94,4 +133,43 @@ impl CompactionConfig {
         sort_bytes: 16 << 20,
         purge_age_seconds: Some(3 * 24 * 60 * 60),
     };
+
+    /// Sets the unreachable share of a file that starts a compaction.
+    #[must_use]
+    pub const fn with_fragmentation_percent(self, fragmentation_percent: Option<u8>) -> Self {
+        Self {
+            fragmentation_percent,
+            ..self
+        }
+    }
+
+    /// Sets the size below which a file is compacted only on request.
+    #[must_use]
+    pub const fn with_file_bytes_min(self, file_bytes_min: u64) -> Self {
+        Self {
+            file_bytes_min,
+            ..self
+        }
+    }
+
+    /// Sets the bytes written to the new file between two syncs.
+    #[must_use]
+    pub const fn with_sync_bytes(self, sync_bytes: u64) -> Self {
+        Self { sync_bytes, ..self }
+    }
+
+    /// Sets the memory for rows while they are sorted.
+    #[must_use]
+    pub const fn with_sort_bytes(self, sort_bytes: usize) -> Self {
+        Self { sort_bytes, ..self }
+    }
+
+    /// Sets the age of tombstones that a compaction without a request purges.
+    #[must_use]
+    pub const fn with_purge_age_seconds(self, purge_age_seconds: Option<u32>) -> Self {
+        Self {
+            purge_age_seconds,
+            ..self
+        }
+    }
 }

@@ -1,17 +1,16 @@
 //! The engine: the vBuckets of a store, and each operation of the [`Engine`] contract on them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::contract::{
-    Capabilities, CommitBatch, Committed, CompactionRequest, Engine, EngineError, Executor,
-    InOrder, Job, RecoveryReport, RetainedHistory, RolledBack, Snapshot, VBucketInfo,
+    Capabilities, CommitBatch, Committed, CompactionRequest, Engine, EngineError, EngineStats,
+    Executor, InOrder, Job, RecoveryReport, RetainedHistory, RolledBack, Snapshot, VBucketInfo,
 };
 use crate::couchstore::compact::Compaction;
-use crate::couchstore::file::CommitView;
 use crate::couchstore::format::document;
 use crate::couchstore::store::{
     CouchSnapshot, Directory, OpenStore, VBucket, VBucketSlot, group_commit,
@@ -22,13 +21,16 @@ use crate::store_owner::StoreOwner;
 use crate::sync::{Mutex, RwLock, ranks};
 
 use super::config::CouchstoreConfig;
+use super::stats::CouchstoreStats;
 use super::store_context::StoreContext;
 
 /// A store of many vBuckets, each in a file of its own.
 #[derive(Debug)]
 pub struct Couchstore {
+    dir: PathBuf,
     shared: Arc<StoreContext>,
-    vbuckets: RwLock<BTreeMap<Vbid, VBucketSlot>>,
+    /// `None` once the store is closed.
+    vbuckets: RwLock<Option<BTreeMap<Vbid, VBucketSlot>>>,
     executor: Arc<dyn Executor>,
     /// `None` once the store is closed. Locked before `vbuckets`.
     open: Arc<Mutex<Option<OpenStore>>>,
@@ -58,12 +60,14 @@ impl Couchstore {
         let files = PooledDisk::new(Arc::new(kept), config.open_files_max);
         let mut directory = Directory::new(Arc::new(files.clone()), dir, Arc::clone(&shared));
         let (vbuckets, report) = directory.open()?;
+        let vbuckets = Some(vbuckets);
         let open = OpenStore {
             directory,
             _lock: lock,
         };
         Ok((
             Self {
+                dir: dir.to_path_buf(),
                 shared,
                 vbuckets: RwLock::new(ranks::COUCH_VBUCKETS, vbuckets),
                 executor: Arc::new(InOrder),
@@ -82,11 +86,42 @@ impl Couchstore {
     }
 
     fn slot(&self, vb: Vbid) -> Result<VBucketSlot, EngineError> {
-        self.vbuckets
-            .read()
-            .get(&vb)
-            .cloned()
-            .ok_or(EngineError::UnknownVBucket { vb })
+        let vbuckets = self.vbuckets.read();
+        let vbuckets = vbuckets.as_ref().ok_or_else(|| self.closed())?;
+        let slot = vbuckets.get(&vb).cloned();
+        slot.ok_or(EngineError::UnknownVBucket { vb })
+    }
+
+    /// Returns the store's figures by field. [`Engine::stats`] has them as every engine has.
+    #[must_use]
+    pub fn figures(&self) -> CouchstoreStats {
+        let (shared, vbuckets) = (&self.shared, self.vbuckets.read());
+        let mut stats = CouchstoreStats {
+            vbuckets: vbuckets.as_ref().map_or(0, BTreeMap::len) as u64,
+            commits: shared.commits.get(),
+            documents_written: shared.documents.get(),
+            written_bytes: shared.written_bytes.get(),
+            syncs: shared.syncs.get(),
+            compactions: shared.compactions.get(),
+            tombstones_purged: shared.tombstones_purged.get(),
+            cache_bytes: shared.nodes.memory_bytes() as u64,
+            cache_hits: shared.nodes.hits.get(),
+            cache_misses: shared.nodes.misses.get(),
+            open_files: self.files.open_files() as u64,
+            ..CouchstoreStats::default()
+        };
+        for vbucket in open_ones(vbuckets.as_ref()) {
+            let view = &vbucket.published().view;
+            stats.file_bytes += view.file_bytes();
+            stats.live_bytes += view.live_bytes();
+        }
+        stats
+    }
+
+    fn closed(&self) -> EngineError {
+        EngineError::Closed {
+            path: self.dir.clone(),
+        }
     }
 
     pub(super) fn vbucket(&self, vb: Vbid) -> Result<Arc<VBucket>, EngineError> {
@@ -97,15 +132,22 @@ impl Couchstore {
     }
 }
 
-fn open_ones(vbuckets: &BTreeMap<Vbid, VBucketSlot>) -> impl Iterator<Item = &Arc<VBucket>> {
-    vbuckets.values().filter_map(|slot| match slot {
+#[cfg(test)]
+impl Couchstore {
+    /// Shows the open store's directory.
+    pub(super) fn with_directory(&self, change: impl FnOnce(&mut Directory)) {
+        change(&mut self.open.lock().as_mut().expect("open").directory);
+    }
+}
+
+fn open_ones(
+    vbuckets: Option<&BTreeMap<Vbid, VBucketSlot>>,
+) -> impl Iterator<Item = &Arc<VBucket>> {
+    let slots = vbuckets.into_iter().flat_map(BTreeMap::values);
+    slots.filter_map(|slot| match slot {
         VBucketSlot::Open(vbucket) => Some(vbucket),
         VBucketSlot::Unreadable(_) => None,
     })
-}
-
-fn closed() -> EngineError {
-    EngineError::InvalidArgument("the store is closed".to_owned())
 }
 
 impl Engine for Couchstore {
@@ -123,19 +165,23 @@ impl Engine for Couchstore {
 
     fn create(&self, vb: Vbid) -> Result<(), EngineError> {
         let mut open = self.open.lock();
-        let open = open.as_mut().ok_or_else(closed)?;
+        let open = open.as_mut().ok_or_else(|| self.closed())?;
         self.shared.poison.check()?;
-        if self.vbuckets.read().contains_key(&vb) {
-            return Err(EngineError::VBucketExists { vb });
+        match self.slot(vb) {
+            Ok(_) => return Err(EngineError::VBucketExists { vb }),
+            Err(EngineError::UnknownVBucket { .. }) => {}
+            Err(error) => return Err(error),
         }
         let vbucket = open.directory.create(vb)?;
-        self.vbuckets.write().insert(vb, VBucketSlot::Open(vbucket));
+        if let Some(vbuckets) = &mut *self.vbuckets.write() {
+            vbuckets.insert(vb, VBucketSlot::Open(vbucket));
+        }
         Ok(())
     }
 
     fn drop_vbucket(&self, vb: Vbid) -> Result<(), EngineError> {
         let mut open = self.open.lock();
-        let open = open.as_mut().ok_or_else(closed)?;
+        let open = open.as_mut().ok_or_else(|| self.closed())?;
         self.shared.poison.check()?;
         let (removed, is_gone) = match self.slot(vb)? {
             VBucketSlot::Open(vbucket) => {
@@ -148,14 +194,16 @@ impl Engine for Couchstore {
                 (removed, is_gone)
             }
         };
-        if is_gone {
-            self.vbuckets.write().remove(&vb);
+        if is_gone && let Some(vbuckets) = &mut *self.vbuckets.write() {
+            vbuckets.remove(&vb);
         }
         removed
     }
 
     fn vbuckets(&self) -> Vec<Vbid> {
-        self.vbuckets.read().keys().copied().collect()
+        let vbuckets = self.vbuckets.read();
+        let all = vbuckets.iter().flat_map(BTreeMap::keys);
+        all.copied().collect()
     }
 
     fn commit(&self, batches: &[CommitBatch<'_>]) -> Vec<Result<Committed, EngineError>> {
@@ -193,7 +241,7 @@ impl Engine for Couchstore {
     fn maintenance(&self) -> Option<Box<dyn Job>> {
         // The list is cloned so that the lock of the map is not held while waiting for a vBucket's
         // writer lock.
-        let vbuckets: Vec<_> = open_ones(&self.vbuckets.read()).cloned().collect();
+        let vbuckets: Vec<_> = open_ones(self.vbuckets.read().as_ref()).cloned().collect();
         let (vb, request) = self.shared.config.compaction.choose(&vbuckets)?;
         // This fails only if another thread won the race and already started the compaction.
         self.compact(vb, request).ok()
@@ -205,38 +253,18 @@ impl Engine for Couchstore {
         Ok(found.iter().map(Finding::to_string).collect())
     }
 
-    fn stats(&self) -> BTreeMap<&'static str, u64> {
-        let vbuckets = self.vbuckets.read();
-        let sum = |bytes: fn(&CommitView) -> u64| {
-            open_ones(&vbuckets).fold(0_u64, |sum, vbucket| {
-                sum.saturating_add(bytes(&vbucket.published().view))
-            })
-        };
-        BTreeMap::from([
-            ("bytes-written", self.shared.written_bytes.get()),
-            ("cache-bytes", self.shared.nodes.memory_bytes() as u64),
-            ("cache-hits", self.shared.nodes.hits.get()),
-            ("cache-misses", self.shared.nodes.misses.get()),
-            ("commits", self.shared.commits.get()),
-            ("compactions", self.shared.compactions.get()),
-            ("documents-written", self.shared.documents.get()),
-            ("file-bytes", sum(CommitView::file_bytes)),
-            ("live-bytes", sum(CommitView::live_bytes)),
-            ("open-files", self.files.open_files() as u64),
-            ("syncs", self.shared.syncs.get()),
-            ("tombstones-purged", self.shared.tombstones_purged.get()),
-            ("vbuckets", vbuckets.len() as u64),
-        ])
+    fn stats(&self) -> EngineStats {
+        self.figures().into()
     }
 
     fn close(&self) -> Result<(), EngineError> {
         let Some(_open) = self.open.lock().take() else {
             return Ok(());
         };
-        let vbuckets = std::mem::take(&mut *self.vbuckets.write());
+        let vbuckets = self.vbuckets.write().take();
         // Every file is closed; the first failure is returned.
-        open_ones(&vbuckets)
-            .map(|vbucket| vbucket.close())
+        open_ones(vbuckets.as_ref())
+            .map(|vbucket| vbucket.close(&self.dir))
             .fold(Ok(()), Result::and)
     }
 }

@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::Violation;
+
 use crate::contract::EngineError;
 use crate::couchstore::file::NodeCache;
 use crate::counter::Counter;
@@ -34,6 +36,19 @@ impl StoreContext {
             config,
             nodes,
             ..Self::default()
+        }
+    }
+
+    /// Stops writes to the store because an invariant does not hold. Returns the error to report.
+    pub(crate) fn internal(&self, violation: Violation, path: &Path) -> EngineError {
+        self.poison.set_after_violation(violation, path)
+    }
+
+    /// Stops writes to the store if an error names an invariant that does not hold. Parts of the
+    /// engine that know only a file return it (`Source::internal`).
+    pub(crate) fn poison_after(&self, error: &EngineError) {
+        if let EngineError::Internal { path, .. } = error {
+            self.poison.set(path);
         }
     }
 

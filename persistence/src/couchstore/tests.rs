@@ -12,3 +12,4 @@ mod reference_model;
 mod rollback;
 mod store_files;
 pub(super) mod support;
+mod violations;

@@ -63,6 +63,7 @@ pub struct MemoryDisk {
 
 /// The space in use on a [`MemoryDisk`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemoryUsage {
     /// Files that have a name.
     pub files: u64,

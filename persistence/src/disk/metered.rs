@@ -17,6 +17,7 @@ use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 /// The calls made to a disk since it was wrapped. The difference of two values is the cost of what
 /// happened between them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DiskStats {
     /// Files opened.
     pub opens: u64,

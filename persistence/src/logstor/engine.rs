@@ -1,6 +1,5 @@
 //! The engine: an open log store, as the [`Engine`] contract has it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,13 +8,14 @@ use lowtide_checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, Vbid};
 use super::commit::{CommitObserver, CommitOutcome, CommitRequest, EncodedBatch};
 use super::config::LogstorConfig;
 use super::format::{Fingerprint, KEY_BYTES_MAX, SEQNO_MAX, VALUE_BYTES_MAX};
+use super::log::store_closed;
 use super::maintenance::{Maintenance, RewriteGoal};
 use super::recovery;
 use super::store::Store;
 use super::vbucket::{LogSnapshot, read_by_key};
 use crate::contract::{
-    Capabilities, CommitBatch, Committed, CompactionRequest, Engine, EngineError, Executor,
-    InOrder, Job, RecoveryReport, RetainedHistory, RolledBack, Snapshot, VBucketInfo,
+    Capabilities, CommitBatch, Committed, CompactionRequest, Engine, EngineError, EngineStats,
+    Executor, InOrder, Job, RecoveryReport, RetainedHistory, RolledBack, Snapshot, VBucketInfo,
 };
 use crate::disk::{Disk, KeptDirectory};
 use crate::store_owner::StoreOwner;
@@ -104,6 +104,16 @@ impl Logstor {
         self.maintenance.due().is_some()
     }
 
+    /// Names the close as the reason why a vBucket is unknown: a closed store has forgotten all.
+    fn unless_closed<T>(&self, result: Result<T, EngineError>) -> Result<T, EngineError> {
+        match result {
+            Err(EngineError::UnknownVBucket { .. }) if self.store.context.is_closed() => {
+                Err(store_closed(&self.store.context.dir))
+            }
+            result => result,
+        }
+    }
+
     fn encode(&self, batch: &CommitBatch<'_>) -> Result<EncodedBatch, EngineError> {
         self.store.context.check_writable()?;
         let vbucket = self.store.registry.get(batch.vb)?;
@@ -169,7 +179,7 @@ impl Engine for Logstor {
     fn get(&self, vb: Vbid, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
         let context = &self.store.context;
         let fingerprint = Fingerprint::of(context.hash_key, namespace, key.encoded());
-        match self.store.registry.newest(vb, fingerprint)? {
+        match self.unless_closed(self.store.registry.newest(vb, fingerprint))? {
             Some((slot, segment)) => {
                 read_by_key(&context.cache, &slot, &segment, namespace, key).map(Some)
             }
@@ -178,17 +188,18 @@ impl Engine for Logstor {
     }
 
     fn snapshot(&self, vb: Vbid) -> Result<Box<dyn Snapshot>, EngineError> {
-        let vbucket = self.store.registry.loaded(vb)?;
+        let vbucket = self.unless_closed(self.store.registry.loaded(vb))?;
         let context = Arc::clone(&self.store.context);
         Ok(Box::new(LogSnapshot::new(vbucket, context)))
     }
 
     fn info(&self, vb: Vbid) -> Result<VBucketInfo, EngineError> {
-        Ok(self.store.registry.loaded(vb)?.view().info)
+        let vbucket = self.unless_closed(self.store.registry.loaded(vb))?;
+        Ok(vbucket.view().info)
     }
 
     fn compact(&self, vb: Vbid, request: CompactionRequest) -> Result<Box<dyn Job>, EngineError> {
-        self.maintenance.compact(vb, &request)
+        self.unless_closed(self.maintenance.compact(vb, &request))
     }
 
     fn maintenance(&self) -> Option<Box<dyn Job>> {
@@ -196,10 +207,10 @@ impl Engine for Logstor {
     }
 
     fn check(&self, vb: Vbid) -> Result<Vec<String>, EngineError> {
-        self.store.check(vb)
+        self.unless_closed(self.store.check(vb))
     }
 
-    fn stats(&self) -> BTreeMap<&'static str, u64> {
+    fn stats(&self) -> EngineStats {
         self.maintenance.stats()
     }
 

@@ -162,12 +162,8 @@ fn writes_to_an_encrypted_file_are_refused_with_the_reason() {
             ..Item::deletion(Key::new(b"key"))
         };
         let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
-        let batch = CommitBatch {
-            vb,
-            items: &[&item],
-            state: &state,
-            timestamp: 1,
-        };
+        let items = [&item];
+        let batch = CommitBatch::new(vb, &items, &state).with_timestamp(1);
         assert_refused("commit", engine.commit(&[batch]).pop().expect("one"));
         assert_refused("purge", engine.purge(vb, Seqno(1000)));
         assert_refused("rollback", engine.rollback(vb, Seqno(1)));

@@ -33,12 +33,7 @@ pub(super) fn open(dir: &Path) -> Logstor {
 pub(super) fn commit(store: &Logstor, vb: u16, items: &[Item]) {
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(0xabc)));
     let items: Vec<&Item> = items.iter().collect();
-    let batch = CommitBatch {
-        vb: Vbid(vb),
-        items: &items,
-        state: &state,
-        timestamp: 1,
-    };
+    let batch = CommitBatch::new(Vbid(vb), &items, &state).with_timestamp(1);
     let _committed = store
         .commit(&[batch])
         .pop()

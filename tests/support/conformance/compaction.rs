@@ -11,10 +11,7 @@ use super::{
     set,
 };
 
-const STEP: Budget = Budget {
-    items: 4,
-    bytes: 4096,
-};
+const STEP: Budget = Budget::new(4, 4096);
 
 fn to_end(mut job: Box<dyn Job>) {
     while !matches!(job.step(STEP).expect("no failure"), JobProgress::Done(_)) {}
@@ -75,20 +72,14 @@ pub fn purged_tombstones_stay_away(open: Open<'_>) {
     for batch in &batches {
         commit(&*engine, VBS[0], batch).expect("committed");
     }
-    let request = CompactionRequest {
-        purge_upto: Some(Seqno(2)),
-        ..CompactionRequest::default()
-    };
+    let request = CompactionRequest::new().with_purge_upto(Seqno(2));
     to_end(engine.compact(VBS[0], request).expect("begun"));
     let mut expected = batches
         .iter()
         .fold(Contents::new(), |contents, batch| apply(&contents, batch));
     expected.remove(&2);
     assert_eq!(contents(&*engine, VBS[0]), expected);
-    let request = CompactionRequest {
-        purge_upto: Some(Seqno::MAX),
-        ..CompactionRequest::default()
-    };
+    let request = CompactionRequest::new().with_purge_upto(Seqno::MAX);
     to_end(engine.compact(VBS[0], request).expect("begun"));
     expected.remove(&3);
     assert_eq!(
@@ -145,10 +136,7 @@ pub fn highest_seqno_of_a_collection_stays(open: Open<'_>) {
                 commit(&*engine, VBS[0], batch).expect("committed");
             }
             if by_compaction {
-                let request = CompactionRequest {
-                    purge_upto: Some(Seqno(upto)),
-                    ..CompactionRequest::default()
-                };
+                let request = CompactionRequest::new().with_purge_upto(Seqno(upto));
                 to_end(engine.compact(VBS[0], request).expect("begun"));
             } else {
                 engine.purge(VBS[0], Seqno(upto)).expect("purged");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Datatype, DurabilityLevel, Item, Key, Namespace, Operation, Seqno};
 use lowtide_persistence::disk::PowerLoss;
-use lowtide_persistence::{Engine, KeyRange, ScanLimit, Snapshot};
+use lowtide_persistence::{Engine, EngineError, KeyRange, ScanLimit, Snapshot};
 
 use super::{Contents, Open, VBS, apply, commit, contents, delete, fresh, set, state};
 
@@ -106,13 +106,17 @@ pub(super) fn items_of_every_kind_come_back(open: Open<'_>) {
     check(&*open(Arc::new(disk.clone())).expect("opens"));
 }
 
+fn iterated(items: impl Iterator<Item = Result<Item, EngineError>>) -> Vec<Item> {
+    items.collect::<Result<_, _>>().expect("readable")
+}
+
 fn slices_add_up(snapshot: &dyn Snapshot, expected: &[Item]) {
     for items in 1..=expected.len() + 1 {
         for bytes in [0, 1, 300, usize::MAX] {
             let (mut found, mut from) = (Vec::new(), Some(Seqno::ZERO));
             while let Some(at) = from {
                 let slice = snapshot
-                    .scan(at, Seqno::MAX, ScanLimit { items, bytes })
+                    .scan(at, Seqno::MAX, ScanLimit::new(items, bytes))
                     .expect("readable");
                 assert!(!slice.items.is_empty() && slice.items.len() <= items);
                 found.extend(slice.items);
@@ -121,6 +125,8 @@ fn slices_add_up(snapshot: &dyn Snapshot, expected: &[Item]) {
             assert_eq!(found, expected);
         }
     }
+    assert_eq!(iterated(snapshot.items(..)), expected);
+    assert_eq!(iterated(snapshot.items(Seqno(2)..Seqno(5))), expected[1..4]);
     let between = snapshot
         .scan(Seqno(2), Seqno(4), ScanLimit::NONE)
         .expect("readable");
@@ -166,17 +172,11 @@ fn keys_add_up(snapshot: &dyn Snapshot, items: &[Item]) {
                 let (mut found, mut range) = (Vec::new(), Some(KeyRange::all(namespace)));
                 while let Some(rest) = range {
                     let slice = snapshot
-                        .scan_keys(
-                            &rest,
-                            ScanLimit {
-                                items: limit,
-                                bytes,
-                            },
-                        )
+                        .scan_keys(&rest, ScanLimit::new(limit, bytes))
                         .expect("readable");
                     assert!(!slice.items.is_empty() && slice.items.len() <= limit);
                     found.extend(slice.items);
-                    range = slice.next.map(|from| KeyRange { from, ..rest });
+                    range = slice.next.map(|from| rest.with_from(from));
                 }
                 assert!(
                     found.iter().eq(expected.iter().copied()),
@@ -188,11 +188,15 @@ fn keys_add_up(snapshot: &dyn Snapshot, items: &[Item]) {
             expected.first().expect("some"),
             expected.last().expect("some"),
         );
-        let between = KeyRange {
-            namespace,
-            from: first.key.clone(),
-            to: Some(last.key.clone()),
-        };
+        let between = KeyRange::all(namespace)
+            .with_from(first.key.clone())
+            .with_to(last.key.clone());
+        assert!(
+            iterated(snapshot.items_by_key(KeyRange::all(namespace)))
+                .iter()
+                .eq(expected.iter().copied()),
+            "{namespace:?} one by one"
+        );
         let slice = snapshot
             .scan_keys(&between, ScanLimit::NONE)
             .expect("readable");
@@ -201,10 +205,7 @@ fn keys_add_up(snapshot: &dyn Snapshot, items: &[Item]) {
             (expected.len() - 1, None),
             "the end is not included"
         );
-        let nothing = KeyRange {
-            from: last.key.clone(),
-            ..between
-        };
+        let nothing = between.with_from(last.key.clone());
         assert!(
             snapshot
                 .scan_keys(&nothing, ScanLimit::NONE)

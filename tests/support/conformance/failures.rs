@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use lowtide_checkpoint::{Key, Namespace, Seqno};
 use lowtide_persistence::disk::{Fault, FaultyDisk, MemoryDisk, PowerLoss};
-use lowtide_persistence::{Engine, EngineError};
+use lowtide_persistence::{CompactionRequest, Engine, EngineError};
 
 use super::{
     Contents, Open, VBS, apply, commit, commit_all, contents, fresh, history, keeps, set, stages,
@@ -17,11 +18,40 @@ pub(super) fn closing_keeps_everything(open: Open<'_>) {
         commit(&*engine, VBS[0], &batch).expect("committed");
     }
     engine.close().expect("closed");
-    assert!(commit(&*engine, VBS[0], &[set(99, "late", b"")]).is_err());
-    assert!(engine.create(VBS[1]).is_err());
+    every_operation_is_refused_as_closed(&*engine);
     disk.crash(PowerLoss::DropUnsynced);
     let engine = open(Arc::new(disk.clone())).expect("opens");
     assert_eq!(Some(contents(&*engine, VBS[0])), stages().pop());
+}
+
+fn every_operation_is_refused_as_closed(engine: &dyn Engine) {
+    let vb = VBS[0];
+    let key = Key::new(b"late");
+    let results = [
+        ("create", engine.create(VBS[1])),
+        ("drop", engine.drop_vbucket(vb)),
+        (
+            "commit",
+            commit(engine, vb, &[set(99, "late", b"")]).map(drop),
+        ),
+        ("rollback", engine.rollback(vb, Seqno(1)).map(drop)),
+        ("purge", engine.purge(vb, Seqno(1)).map(drop)),
+        ("get", engine.get(vb, Namespace::Committed, &key).map(drop)),
+        ("snapshot", engine.snapshot(vb).map(drop)),
+        ("info", engine.info(vb).map(drop)),
+        (
+            "compact",
+            engine.compact(vb, CompactionRequest::new()).map(drop),
+        ),
+        ("check", engine.check(vb).map(drop)),
+    ];
+    for (operation, result) in results {
+        let error = result.expect_err(operation);
+        assert_eq!(error.kind(), "closed", "{operation}: {error}");
+    }
+    assert_eq!(engine.vbuckets(), []);
+    assert!(engine.maintenance().is_none());
+    engine.close().expect("closed already");
 }
 
 /// Number of acknowledged batches of each vBucket; `None` if the vBucket itself was not.

@@ -46,7 +46,7 @@ impl Node {
     ) -> Result<(), NodeError> {
         self.is_engine_busy = false;
         let (mut failure, mut prepared) = (None, Vec::new());
-        for Flushed { vb, result } in self.flusher.finish(group) {
+        for Flushed { vb, result, .. } in self.flusher.finish(group) {
             match result {
                 Ok(persisted) => {
                     let state = self.flusher.persisted_state(vb);

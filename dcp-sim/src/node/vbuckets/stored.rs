@@ -7,10 +7,7 @@ use super::documents::Documents;
 use crate::producer::Collections;
 
 /// Limit of one slice of the scan.
-const SLICE: ScanLimit = ScanLimit {
-    items: 4_096,
-    bytes: 16 << 20,
-};
+const SLICE: ScanLimit = ScanLimit::new(4_096, 16 << 20);
 
 /// Content of a vBucket in its store.
 #[derive(Clone, Debug, Default)]

@@ -26,10 +26,7 @@ impl Default for ProducerLimits {
     fn default() -> Self {
         Self {
             scans: 16,
-            slice: ScanLimit {
-                items: 1_000,
-                bytes: 256 * 1024,
-            },
+            slice: ScanLimit::new(1_000, 256 * 1024),
             turn_bytes: 16 * 1024,
             hidden_items: 10_000,
             hidden_bytes: 4 << 20,

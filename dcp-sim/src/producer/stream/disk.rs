@@ -42,7 +42,7 @@ impl ActiveStream {
         vbucket: &VBucket,
         at: Negotiated<'_>,
     ) -> Result<bool, ProducerError> {
-        let BackfillRead { scan, items } = read;
+        let BackfillRead { scan, items, .. } = read;
         let Negotiated {
             options,
             limits,

@@ -3,24 +3,13 @@
 use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{Key, Seqno, Vbid};
+use lowtide_persistence::EnginePoint;
 use lowtide_persistence::disk::{Fault, PowerLoss};
 
 use super::arguments::{Arguments, one_of};
 use super::key_format::KeyFormat;
 use super::parse::LineError;
 use super::value::Value;
-
-/// Pause points of compactions: couchstore's, then logstor's.
-const POINTS: [(&str, &str); 8] = [
-    ("compact-copied", "compact-copied"),
-    ("compact-caught-up", "compact-caught-up"),
-    ("compact-before-rename", "compact-before-rename"),
-    ("compact-after-rename", "compact-after-rename"),
-    ("after-write-before-index", "after-write-before-index"),
-    ("after-index-before-separate", "after-index-before-separate"),
-    ("compact-after-copy", "compact-after-copy"),
-    ("compact-before-free", "compact-before-free"),
-];
 
 /// One line of a commit.
 #[derive(Clone, Debug)]
@@ -103,14 +92,14 @@ pub(in crate::script) enum EngineCommand {
     },
     Compact {
         vb: Vbid,
-        pause: Option<&'static str>,
+        pause: Option<EnginePoint>,
     },
     Resume {
-        pause: Option<&'static str>,
+        pause: Option<EnginePoint>,
     },
     Separate,
     CrashAtIo(u64),
-    CrashAtPoint(&'static str),
+    CrashAtPoint(EnginePoint),
     Reopen,
 }
 
@@ -203,15 +192,15 @@ impl EngineCommand {
             }
             "compact" => Self::Compact {
                 vb: vb(arguments)?,
-                pause: arguments.choice("pause", &POINTS)?,
+                pause: arguments.choice("pause", &points())?,
             },
             "resume" => Self::Resume {
-                pause: arguments.choice("pause", &POINTS)?,
+                pause: arguments.choice("pause", &points())?,
             },
             "separate" => Self::Separate,
             "crash-at" => match (
                 arguments.positive("io")?,
-                arguments.choice("point", &POINTS)?,
+                arguments.choice("point", &points())?,
             ) {
                 (Some(io), None) => Self::CrashAtIo(io),
                 (None, Some(point)) => Self::CrashAtPoint(point),
@@ -346,4 +335,9 @@ pub(in crate::script) fn key(arguments: &mut Arguments<'_>) -> Result<Key, Strin
 
 fn word(arguments: &mut Arguments<'_>) -> Result<String, String> {
     arguments.required("NAME").map(str::to_owned)
+}
+
+/// Returns the points of both engines by their words.
+fn points() -> [(&'static str, EnginePoint); EnginePoint::ALL.len()] {
+    EnginePoint::ALL.map(|point| (point.as_str(), point))
 }

@@ -91,11 +91,10 @@ fn couchstore(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
     ];
     let commit = arguments.choice("commit", &modes)?.unwrap_or_default();
     let version = arguments.choice("version", &versions)?.unwrap_or_default();
-    Ok(Choice::Couchstore(CouchstoreConfig {
-        commit,
-        version,
-        ..CouchstoreConfig::default()
-    }))
+    let config = CouchstoreConfig::DEFAULT
+        .with_commit(commit)
+        .with_version(version);
+    Ok(Choice::Couchstore(config))
 }
 
 /// Parses logstor's settings. Invalid sizes are an error here, though the library would take the

@@ -54,10 +54,7 @@ impl Default for StoreConfig {
                 ..LogstorConfig::DEFAULT
             },
             upkeep_flushes: 32,
-            upkeep_step: Budget {
-                items: 512,
-                bytes: 1 << 20,
-            },
+            upkeep_step: Budget::new(512, 1 << 20),
         }
     }
 }

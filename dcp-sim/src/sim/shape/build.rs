@@ -42,10 +42,7 @@ impl Shape {
                 couchstore: self.couchstore(),
                 logstor: self.logstor(),
                 upkeep_flushes: self.get(d::UPKEEP_FLUSHES),
-                upkeep_step: Budget {
-                    items: self.size(d::UPKEEP_ITEMS),
-                    bytes: 1 << 20,
-                },
+                upkeep_step: Budget::new(self.size(d::UPKEEP_ITEMS), 1 << 20),
             },
             clock_skew_micros: self.get(d::CLOCK_SKEW),
             clients: Some(self.size(Dimension::CLIENTS)),
@@ -103,10 +100,7 @@ impl Shape {
             send_bytes: self.size(d::SEND_BYTES),
             producer: ProducerLimits {
                 scans: self.size(d::SCANS),
-                slice: ScanLimit {
-                    items: self.size(d::SLICE_ITEMS),
-                    bytes: self.size(d::SLICE_BYTES),
-                },
+                slice: ScanLimit::new(self.size(d::SLICE_ITEMS), self.size(d::SLICE_BYTES)),
                 turn_bytes: self.size(d::TURN_BYTES),
                 hidden_items: self.size(d::HIDDEN_ITEMS),
                 standstill_nanos: self.get(d::STANDSTILL).saturating_mul(1_000),
@@ -128,31 +122,33 @@ impl Shape {
 
     fn couchstore(&self) -> CouchstoreConfig {
         let percent = self.get(d::COUCHSTORE_FRAGMENTATION);
-        CouchstoreConfig {
-            commit: match self.get(d::COUCHSTORE_COMMIT) {
-                0 => CommitMode::OneSync,
-                _ => CommitMode::TwoPhase,
-            },
-            compaction: CompactionConfig {
-                fragmentation_percent: u8::try_from(percent).ok().filter(|&percent| percent > 0),
-                file_bytes_min: self.get(d::COUCHSTORE_FILE_BYTES),
-                sync_bytes: self.get(d::COUCHSTORE_SYNC),
-                sort_bytes: self.size(d::COUCHSTORE_SORT),
-                purge_age_seconds: match self.get(d::COUCHSTORE_PURGE) {
-                    0 => Some(3 * 24 * 60 * 60),
-                    1 => Some(1),
-                    2 => Some(0),
-                    _ => None,
-                },
-            },
-            version: match self.get(d::COUCHSTORE_VERSION) {
-                12 => FormatVersion::V12,
-                13 => FormatVersion::V13,
-                _ => FormatVersion::V14,
-            },
-            cache_bytes: self.size(d::COUCHSTORE_CACHE),
-            open_files_max: self.size(d::COUCHSTORE_FILES),
-        }
+        let commit = match self.get(d::COUCHSTORE_COMMIT) {
+            0 => CommitMode::OneSync,
+            _ => CommitMode::TwoPhase,
+        };
+        let purge_age_seconds = match self.get(d::COUCHSTORE_PURGE) {
+            0 => Some(3 * 24 * 60 * 60),
+            1 => Some(1),
+            2 => Some(0),
+            _ => None,
+        };
+        let version = match self.get(d::COUCHSTORE_VERSION) {
+            12 => FormatVersion::V12,
+            13 => FormatVersion::V13,
+            _ => FormatVersion::V14,
+        };
+        let compaction = CompactionConfig::DEFAULT
+            .with_fragmentation_percent(u8::try_from(percent).ok().filter(|&percent| percent > 0))
+            .with_file_bytes_min(self.get(d::COUCHSTORE_FILE_BYTES))
+            .with_sync_bytes(self.get(d::COUCHSTORE_SYNC))
+            .with_sort_bytes(self.size(d::COUCHSTORE_SORT))
+            .with_purge_age_seconds(purge_age_seconds);
+        CouchstoreConfig::DEFAULT
+            .with_commit(commit)
+            .with_compaction(compaction)
+            .with_version(version)
+            .with_cache_bytes(self.size(d::COUCHSTORE_CACHE))
+            .with_open_files_max(self.size(d::COUCHSTORE_FILES))
     }
 
     fn logstor(&self) -> LogstorConfig {

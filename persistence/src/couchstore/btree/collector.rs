@@ -1,5 +1,7 @@
 //! The entries of a node that is changing, and the nodes that were cut off them.
 
+use lowtide_checkpoint::internal::Invariant as _;
+
 use crate::contract::EngineError;
 use crate::couchstore::file::Appender;
 use crate::couchstore::format::{Entries, Node, NodeKind, Tree};
@@ -93,7 +95,10 @@ impl Collector {
         run: EntryRun,
         end: usize,
     ) -> Result<(), EngineError> {
-        let bytes = node.run(run.start, end);
+        let bytes = node
+            .run(run.start, end)
+            .invariant("E34", "kept entries lie inside their node")
+            .map_err(|violation| out.source().internal(violation))?;
         if !self.modified || self.entries.bytes() + bytes.len() <= THRESHOLD_BYTES {
             self.entries.push_run(bytes, run.entries);
             return Ok(());

@@ -3,6 +3,8 @@
 //! What always holds: a written node has its entries in the order they arrived, and its pointer's
 //! subtree size and reduction are the sums over its entries.
 
+use lowtide_checkpoint::internal::Invariant as _;
+
 use crate::contract::EngineError;
 use crate::couchstore::file::Appender;
 use crate::couchstore::format::node::put_lengths;
@@ -87,6 +89,11 @@ impl NodeBuilder {
     ) -> Result<(), EngineError> {
         let (mut taken, mut end, mut last_key) = (0, 1, &b""[..]);
         for (key, value) in self.entries() {
+            // A damaged child may have keys below those of the child before it.
+            if self.kind == NodeKind::Interior && taken > 0 && last_key >= key {
+                let what = format!("keys of the {} don't ascend", tree.name());
+                return Err(out.source().corrupt(out.position(), what));
+            }
             end += Entries::encoded_bytes(key, value);
             taken += 1;
             last_key = key;
@@ -97,7 +104,11 @@ impl NodeBuilder {
         if taken == 0 {
             return Ok(());
         }
-        let node = self.raw.get(..end).unwrap_or(&self.raw);
+        let node = self
+            .raw
+            .get(..end)
+            .invariant("E34", "entries lie inside their node")
+            .map_err(|violation| out.source().internal(violation))?;
         let pointer = node_writer::append(out, tree, self.kind, node)?;
         written.push(last_key, &pointer.encode_entry());
         // The type byte stays for the rest.

@@ -12,6 +12,7 @@ use super::depth::{DEPTH_MAX, too_deep};
 
 /// The shape of a node, without its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NodeShape {
     /// Depth; 0 at the root.
     pub depth: usize,

@@ -4,10 +4,12 @@
 //! What always holds: a pointer's subtree size and reduction are the sums over the node's entries.
 
 use bytes::Bytes;
+use lowtide_checkpoint::internal::checked_invariant;
 
 use crate::contract::EngineError;
 use crate::couchstore::file::Appender;
-use crate::couchstore::format::{Entries, Entry, NodeKind, Pointer, Reduction, Tree};
+use crate::couchstore::format::fields::U48_MAX;
+use crate::couchstore::format::{Entries, Entry, Node, NodeKind, Pointer, Reduction, Tree};
 
 /// Appends a node of at least one entry. Returns its last key and the pointer to it.
 pub(crate) fn write(
@@ -32,7 +34,7 @@ pub(crate) fn write(
 /// it.
 ///
 /// # Errors
-/// [`EngineError::Corrupt`] if an entry cannot be summed up; [`EngineError::InvalidArgument`] if
+/// [`EngineError::Corrupt`] if an entry cannot be summed up, or the sums exceed their fields; [`EngineError::InvalidArgument`] if
 /// the node is too large; [`EngineError::Disk`] or [`EngineError::Unsupported`] as
 /// [`Appender::chunk`].
 pub(crate) fn append(
@@ -41,6 +43,11 @@ pub(crate) fn append(
     kind: NodeKind,
     raw: &[u8],
 ) -> Result<Pointer, EngineError> {
+    checked_invariant!(
+        Node::of_raw(raw.to_vec()).is_ok_and(|node| node.kind == kind),
+        "E34",
+        "a node that is written can be read"
+    );
     let mut pointer = Pointer {
         position: 0,
         subtree_bytes: 0,
@@ -54,6 +61,13 @@ pub(crate) fn append(
     })?;
     pointer.position = position;
     pointer.subtree_bytes = pointer.subtree_bytes.saturating_add(disk_bytes);
+    if !pointer.reduction.fits() || pointer.subtree_bytes > U48_MAX {
+        let what = format!(
+            "the sums of a node in the {} exceed their fields",
+            tree.name()
+        );
+        return Err(out.source().corrupt(position, what));
+    }
     Ok(pointer)
 }
 

@@ -9,6 +9,7 @@
 //! tree's size. Keys must strictly ascend: anything else is damage in the source, and an error.
 
 use bytes::Bytes;
+use lowtide_checkpoint::internal::Invariant as _;
 
 use crate::contract::EngineError;
 use crate::couchstore::btree::node_writer;
@@ -89,9 +90,10 @@ impl BulkBuilder {
         if self.levels.len() <= at {
             self.levels.push(Level::default());
         }
-        let Some(level) = self.levels.get_mut(at) else {
-            return Ok(());
-        };
+        let level = self.levels.get_mut(at);
+        let level = level
+            .invariant("E34", "levels grow one by one")
+            .map_err(|violation| out.source().internal(violation))?;
         level.pending_bytes += entry.encoded_bytes();
         level.pending.push(entry);
         let entries_min = if at == 0 { 1 } else { INTERIOR_ENTRIES_MIN };

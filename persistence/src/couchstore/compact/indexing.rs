@@ -9,6 +9,7 @@
 
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
+use lowtide_checkpoint::internal::violated;
 
 use crate::contract::{Budget, EngineError};
 use crate::couchstore::file::CommitView;
@@ -114,7 +115,8 @@ impl Indexing {
             newest, by_seqno, ..
         } = &mut self.pass
         else {
-            return Ok(());
+            let violation = violated("E28", "rows by key come before rows by seqno");
+            return Err(view.source.internal(violation));
         };
         let info = by_id::decode(key, &value).ok_or_else(|| view.corrupt_row(Tree::ById))?;
         match newest {
@@ -192,6 +194,9 @@ fn take_in(
         by_seqno::encode(&info),
         &mut |run| create(&file_names::run(&target.out.source().path, run)),
     )?;
-    // Rows arrive sorted, with one row for each key.
-    by_id.push(&mut target.out, info.id, value).map(|_| ())
+    if by_id.push(&mut target.out, info.id, value)? {
+        return Ok(());
+    }
+    let violation = violated("E28", "sorted rows arrive in the order of their keys");
+    Err(target.out.source().internal(violation))
 }

@@ -91,7 +91,10 @@ impl Job for Compaction {
                 .filter(|aborted| matches!(aborted, EngineError::Aborted { .. }))
                 .unwrap_or(error)
         });
-        match advanced.inspect_err(|error| claim.note_refusal(error))? {
+        match advanced.inspect_err(|error| {
+            claim.note_refusal(error);
+            shared.poison_after(error);
+        })? {
             Some((stage, progress)) => {
                 self.work = Some(Work {
                     stage,

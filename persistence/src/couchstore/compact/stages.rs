@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::Seqno;
 
-use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, JobProgress};
+use crate::contract::{
+    Budget, CompactionReport, CompactionRequest, EngineError, EnginePoint, JobProgress, JobStage,
+};
 use crate::couchstore::file::CommitView;
 use crate::couchstore::store::{CompactionClaim, PublishedCommit, file_names};
 use crate::couchstore::store_context::StoreContext;
@@ -16,15 +18,6 @@ use super::filter::Rules;
 use super::indexing::Indexing;
 use super::install::{self, CompletedTarget};
 use super::target::Target;
-
-/// Every row of some commit is copied, and both of its indexes are built.
-const COPIED: &str = "compact-copied";
-/// The target lacks no commit, or too little for another round.
-const CAUGHT_UP: &str = "compact-caught-up";
-/// The target is whole and durable, under a temporary name.
-const BEFORE_RENAME: &str = "compact-before-rename";
-/// The target is the vBucket's file, durably. The old one still exists.
-const AFTER_RENAME: &str = "compact-after-rename";
 
 /// The next piece of work.
 pub(super) enum Stage {
@@ -98,7 +91,7 @@ impl Context<'_> {
                 let view = target.commit(&at)?;
                 Ok(Some((
                     Stage::Swap(CompletedTarget { target, at, view }),
-                    JobProgress::Reached(BEFORE_RENAME),
+                    JobProgress::Reached(EnginePoint::CompactBeforeRename),
                 )))
             }
             Stage::Swap(ready) => self.swap(ready),
@@ -135,7 +128,7 @@ impl Context<'_> {
         let rules = Rules::new(request, Seqno(view.header.update_seq), completed);
         let target = Target::new(source, Arc::clone(self.shared), &view);
         let copying = Copying::new(&view, rules, self.shared.config.compaction.sort_bytes);
-        let progress = working("copying", 0, view.row_count());
+        let progress = working(JobStage::Copying, 0, view.row_count());
         Ok(Some((
             Stage::Copy {
                 view,
@@ -157,7 +150,7 @@ impl Context<'_> {
         let mut create = |name: &str| self.files.create(name);
         let is_over = copying.step(&view, &mut target, &mut create, self.report, budget)?;
         let progress = working(
-            "copying",
+            JobStage::Copying,
             copying.done(),
             view.row_count().max(copying.done()),
         );
@@ -200,7 +193,7 @@ impl Context<'_> {
     ) -> Result<Next, EngineError> {
         let mut create = |name: &str| self.files.create(name);
         if !indexing.step(&view, &mut target, &mut create, budget)? {
-            let progress = working("indexing", indexing.done, indexing.of);
+            let progress = working(JobStage::Indexing, indexing.done, indexing.of);
             return Ok(Some((
                 Stage::Index {
                     view,
@@ -217,7 +210,7 @@ impl Context<'_> {
                 target,
                 round: None,
             },
-            JobProgress::Reached(COPIED),
+            JobProgress::Reached(EnginePoint::CompactCopied),
         )))
     }
 
@@ -237,7 +230,7 @@ impl Context<'_> {
                 if newest.position == at.position && purged.is_empty() {
                     return Ok(Some((
                         Stage::Commit { at, target },
-                        JobProgress::Reached(CAUGHT_UP),
+                        JobProgress::Reached(EnginePoint::CompactCaughtUp),
                     )));
                 }
                 Round::new(
@@ -249,7 +242,7 @@ impl Context<'_> {
             }
         };
         if !round.step(&mut target, self.report, budget)? {
-            let progress = working("catching-up", 0, round.left());
+            let progress = working(JobStage::CatchingUp, 0, round.left());
             return Ok(Some((
                 Stage::CatchUp {
                     at,
@@ -265,10 +258,10 @@ impl Context<'_> {
         if behind_bytes <= LAST_ROUND_BYTES_MAX || self.report.catch_up_rounds >= ROUNDS_MAX {
             return Ok(Some((
                 Stage::Commit { at, target },
-                JobProgress::Reached(CAUGHT_UP),
+                JobProgress::Reached(EnginePoint::CompactCaughtUp),
             )));
         }
-        let progress = working("catching-up", 0, behind_bytes);
+        let progress = working(JobStage::CatchingUp, 0, behind_bytes);
         Ok(Some((
             Stage::CatchUp {
                 at,
@@ -300,10 +293,13 @@ impl Context<'_> {
                 self.shared
                     .tombstones_purged
                     .add(self.report.tombstones_purged);
-                Ok(Some((Stage::Clean, JobProgress::Reached(AFTER_RENAME))))
+                Ok(Some((
+                    Stage::Clean,
+                    JobProgress::Reached(EnginePoint::CompactAfterRename),
+                )))
             }
             Some(CompletedTarget { target, at, .. }) => {
-                let progress = working("catching-up", 0, 0);
+                let progress = working(JobStage::CatchingUp, 0, 0);
                 Ok(Some((
                     Stage::CatchUp {
                         at,
@@ -317,6 +313,6 @@ impl Context<'_> {
     }
 }
 
-const fn working(stage: &'static str, done: u64, of: u64) -> JobProgress {
+const fn working(stage: JobStage, done: u64, of: u64) -> JobProgress {
     JobProgress::Working { stage, done, of }
 }

@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lowtide_checkpoint::internal::{Violation, invariant};
 
 use crate::contract::EngineError;
 use crate::couchstore::btree::{self, Action};
 use crate::couchstore::file::{Appender, CommitView, Source};
 use crate::couchstore::format::{
-    DocInfo, Header, StoreFigures, Tree, block, by_id, by_seqno, vbucket_state,
+    DocInfo, Header, Pointer, StoreFigures, Tree, block, by_id, by_seqno, vbucket_state,
 };
 use crate::couchstore::store_context::StoreContext;
 use crate::couchstore::write::activate;
@@ -197,6 +198,7 @@ impl Target {
         self.locals = self.locals_of(from)?;
         let mut builder = BulkBuilder::new(Tree::Local);
         for (name, value) in &self.locals {
+            // The names of a map ascend.
             builder.push(&mut self.out, name.clone(), value.clone())?;
         }
         self.header.local = builder.finish(&mut self.out)?;
@@ -254,6 +256,8 @@ impl Target {
 
     /// Makes everything appended durable, as the vBucket's state at `at`.
     pub(super) fn commit(&mut self, at: &CommitView) -> Result<CommitView, EngineError> {
+        self.check_rows()
+            .map_err(|violation| self.out.source().internal(violation))?;
         let timestamp = at.header.timestamp;
         let header = Header {
             timestamp,
@@ -276,6 +280,17 @@ impl Target {
         self.sync()?;
         self.previous = position;
         Ok(view)
+    }
+
+    /// Checks that each document has one row in both indexes, by the sums of their roots.
+    fn check_rows(&self) -> Result<(), Violation> {
+        let rows = |root: Option<Pointer>| root.map_or(0, |root| root.reduction.rows());
+        invariant!(
+            rows(self.header.by_id) == rows(self.header.by_seqno),
+            "E28",
+            "both indexes of a new file have as many rows"
+        );
+        Ok(())
     }
 
     /// Returns the bytes handed to the disk so far.

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use lowtide_checkpoint::internal::Invariant as _;
 
 use crate::contract::EngineError;
 use crate::couchstore::format::chunk_head::{HEAD_BYTES, SEALED_HEAD_BYTES, sealed_body_bytes};
@@ -99,7 +100,10 @@ impl<'a> ChunkReader<'a> {
         } else {
             self.window.raw()
         };
-        Ok(bytes.get(range).unwrap_or_default())
+        bytes
+            .get(range)
+            .invariant("E23", "a body lies inside what was read")
+            .map_err(|violation| self.window.source.internal(violation))
     }
 
     fn find(&mut self, position: u64, hint: u64, bound: u64) -> Result<Place, EngineError> {
@@ -202,6 +206,10 @@ impl<'a> ChunkReader<'a> {
         } else {
             self.window.raw()
         };
-        bytes.get(place.range.clone()).unwrap_or_default()
+        let bytes = bytes.get(place.range.clone());
+        // Of no bytes neither head nor checksum is right: the chunk is reported as damaged.
+        bytes
+            .expected("E23", "a place lies inside what was read")
+            .unwrap_or_default()
     }
 }

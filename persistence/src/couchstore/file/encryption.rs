@@ -36,7 +36,7 @@ impl KeyBlock {
             return Err("encryption block is missing");
         }
         let length = fields.uint(4).ok_or(cut)?;
-        let checksum = fields.uint(4).ok_or(cut)? as u32;
+        let checksum = fields.u32().ok_or(cut)?;
         let body_bytes = length.checked_sub(4).filter(|_| length <= LENGTH_MAX);
         let body_bytes = body_bytes.ok_or("encryption block has an impossible length")?;
         let body = fields.bytes(body_bytes as usize).ok_or(cut)?;
@@ -48,10 +48,10 @@ impl KeyBlock {
 
     fn decode_body(body: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(body);
-        let version = fields.uint(1)? as u8;
-        let id_bytes = fields.uint(1)? as usize;
+        let version = fields.u8()?;
+        let id_bytes = usize::from(fields.u8()?);
         let key_id = String::from_utf8(fields.bytes(id_bytes)?.to_vec()).ok()?;
-        let context_bytes = fields.uint(1)? as usize;
+        let context_bytes = usize::from(fields.u8()?);
         let context = fields.bytes(context_bytes)?.to_vec();
         fields.rest().is_empty().then_some(Self {
             version,

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use lowtide_checkpoint::internal::{Invariant as _, violated};
 
 use crate::couchstore::format::{Node, NodeKind};
 use crate::counter::Counter;
@@ -103,6 +104,12 @@ impl Nodes {
             return;
         }
         while self.memory_bytes > budget_bytes - bytes {
+            if self.slots.is_empty() {
+                // An empty cache has no memory. Otherwise the search for a node would not end.
+                let _violation = violated("E22", "the cache's memory is that of its nodes");
+                self.memory_bytes = 0;
+                break;
+            }
             self.evict_one();
         }
         // Interior nodes are few, and every change of a leaf below needs them.
@@ -141,7 +148,12 @@ impl Nodes {
             *place = None;
         }
         self.free.push(slot.place);
-        self.memory_bytes -= charge(&slot.node);
+        self.memory_bytes = self
+            .memory_bytes
+            .checked_sub(charge(&slot.node))
+            .expected("E22", "the cache's memory is that of its nodes")
+            // Nearer to the truth than a wrapped number, which would drive out every node.
+            .unwrap_or(0);
     }
 }
 
@@ -213,6 +225,8 @@ impl Drop for FileNodes {
 
 #[cfg(test)]
 mod tests {
+    use lowtide_checkpoint::internal::as_in_release;
+
     use crate::couchstore::format::Entry;
 
     use super::*;
@@ -290,6 +304,20 @@ mod tests {
         drop(a);
         let next = FileNodes::new(&cache).expect("kept");
         assert_eq!((cache.memory_bytes(), next.get(7).is_none()), (0, true));
+    }
+
+    /// Guards E22 in a release build, where a wrong sum must not keep the search for room from ending.
+    #[test]
+    fn cache_with_a_wrong_sum_goes_on() {
+        let one = charge(&leaf(100));
+        let cache = Arc::new(NodeCache::new(one * 4));
+        let file = FileNodes::new(&cache).expect("kept");
+        cache.nodes.write().memory_bytes = one * 4;
+        as_in_release(|| file.insert(1, &leaf(100)));
+        assert_eq!((kept(&file, 2), cache.memory_bytes()), (vec![1], one));
+        cache.nodes.write().memory_bytes = 1;
+        as_in_release(|| file.publish(Vec::new(), &[1]));
+        assert_eq!((kept(&file, 2), cache.memory_bytes()), (vec![], 0));
     }
 
     #[test]

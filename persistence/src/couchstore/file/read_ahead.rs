@@ -13,6 +13,8 @@
 
 use std::ops::Range;
 
+use lowtide_checkpoint::internal::Invariant as _;
+
 use crate::contract::EngineError;
 
 use super::source::Source;
@@ -131,7 +133,9 @@ impl<'a> ReadAhead<'a> {
             // A new allocation, because growing the old one would copy its bytes.
             self.raw = vec![0; length];
         }
-        let Some(buffer) = self.raw.get_mut(..length) else {
+        let buffer = self.raw.get_mut(..length);
+        let Some(buffer) = buffer.expected("E23", "the stretch has room for what is read") else {
+            // Nothing is filled, so the piece counts as cut short.
             return Ok(());
         };
         self.filled = self.source.file.read_at(buffer, start)?;

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::Violation;
+
 use crate::contract::EngineError;
 use crate::couchstore::format::Checksum;
 use crate::disk::DiskFile;
@@ -54,6 +56,16 @@ impl Source {
         EngineError::Unsupported {
             path: self.path_buf(),
             what: what.into(),
+        }
+    }
+
+    /// Makes the error for an invariant that does not hold. The store's owner of the file poisons
+    /// the store (`StoreContext::poison_after`).
+    pub(crate) fn internal(&self, violation: Violation) -> EngineError {
+        EngineError::Internal {
+            path: self.path_buf(),
+            invariant: violation.invariant,
+            what: violation.what,
         }
     }
 

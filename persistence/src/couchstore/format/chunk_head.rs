@@ -26,7 +26,7 @@ impl ChunkHead {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(bytes);
         let word = fields.uint(4)?;
-        let checksum = fields.uint(4)? as u32;
+        let checksum = fields.u32()?;
         (word & CHUNK_BIT != 0).then_some(Self {
             body_bytes: word & (CHUNK_BIT - 1),
             checksum,

@@ -6,6 +6,7 @@ use lowtide_checkpoint::Seqno;
 
 /// One revision as the indexes store it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DocInfo {
     /// The key as it is stored, with its prefixes.
     pub id: Bytes,

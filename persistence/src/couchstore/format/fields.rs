@@ -3,6 +3,8 @@
 //! Reading takes fields off the front of a slice, and returns `None` if the slice is too short.
 //! Nothing here panics.
 
+use lowtide_checkpoint::internal::checked_invariant;
+
 /// The largest number of 48 bits: seqnos, revisions, positions of nodes, sizes of subtrees.
 pub(crate) const U48_MAX: u64 = (1 << 48) - 1;
 
@@ -31,14 +33,40 @@ impl<'a> Fields<'a> {
         )
     }
 
+    /// Takes a byte.
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        let (&taken, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    /// Takes a length or count of two bytes.
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u16::from_be_bytes(*taken))
+    }
+
+    /// Takes a number of four bytes.
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_be_bytes(*taken))
+    }
+
     /// Returns everything not yet taken.
     pub(crate) const fn rest(self) -> &'a [u8] {
         self.0
     }
 }
 
-/// Appends the low `width` bytes of `value`, highest first; `width` is at most 8.
+/// Appends `value` in `width` bytes, highest first; `width` is at most 8.
 pub(crate) fn put(out: &mut Vec<u8>, value: u64, width: usize) {
+    checked_invariant!(
+        width >= 8 || value >> (8 * width) == 0,
+        "E31",
+        "a number fits its field"
+    );
     out.extend(
         value
             .to_be_bytes()

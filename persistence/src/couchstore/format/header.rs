@@ -162,7 +162,7 @@ impl Header {
         if !(CHECKSUM_BYTES..=LENGTH_MAX).contains(&length) {
             return Err(HeaderError::Malformed("header has an impossible length"));
         }
-        let checksum = fields.uint(4).ok_or(HeaderError::Truncated)? as u32;
+        let checksum = fields.u32().ok_or(HeaderError::Truncated)?;
         let body = fields
             .bytes((length - CHECKSUM_BYTES) as usize)
             .ok_or(HeaderError::Truncated)?;
@@ -191,16 +191,16 @@ impl Header {
     fn decode_body(body: &[u8], position: u64) -> Option<Self> {
         let mut fields = Fields::new(body);
         let mut header = Self::new();
-        header.version = fields.uint(1)? as u8;
+        header.version = fields.u8()?;
         header.update_seq = fields.uint(6)?;
         header.purge_seq = fields.uint(6)?;
         if fields.uint(6)? > position {
             return None;
         }
         let sizes = [
-            fields.uint(2)? as usize,
-            fields.uint(2)? as usize,
-            fields.uint(2)? as usize,
+            usize::from(fields.u16()?),
+            usize::from(fields.u16()?),
+            usize::from(fields.u16()?),
         ];
         if header.version >= VERSION_TIMESTAMP {
             header.timestamp = fields.uint(8)?;
@@ -225,15 +225,19 @@ impl Header {
     }
 
     fn check(&self, position: u64) -> Result<(), HeaderError> {
-        let roots = [self.by_seqno, self.by_id, self.local];
-        if roots
-            .into_iter()
-            .flatten()
-            .any(|root| root.position >= position)
-        {
-            return Err(HeaderError::Malformed("header points behind itself"));
+        if self.points_before(position) {
+            Ok(())
+        } else {
+            Err(HeaderError::Malformed("header points behind itself"))
         }
-        Ok(())
+    }
+
+    /// Returns whether all roots lie before a header at `position`.
+    pub(crate) fn points_before(&self, position: u64) -> bool {
+        let mut roots = [self.by_seqno, self.by_id, self.local]
+            .into_iter()
+            .flatten();
+        roots.all(|root| root.position < position)
     }
 }
 

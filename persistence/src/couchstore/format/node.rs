@@ -143,6 +143,7 @@ impl Node {
 
     /// Returns the bytes without the index.
     fn raw(&self) -> &[u8] {
+        // `end` lies inside from the node's construction on.
         self.body.get(..self.end).unwrap_or(&self.body)
     }
 
@@ -232,12 +233,14 @@ impl Node {
 
     /// Returns the number of entries from `start` on, which is an entry's offset.
     pub(crate) fn count_from(&self, start: usize) -> usize {
-        Entries::new(self.run(start, self.end)).count()
+        self.run(start, self.end)
+            .map_or(0, |rest| Entries::new(rest).count())
     }
 
-    /// Returns the encoded entries from `start` to `end`.
-    pub(crate) fn run(&self, start: usize, end: usize) -> &[u8] {
-        self.raw().get(start..end).unwrap_or_default()
+    /// Returns the encoded entries from `start` to `end`, or `None` if these are no offsets of this
+    /// node.
+    pub(crate) fn run(&self, start: usize, end: usize) -> Option<&[u8]> {
+        self.raw().get(start..end)
     }
 
     /// Returns a part of this node that shares its bytes.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::fields::{Fields, put};
+use super::fields::{Fields, U48_MAX, put};
 use super::index_row::by_id;
 
 /// One of a file's three trees.
@@ -28,6 +28,9 @@ impl Tree {
         }
     }
 }
+
+/// The largest count of rows: its field has 40 bits.
+const U40_MAX: u64 = (1 << 40) - 1;
 
 /// The sums below one pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +80,15 @@ impl Reduction {
         }
     }
 
+    /// Returns the number of rows, tombstones included. The local tree does not count its rows.
+    pub(crate) const fn rows(self) -> u64 {
+        match self {
+            Self::Rows(rows) => rows,
+            Self::Documents { live, deleted, .. } => live.saturating_add(deleted),
+            Self::Nothing => 0,
+        }
+    }
+
     /// Reads the reduction of a pointer. Returns `None` if its size is wrong.
     pub(crate) fn decode(tree: Tree, bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(bytes);
@@ -98,6 +110,20 @@ impl Reduction {
             Self::Rows(_) => 5,
             Self::Documents { .. } => 16,
             Self::Nothing => 0,
+        }
+    }
+
+    /// Returns whether each sum fits its field. Sums of damaged pointers may not; additions saturate
+    /// at a number that does not.
+    pub(crate) const fn fits(self) -> bool {
+        match self {
+            Self::Rows(rows) => rows <= U40_MAX,
+            Self::Documents {
+                live,
+                deleted,
+                body_bytes,
+            } => live <= U40_MAX && deleted <= U40_MAX && body_bytes <= U48_MAX,
+            Self::Nothing => true,
         }
     }
 

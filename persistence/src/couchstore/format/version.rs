@@ -7,6 +7,7 @@
 
 /// The format version of a file, which decides the releases that can read it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FormatVersion {
     /// From 4.5 on. Headers have neither time nor predecessor.
     V12,

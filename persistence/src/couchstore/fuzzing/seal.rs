@@ -31,7 +31,7 @@ pub fn seal(bytes: &mut [u8]) {
 fn seal_header(bytes: &mut [u8]) -> Option<(u64, Checksum)> {
     let (before, rest) = bytes.split_at_mut_checked(BEFORE_CHECKSUM)?;
     let mut fields = Fields::new(before);
-    let block_type = fields.uint(1)? as u8;
+    let block_type = fields.u8()?;
     if ![block::HEADER, block::ENCRYPTION].contains(&block_type) {
         return None;
     }

@@ -6,7 +6,7 @@ use crate::contract::EngineError;
 use crate::couchstore::btree::{DEPTH_MAX, too_deep};
 use crate::couchstore::file::{CacheHint, CommitView};
 use crate::couchstore::format::fields::U48_MAX;
-use crate::couchstore::format::{NodeKind, Pointer, Reduction, Tree, by_seqno};
+use crate::couchstore::format::{NodeKind, Tree, by_seqno};
 
 impl CommitView {
     /// Returns the number of rows with a seqno in `from..=to`. Reads two paths from the root.
@@ -14,7 +14,9 @@ impl CommitView {
         if from > to {
             return Ok(0);
         }
+        // No row lies above the highest seqno.
         let upto = self.rows_below(to.0.saturating_add(1))?;
+        // Sums of damaged pointers may contradict one another.
         Ok(upto.saturating_sub(self.rows_below(from.0)?))
     }
 
@@ -23,7 +25,7 @@ impl CommitView {
             return Ok(0);
         };
         if seqno > U48_MAX {
-            return Ok(rows(&pointer));
+            return Ok(pointer.reduction.rows());
         }
         let key = by_seqno::key(Seqno(seqno));
         let mut below = 0_u64;
@@ -40,7 +42,7 @@ impl CommitView {
                     on_the_path = Some(child);
                     break;
                 }
-                below = below.saturating_add(rows(&child));
+                below = below.saturating_add(child.reduction.rows());
             }
             match on_the_path {
                 Some(child) => pointer = child,
@@ -48,12 +50,5 @@ impl CommitView {
             }
         }
         Err(too_deep(self, Tree::BySeqno))
-    }
-}
-
-const fn rows(pointer: &Pointer) -> u64 {
-    match pointer.reduction {
-        Reduction::Rows(rows) => rows,
-        Reduction::Documents { .. } | Reduction::Nothing => 0,
     }
 }

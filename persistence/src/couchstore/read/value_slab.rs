@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use lowtide_checkpoint::Item;
+use lowtide_checkpoint::internal::Invariant as _;
 
 use crate::couchstore::format::snappy;
 
@@ -57,7 +58,10 @@ impl ValueSlab {
         let start = self.bytes.len();
         if compressed {
             self.bytes.resize(start + length, 0);
-            let place = self.bytes.get_mut(start..).unwrap_or_default();
+            let place = self.bytes.get_mut(start..);
+            let place = place.expected("E3", "a slab holds what was reserved");
+            // Decompressing into nothing fails: the caller reports the row.
+            let place = place.unwrap_or_default();
             snappy::decompress_into(stored, place).ok_or(())?;
         } else {
             self.bytes.extend_from_slice(stored);
@@ -73,7 +77,9 @@ impl ValueSlab {
         }
         let bytes = Bytes::from(bytes);
         for (place, value) in self.due.drain(..) {
-            if let Some(item) = items.get_mut(place) {
+            let item = items.get_mut(place);
+            // Without the item nobody misses its value.
+            if let Some(item) = item.expected("E3", "a value has an item") {
                 item.value = Some(bytes.slice(value));
             }
         }

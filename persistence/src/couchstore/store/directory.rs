@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
+use lowtide_checkpoint::internal::Invariant as _;
 
 use crate::contract::{EngineError, RecoveryReport};
 use crate::couchstore::store_context::StoreContext;
@@ -180,7 +181,7 @@ impl Directory {
     /// [`EngineError::Disk`]: the file still exists, or the store is poisoned.
     pub(crate) fn remove(&mut self, vb: Vbid, vbucket: &VBucket) -> Result<(), EngineError> {
         self.settle(vb)?;
-        let name = file_names::file(vb, self.revisions.get(&vb).copied().unwrap_or_default());
+        let name = file_names::file(vb, self.revision(vb)?);
         vbucket.drop_with(|| self.remove_name(&name))?;
         self.sync()
     }
@@ -190,7 +191,7 @@ impl Directory {
     /// # Errors
     /// [`EngineError::Disk`]: the newest revision still exists, or the store is poisoned.
     pub(crate) fn remove_unreadable(&self, vb: Vbid) -> Result<(), EngineError> {
-        let newest = self.revisions.get(&vb).copied().unwrap_or_default();
+        let newest = self.revision(vb)?;
         for name in self.disk.list(&self.path)? {
             if matches!(file_names::parse(&name), Name::File { vb: of, revision } if of == vb && revision != newest)
             {
@@ -201,6 +202,20 @@ impl Directory {
         self.sync()?;
         self.remove_name(&file_names::file(vb, newest))?;
         self.sync()
+    }
+
+    /// Forgets a vBucket's file, as a bug would.
+    #[cfg(test)]
+    pub(crate) fn forget(&mut self, vb: Vbid) {
+        self.revisions.remove(&vb);
+    }
+
+    /// Returns the revision of the file that counts.
+    fn revision(&self, vb: Vbid) -> Result<u64, EngineError> {
+        let revision = self.revisions.get(&vb).copied();
+        revision
+            .invariant("E35", "a vBucket has a file")
+            .map_err(|violation| self.shared.internal(violation, &self.path))
     }
 
     fn remove_name(&self, name: &str) -> Result<(), EngineError> {

@@ -14,6 +14,7 @@ use super::file_names::{self, Name};
 
 /// A vBucket's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoreFile {
     /// The vBucket.
     pub vb: Vbid,
@@ -25,6 +26,7 @@ pub struct StoreFile {
 
 /// The files of a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoreListing {
     /// The newest file of each vBucket, ascending.
     pub files: Vec<StoreFile>,

@@ -8,9 +8,11 @@ mod purge;
 mod purge_log;
 mod rollback;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use lowtide_checkpoint::internal::checked_invariant;
 use lowtide_checkpoint::{Datatype, Seqno, Vbid};
 
 use crate::contract::{CommitBatch, Committed, EngineError};
@@ -51,10 +53,19 @@ pub(crate) struct VBucket {
 struct Active {
     writer: Writer,
     figures: StoreFigures,
-    /// Whether its file has no name any more, so that writes would be lost.
-    dropped: bool,
+    life: Life,
     /// Whether a compaction has claimed it.
     compacting: bool,
+}
+
+/// Whether a vBucket's file may be written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// Its file has no name any more, so that writes would be lost.
+    Dropped,
+    /// The store in this directory was closed.
+    Closed(PathBuf),
 }
 
 impl VBucket {
@@ -72,7 +83,7 @@ impl VBucket {
         let active = Active {
             writer,
             figures: figures.unwrap_or_default(),
-            dropped: false,
+            life: Life::Open,
             compacting: false,
         };
         let published = Arc::new(PublishedCommit { view, state });
@@ -127,15 +138,37 @@ impl VBucket {
         self.shared.documents.add(items as u64);
         let view = active.writer.view().clone();
         let high = Seqno(view.header.update_seq);
+        checked_invariant!(
+            batch
+                .items
+                .iter()
+                .filter(|item| item.operation.namespace().is_some())
+                .all(|item| item.seqno <= high),
+            "E1",
+            "the high seqno is that of the batch's last item"
+        );
         *self.published.write() = Arc::new(PublishedCommit::new(view, Some(batch.state.clone())));
         Ok(Committed { high, items })
     }
 
     fn check_writable(&self, active: &Active) -> Result<(), EngineError> {
-        if active.dropped {
-            return Err(EngineError::UnknownVBucket { vb: self.vb });
-        }
+        self.check_open(active)?;
         self.shared.poison.check()
+    }
+
+    /// Checks that neither a drop nor a close came between a caller and its lock.
+    fn check_open(&self, active: &Active) -> Result<(), EngineError> {
+        match &active.life {
+            Life::Open => Ok(()),
+            Life::Dropped => Err(EngineError::UnknownVBucket { vb: self.vb }),
+            Life::Closed(path) => Err(EngineError::Closed { path: path.clone() }),
+        }
+    }
+
+    /// Changes the next commit.
+    #[cfg(test)]
+    pub(crate) fn with_writer(&self, change: impl FnOnce(&mut Writer)) {
+        change(&mut self.active.lock().writer);
     }
 
     /// Removes its file with `remove`. Later commits find no vBucket.
@@ -146,7 +179,7 @@ impl VBucket {
         // Commits that wait for the lock must not find the file gone.
         let mut active = self.active.lock();
         remove()?;
-        active.dropped = true;
+        active.life = Life::Dropped;
         self.end_epoch();
         Ok(())
     }
@@ -156,13 +189,14 @@ impl VBucket {
     }
 
     pub(crate) fn is_dropped(&self) -> bool {
-        self.active.lock().dropped
+        self.active.lock().life == Life::Dropped
     }
 
-    /// Makes everything written durable. The vBucket takes no commits afterwards.
-    pub(crate) fn close(&self) -> Result<(), EngineError> {
+    /// Makes everything written durable. The vBucket takes no commits afterwards: the store in
+    /// `dir` is closed.
+    pub(crate) fn close(&self, dir: &Path) -> Result<(), EngineError> {
         let mut active = self.active.lock();
-        active.dropped = true;
+        active.life = Life::Closed(dir.to_path_buf());
         self.end_epoch();
         self.shared.poison.check()?;
         active.writer.finish()

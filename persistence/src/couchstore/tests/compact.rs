@@ -17,7 +17,7 @@ mod versions;
 use lowtide_checkpoint::{Item, Vbid};
 
 use crate::contract::{
-    Budget, CompactionReport, CompactionRequest, Engine, EngineError, Job, JobProgress,
+    Budget, CompactionReport, CompactionRequest, Engine, EngineError, EnginePoint, Job, JobProgress,
 };
 use crate::couchstore::engine::Couchstore;
 use crate::disk::Disk;
@@ -41,7 +41,7 @@ fn to_next_point(job: &mut dyn Job, budget: Budget) -> Result<JobProgress, Engin
 }
 
 /// Runs to a point.
-fn to_point(job: &mut dyn Job, point: &str) {
+fn to_point(job: &mut dyn Job, point: EnginePoint) {
     loop {
         match to_next_point(job, SMALL).expect("no failure") {
             JobProgress::Reached(reached) if reached == point => return,
@@ -98,9 +98,9 @@ fn store(disk: &(impl Disk + Clone + 'static)) -> Couchstore {
     engine
 }
 
-const POINTS: [&str; 4] = [
-    "compact-copied",
-    "compact-caught-up",
-    "compact-before-rename",
-    "compact-after-rename",
+const POINTS: [EnginePoint; 4] = [
+    EnginePoint::CompactCopied,
+    EnginePoint::CompactCaughtUp,
+    EnginePoint::CompactBeforeRename,
+    EnginePoint::CompactAfterRename,
 ];

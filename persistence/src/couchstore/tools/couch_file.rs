@@ -19,6 +19,7 @@ use super::layout::{self, Layout};
 
 /// The content of the header that a file was opened at.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HeaderInfo {
     /// Position of the header in the file.
     pub position: u64,

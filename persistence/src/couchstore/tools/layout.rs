@@ -20,6 +20,7 @@ use super::tree_survey;
 
 /// The use of a live byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Use {
     /// A document's body.
     Body,
@@ -66,6 +67,7 @@ impl Use {
 
 /// A part of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cell {
     /// Size of the part.
     pub bytes: u64,
@@ -109,6 +111,7 @@ impl Cell {
 
 /// Figures of one tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TreeLayout {
     /// Levels, leaves included; 0 for an empty tree.
     pub depth: u64,
@@ -142,6 +145,7 @@ impl TreeLayout {
 
 /// The use of a file's bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Layout {
     /// The file, in order. All cells except the last have the same size.
     pub cells: Vec<Cell>,

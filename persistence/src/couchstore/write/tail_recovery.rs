@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::Invariant as _;
+
 use crate::contract::EngineError;
 use crate::couchstore::file::{CacheHint, CommitView, chunk, header_search};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
@@ -54,6 +56,11 @@ pub(crate) fn open(
         view = next;
     }
     let len = view.source.file.len()?;
+    let is_inside = len >= view.end;
+    is_inside
+        .then_some(())
+        .invariant("E24", "a header that was read lies inside its file")
+        .map_err(|violation| view.source.internal(violation))?;
     if len > view.end {
         let is_preallocated = is_preallocated(&view, len)?;
         view.source.file.set_len(view.end)?;
@@ -186,7 +193,10 @@ fn rewrite(view: &CommitView, next: &CommitView) -> Result<(), EngineError> {
             .source
             .read_raw(position, COPY_BYTES.min(next.end - position))?;
         file.write_at(&[&bytes], position)?;
-        position += bytes.len().max(1) as u64;
+        if bytes.is_empty() {
+            return Err(view.source.corrupt(position, "the file became shorter"));
+        }
+        position += bytes.len() as u64;
     }
     file.sync_data()?;
     activate(next)?;

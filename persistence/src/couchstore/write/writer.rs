@@ -18,11 +18,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lowtide_checkpoint::internal::{Violation, invariant};
 
 use crate::contract::EngineError;
 use crate::couchstore::btree::{self, Action};
 use crate::couchstore::config::CommitMode;
 use crate::couchstore::file::{Appender, CommitView, FileNodes, Source};
+#[cfg(test)]
+use crate::couchstore::format::Pointer;
 use crate::couchstore::format::header::VERSION_PREVIOUS;
 use crate::couchstore::format::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::couchstore::format::{Checksum, DocInfo, Document, Header, Tree, block};
@@ -163,10 +166,10 @@ impl Writer {
         step: impl FnOnce(&mut Self) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         let result = self.settle().and_then(|()| step(self));
-        if result.is_err() {
+        result.inspect_err(|error| {
             self.abandon();
-        }
-        result
+            self.shared.poison_after(error);
+        })
     }
 
     /// Completes what earlier failures left undone.
@@ -242,6 +245,36 @@ impl Writer {
             && self.out.position() > self.view.end
     }
 
+    /// Lets the next commit point behind itself, as a bug would.
+    #[cfg(test)]
+    pub(crate) fn point_behind_itself(&mut self) {
+        self.header.by_seqno = self.header.by_seqno.map(|root| Pointer {
+            position: 1 << 40,
+            ..root
+        });
+    }
+
+    /// Checks a commit before its header is written.
+    fn check_next(&self, next: &CommitView) -> Result<(), Violation> {
+        invariant!(
+            next.position >= self.view.end,
+            "E24",
+            "a commit lies behind the last good one"
+        );
+        invariant!(
+            next.header.points_before(next.position),
+            "E2",
+            "a header points only to what was written before it"
+        );
+        invariant!(
+            self.base != self.view.position
+                || next.header.update_seq >= self.view.header.update_seq,
+            "E1",
+            "the high seqno of a file falls only in a rollback"
+        );
+        Ok(())
+    }
+
     fn commit_header(&mut self, timestamp: u64) -> Result<(), EngineError> {
         let header = Header {
             timestamp,
@@ -252,7 +285,6 @@ impl Writer {
         let recognizable = self.is_recognizable();
         let position = self.out.header_position();
         let encoded = header.encode(block::DATA);
-        self.out.header(&encoded)?;
         let source = self.view.source.clone();
         let next = CommitView {
             source,
@@ -260,6 +292,9 @@ impl Writer {
             position,
             end: position + encoded.len() as u64,
         };
+        self.check_next(&next)
+            .map_err(|violation| next.source.internal(violation))?;
+        self.out.header(&encoded)?;
         let two_phase = self.shared.config.commit == CommitMode::TwoPhase
             || next.end - self.view.end > ONE_SYNC_BYTES_MAX
             || !recognizable;

@@ -13,7 +13,7 @@ use super::observer::CommitObserver;
 use super::placement::{BatchPlaces, Placement};
 use super::request::{CommitOutcome, CommitRequest};
 use super::results::{Admitted, Results, repeat};
-use crate::contract::{Committed, EngineError};
+use crate::contract::{Committed, EngineError, EnginePoint};
 use crate::fault::{self, Fault};
 use crate::logstor::index::Slot;
 use crate::logstor::log::{Log, SegmentPurpose};
@@ -131,7 +131,7 @@ impl<'a> Leader<'a> {
                 had_no_room: false,
             });
         }
-        self.reached("after-write-before-index");
+        self.reached(EnginePoint::AfterWriteBeforeIndex);
         let written = placement.frames.bytes();
         let context = &self.log.context;
         context.counters.commits.add(encoded.len() as u64);
@@ -153,7 +153,7 @@ impl<'a> Leader<'a> {
             *self.active = placement.finish();
             committed
         };
-        self.reached("after-index-before-separate");
+        self.reached(EnginePoint::AfterIndexBeforeSeparate);
         self.host.relieve(written);
         Ok(committed)
     }
@@ -185,7 +185,7 @@ impl<'a> Leader<'a> {
     }
 
     /// Calls the observer at a point of the commit.
-    fn reached(&self, point: &'static str) {
+    fn reached(&self, point: EnginePoint) {
         // Cloned, so that the observer is called without the lock.
         let observer = self.observer.read().clone();
         if let Some(observer) = observer {

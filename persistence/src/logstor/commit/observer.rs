@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-/// Observer of named points inside commits: `after-write-before-index`, when a group is durable,
-/// and `after-index-before-separate`, when it can be read. Commits don't wait for anything that it
-/// starts.
+use crate::contract::EnginePoint;
+
+/// Observer of points inside commits: [`EnginePoint::AfterWriteBeforeIndex`], when a group is
+/// durable, and [`EnginePoint::AfterIndexBeforeSeparate`], when it can be read. Commits don't wait
+/// for anything that it starts.
 pub trait CommitObserver: Send + Sync + fmt::Debug {
     /// Called when a point is reached.
-    fn reached(&self, point: &'static str);
+    fn reached(&self, point: EnginePoint);
 }

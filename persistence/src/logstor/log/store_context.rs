@@ -87,10 +87,10 @@ impl StoreContext {
 
     /// # Errors
     /// [`EngineError::Poisoned`] once a sync has failed or an invariant did not hold;
-    /// [`EngineError::InvalidArgument`] once the store is closed.
+    /// [`EngineError::Closed`] once the store is closed.
     pub(in crate::logstor) fn check_writable(&self) -> Result<(), EngineError> {
         if self.is_closed() {
-            return Err(store_closed());
+            return Err(store_closed(&self.dir));
         }
         self.poison.check()
     }
@@ -115,6 +115,8 @@ impl StoreContext {
 }
 
 /// The error of every operation on a closed store.
-pub(in crate::logstor) fn store_closed() -> EngineError {
-    EngineError::InvalidArgument("the store is closed".to_owned())
+pub(in crate::logstor) fn store_closed(dir: &Path) -> EngineError {
+    EngineError::Closed {
+        path: dir.to_path_buf(),
+    }
 }

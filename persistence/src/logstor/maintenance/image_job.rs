@@ -20,7 +20,7 @@ use std::sync::Arc;
 use super::image_schedule::ImageClaim;
 use super::state::Maintenance;
 use super::store_lease::StoreLease;
-use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress};
+use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress, JobStage};
 use crate::logstor::format::ScannedFrame;
 use crate::logstor::index_image::{
     CoveredSegment, Image, ImageDirectory, SectionWriter, SegmentContents, store_id,
@@ -295,14 +295,14 @@ impl ImageJob {
         Ok(match &self.stage {
             Stage::Over => JobProgress::Done(CompactionReport::default()),
             Stage::Begin | Stage::Read => JobProgress::Working {
-                stage: "read-log",
+                stage: JobStage::ReadingLog,
                 done: self.done,
                 of: self.done + left,
             },
             Stage::Write(writer) => {
                 let (done, of) = writer.progress();
                 JobProgress::Working {
-                    stage: "write-image",
+                    stage: JobStage::WritingImage,
                     done,
                     of,
                 }

@@ -1,7 +1,7 @@
 //! Loading of all vBuckets that are not in memory, as a job: one vBucket a step.
 
 use super::store_lease::StoreLease;
-use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress};
+use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress, JobStage};
 
 #[derive(Debug)]
 pub(super) struct LoadJob {
@@ -26,7 +26,7 @@ impl Job for LoadJob {
         };
         self.done += 1;
         Ok(JobProgress::Working {
-            stage: "load",
+            stage: JobStage::Loading,
             done: self.done,
             of: self.done + left,
         })

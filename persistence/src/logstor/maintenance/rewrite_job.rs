@@ -17,7 +17,9 @@ use super::compaction::{
 use super::pacing::Pacing;
 use super::state::Maintenance;
 use super::store_lease::StoreLease;
-use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress};
+use crate::contract::{
+    Budget, CompactionReport, EngineError, EnginePoint, Job, JobProgress, JobStage,
+};
 use crate::logstor::log::{ClosedSegment, Origin, Segment, SpaceTarget};
 
 /// The purpose of a rewriting job.
@@ -75,7 +77,7 @@ pub(super) struct RewriteJob {
     /// Generations of victims: a segment that a reader holds is not tried twice.
     tried: BTreeSet<u64>,
     /// Named points that were reached and not reported.
-    points: VecDeque<&'static str>,
+    points: VecDeque<EnginePoint>,
     /// Records of the round that are left to copy.
     left: u64,
     pacing: Pacing,
@@ -203,7 +205,7 @@ impl RewriteJob {
         let registry = &maintenance.store.registry;
         let round = CompactionRound::begin(registry, victims, Packing::Apart)?;
         if is_first && round.is_some() {
-            self.points.push_back("after-index-before-separate");
+            self.points.push_back(EnginePoint::AfterIndexBeforeSeparate);
         }
         Ok(round)
     }
@@ -220,7 +222,7 @@ impl RewriteJob {
         let is_ahead = is_copying && has_copies_left && self.is_ahead(maintenance);
         let next = match self.stage {
             Stage::Copy | Stage::Ahead if !has_copies_left => {
-                self.points.push_back("compact-before-free");
+                self.points.push_back(EnginePoint::CompactBeforeFree);
                 Stage::Free
             }
             Stage::Copy | Stage::Ahead if is_ahead => Stage::Ahead,
@@ -231,11 +233,11 @@ impl RewriteJob {
                 };
                 let moved = round.copy(&mut maintenance.outputs.lock(), budget)?;
                 self.pacing.moved(moved);
-                self.points.push_back("after-write-before-index");
+                self.points.push_back(EnginePoint::AfterWriteBeforeIndex);
                 Stage::Copied
             }
             Stage::Copied => {
-                self.points.push_back("compact-after-copy");
+                self.points.push_back(EnginePoint::CompactAfterCopy);
                 Stage::Install
             }
             Stage::Install => {
@@ -285,9 +287,9 @@ impl Job for RewriteJob {
         let (stage, left) = match self.stage {
             Stage::Over => return Ok(JobProgress::Done(self.report)),
             Stage::Ahead => return Ok(JobProgress::Ahead),
-            Stage::Begin | Stage::Choose => ("choose", 0),
-            Stage::Copy | Stage::Copied | Stage::Install => ("copy", self.left),
-            Stage::Free => ("free", 0),
+            Stage::Begin | Stage::Choose => (JobStage::Choosing, 0),
+            Stage::Copy | Stage::Copied | Stage::Install => (JobStage::Rewriting, self.left),
+            Stage::Free => (JobStage::Freeing, 0),
         };
         let done = self.report.items_copied;
         Ok(JobProgress::Working {

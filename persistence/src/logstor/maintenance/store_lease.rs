@@ -9,6 +9,7 @@
 //! A job keeps neither the store nor its directory lock (L45). A step that has begun ends before
 //! the directory is released. After that a step is refused, and the end of a job touches no file.
 
+use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use super::state::Maintenance;
@@ -17,23 +18,30 @@ use crate::logstor::log::store_closed;
 
 /// What a job has of its store.
 #[derive(Clone, Debug)]
-pub(in crate::logstor) struct StoreLease(Weak<Maintenance>);
+pub(in crate::logstor) struct StoreLease {
+    maintenance: Weak<Maintenance>,
+    dir: Arc<Path>,
+}
 
 impl StoreLease {
     pub(in crate::logstor) fn of(maintenance: &Arc<Maintenance>) -> Self {
-        Self(Arc::downgrade(maintenance))
+        Self {
+            maintenance: Arc::downgrade(maintenance),
+            dir: maintenance.store.context.dir.as_path().into(),
+        }
     }
 
     /// Runs a step of a job.
     ///
     /// # Errors
-    /// [`EngineError::InvalidArgument`] once the store was closed or dropped;
+    /// [`EngineError::Closed`] once the store was closed or dropped;
     /// [`EngineError::Poisoned`]; errors of `step`.
     pub(in crate::logstor) fn step<T>(
         &self,
         step: impl FnOnce(&Maintenance) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
-        let maintenance = self.0.upgrade().ok_or_else(store_closed)?;
+        let maintenance = self.maintenance.upgrade();
+        let maintenance = maintenance.ok_or_else(|| store_closed(&self.dir))?;
         let _open = maintenance.steps.read();
         maintenance.store.context.check_writable()?;
         step(&maintenance)
@@ -41,7 +49,7 @@ impl StoreLease {
 
     /// Runs the end of a job, which is told whether the store's files are still the store's.
     pub(super) fn end<T>(&self, end: impl FnOnce(bool) -> T) -> T {
-        let maintenance = self.0.upgrade();
+        let maintenance = self.maintenance.upgrade();
         let _open = maintenance.as_ref().map(|all| all.steps.read());
         let is_open = maintenance
             .as_ref()
@@ -51,6 +59,6 @@ impl StoreLease {
 
     /// The store's upkeep if it is in memory, closed or not. For what touches no file.
     pub(in crate::logstor) fn in_memory(&self) -> Option<Arc<Maintenance>> {
-        self.0.upgrade()
+        self.maintenance.upgrade()
     }
 }

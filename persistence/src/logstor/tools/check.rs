@@ -135,12 +135,9 @@ fn against_engine(
         }
     }
     // Everything is loaded now.
-    let counted = engine.stats().get("live-bytes").copied();
-    if counted != Some(live_bytes) {
-        let what = format!(
-            "{live_bytes} bytes live, and the opened store counts {}",
-            counted.unwrap_or(0)
-        );
+    let counted = engine.stats().live_bytes;
+    if counted != live_bytes {
+        let what = format!("{live_bytes} bytes live, and the opened store counts {counted}");
         observer.found(LogFinding::of_file(LogFindingKind::Index, dir, 0, what));
     }
     engine.close()?;

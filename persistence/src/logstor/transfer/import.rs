@@ -20,7 +20,9 @@ use lowtide_checkpoint::{Item, Seqno, VBucketState, Vbid};
 
 use super::export_format::{End, Head, PieceKind, items};
 use super::import_source::ImportSource;
-use crate::contract::{Budget, CommitBatch, CompactionReport, EngineError, Job, JobProgress};
+use crate::contract::{
+    Budget, CommitBatch, CompactionReport, EngineError, Job, JobProgress, JobStage,
+};
 use crate::logstor::commit::{CommitOutcome, CommitRequest, EncodedBatch};
 use crate::logstor::engine::Logstor;
 use crate::logstor::format::{PurgedTombstones, decode_state};
@@ -186,7 +188,7 @@ impl Import {
     fn progress(&self) -> JobProgress {
         let done = self.report.items_copied;
         JobProgress::Working {
-            stage: "import",
+            stage: JobStage::Importing,
             done,
             of: done,
         }

@@ -58,10 +58,9 @@ pub(super) struct Purge {
 
 impl Purge {
     pub(super) fn request(&self) -> CompactionRequest {
-        CompactionRequest {
-            purge_before: self.purge_before,
-            purge_upto: self.purge_upto.map(Seqno),
-            filter: None,
-        }
+        let mut request = CompactionRequest::new();
+        request.purge_before = self.purge_before;
+        request.purge_upto = self.purge_upto.map(Seqno);
+        request
     }
 }

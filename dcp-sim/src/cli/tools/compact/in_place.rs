@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use indicatif::ProgressBar;
 use lowtide_checkpoint::Vbid;
-use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig, FormatVersion, list_store};
+use lowtide_persistence::couchstore::{
+    CommitMode, Couchstore, CouchstoreConfig, FormatVersion, list_store,
+};
 use lowtide_persistence::disk::{DiskErrorKind, OsDisk};
 use lowtide_persistence::{
     Budget, CompactionReport, CompactionRequest, Engine, EngineError, JobProgress,
@@ -27,20 +29,14 @@ use crate::cli::tools::progress::progress_bar;
 use crate::cli::tools::store::{Target, Targets};
 
 /// Budget between two updates of the progress.
-const STEP: Budget = Budget {
-    items: 4_096,
-    bytes: u64::MAX,
-};
+const STEP: Budget = Budget::new(4_096, u64::MAX);
 
 /// Files keep their version, so all previous readers can still read them.
-const CONFIG: CouchstoreConfig = CouchstoreConfig {
+const CONFIG: CouchstoreConfig = CouchstoreConfig::DEFAULT
     // Nothing is read twice.
-    cache_bytes: 0,
-    open_files_max: CouchstoreConfig::DEFAULT.open_files_max,
-    commit: lowtide_persistence::couchstore::CommitMode::TwoPhase,
-    version: FormatVersion::V12,
-    compaction: lowtide_persistence::couchstore::CompactionConfig::DEFAULT,
-};
+    .with_cache_bytes(0)
+    .with_commit(CommitMode::TwoPhase)
+    .with_version(FormatVersion::V12);
 
 pub(in crate::cli) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Failure> {
     let metadata = fs::metadata(path)
@@ -96,8 +92,8 @@ pub(super) fn one(
                 bar.set_length(of);
                 bar.set_position(done);
             }
-            JobProgress::Reached(_) | JobProgress::Ahead => {}
             JobProgress::Done(report) => return Ok(report),
+            _ => {}
         }
     }
 }

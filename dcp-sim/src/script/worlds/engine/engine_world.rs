@@ -17,10 +17,7 @@ use crate::script::worlds::clock::Clock;
 use crate::script::worlds::print::{self, Output, ScanDigest};
 
 /// Limit of one slice of a scan: small enough that scenarios cross the boundary of two slices.
-const SLICE: ScanLimit = ScanLimit {
-    items: 100,
-    bytes: 1 << 20,
-};
+const SLICE: ScanLimit = ScanLimit::new(100, 1 << 20);
 
 #[derive(Debug)]
 pub(in crate::script) struct EngineWorld {
@@ -117,10 +114,10 @@ impl EngineWorld {
                 )])
             }
             EngineCommand::Stats => {
-                let stats = self.engine()?.stats();
-                Ok(stats
+                let figures = self.engine()?.stats().figures();
+                Ok(figures
                     .iter()
-                    .map(|(name, value)| format!("{name}={value}"))
+                    .map(|figure| format!("{}={}", figure.name, figure.value))
                     .collect())
             }
             EngineCommand::FailWrite { nth, fault } => {
@@ -153,7 +150,7 @@ impl EngineWorld {
                     .map(|_done| Vec::new())
             }
             EngineCommand::CrashAtPoint(point) => {
-                self.jobs.crash_at(point);
+                self.jobs.crash_at(*point);
                 Ok(Vec::new())
             }
             EngineCommand::CrashAtIo(nth) => {
@@ -298,12 +295,7 @@ impl EngineWorld {
                         ..
                     },
                     items,
-                )| CommitBatch {
-                    vb: *vb,
-                    items,
-                    state,
-                    timestamp: *timestamp,
-                },
+                )| CommitBatch::new(*vb, items, state).with_timestamp(*timestamp),
             )
             .collect();
         let results = self.engine()?.commit(&batches);

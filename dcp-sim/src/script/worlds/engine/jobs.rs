@@ -10,16 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lowtide_persistence::disk::FaultyDisk;
 use lowtide_persistence::logstor::CommitObserver;
-use lowtide_persistence::{Budget, Job, JobProgress};
+use lowtide_persistence::{Budget, EnginePoint, Job, JobProgress};
 
 use super::words::{POWER_LOST, kind};
 use crate::script::worlds::print::Output;
 
 /// Budget of a step.
-const STEP: Budget = Budget {
-    items: 100,
-    bytes: 1 << 20,
-};
+const STEP: Budget = Budget::new(100, 1 << 20);
 const IN_PROGRESS: &str = "compaction-in-progress";
 const NO_JOB: &str = "no-job";
 
@@ -32,12 +29,12 @@ pub(super) struct Jobs {
 /// Point of a power loss, in a job or inside a commit.
 #[derive(Debug, Default)]
 struct Trap {
-    point: Mutex<Option<&'static str>>,
+    point: Mutex<Option<EnginePoint>>,
 }
 
 impl Trap {
     /// Turns the power off if this is the point; returns `true` then.
-    fn springs(&self, point: &str, disk: &FaultyDisk) -> bool {
+    fn springs(&self, point: EnginePoint, disk: &FaultyDisk) -> bool {
         let mut set = self.point.lock().unwrap_or_else(PoisonError::into_inner);
         let springs = *set == Some(point);
         if springs {
@@ -56,13 +53,13 @@ struct InCommits {
 }
 
 impl CommitObserver for InCommits {
-    fn reached(&self, point: &'static str) {
+    fn reached(&self, point: EnginePoint) {
         self.trap.springs(point, &self.disk);
     }
 }
 
 impl Jobs {
-    pub(super) fn crash_at(&mut self, point: &'static str) {
+    pub(super) fn crash_at(&mut self, point: EnginePoint) {
         *self
             .trap
             .point
@@ -86,7 +83,7 @@ impl Jobs {
     pub(super) fn begin(
         &mut self,
         job: Box<dyn Job>,
-        pause: Option<&'static str>,
+        pause: Option<EnginePoint>,
         disk: &FaultyDisk,
     ) -> Output {
         if self.paused.is_some() {
@@ -95,7 +92,7 @@ impl Jobs {
         self.run(job, pause, disk)
     }
 
-    pub(super) fn resume(&mut self, pause: Option<&'static str>, disk: &FaultyDisk) -> Output {
+    pub(super) fn resume(&mut self, pause: Option<EnginePoint>, disk: &FaultyDisk) -> Output {
         let job = self.paused.take().ok_or(NO_JOB)?;
         self.run(job, pause, disk)
     }
@@ -103,12 +100,11 @@ impl Jobs {
     fn run(
         &mut self,
         mut job: Box<dyn Job>,
-        pause: Option<&'static str>,
+        pause: Option<EnginePoint>,
         disk: &FaultyDisk,
     ) -> Output {
         loop {
             match job.step(STEP).map_err(kind)? {
-                JobProgress::Working { .. } | JobProgress::Ahead => {}
                 JobProgress::Reached(point) if self.trap.springs(point, disk) => {
                     return Err(POWER_LOST);
                 }
@@ -116,8 +112,9 @@ impl Jobs {
                     self.paused = Some(job);
                     return Ok(vec![format!("paused {point}")]);
                 }
-                JobProgress::Reached(_) => {}
                 JobProgress::Done(_) => return Ok(vec!["done".to_owned()]),
+                // Other points, and progress that later versions may report.
+                _ => {}
             }
         }
     }

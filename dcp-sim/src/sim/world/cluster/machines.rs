@@ -135,10 +135,8 @@ impl World {
         else {
             return;
         };
-        let request = CompactionRequest {
-            purge_upto,
-            ..CompactionRequest::default()
-        };
+        let mut request = CompactionRequest::new();
+        request.purge_upto = purge_upto;
         let job = host
             .engine
             .as_ref()
@@ -176,15 +174,13 @@ impl World {
             return self.lose_power(node);
         }
         match stepped {
-            Some(Ok(
-                JobProgress::Working { .. } | JobProgress::Ahead | JobProgress::Reached(_),
-            )) => {
+            // The compaction is done, or failed and left the vBucket its old file.
+            Some(Ok(JobProgress::Done(_)) | Err(_)) => return self.compacted(node),
+            Some(Ok(_)) => {
                 let delay = micros + COMPACTION_PAUSE_MICROS;
                 self.clock
                     .schedule(delay, Due::Compact(node, host.incarnation));
             }
-            // The compaction is done, or failed and left the vBucket its old file.
-            Some(_) => return self.compacted(node),
             None => {}
         }
         Ok(())

@@ -87,16 +87,16 @@ impl RevisionMeta {
         let mut fields = Fields::new(bytes);
         let mut meta = Self {
             cas: fields.uint(8)?,
-            time: fields.uint(4)? as u32,
-            flags: fields.uint(4)? as u32,
-            deleted_by_expiry: fields.uint(1)? as u8 & DELETED_BY_EXPIRY != 0,
-            datatype: fields.uint(1)? as u8,
+            time: fields.u32()?,
+            flags: fields.u32()?,
+            deleted_by_expiry: fields.u8()? & DELETED_BY_EXPIRY != 0,
+            datatype: fields.u8()?,
             durable: None,
         };
         match fields.rest().len() {
             0 | 1 => {}
             7 => {
-                let operation = fields.uint(1)? as u8;
+                let operation = fields.u8()?;
                 let word = fields.uint(6)?;
                 meta.durable = Some(match operation {
                     PENDING => Durable::Pending {

@@ -29,7 +29,7 @@ pub(crate) fn row<'a>(key: &'a [u8], value: &'a [u8]) -> Option<Row<'a>> {
     let physical_bytes = fields.uint(4)?;
     let (deleted, body_position) = DocInfo::split_position(fields.uint(6)?);
     let rev_seqno = fields.uint(6)?;
-    let content_meta = fields.uint(1)? as u8;
+    let content_meta = fields.u8()?;
     let rev_meta = fields.rest();
     Some(Row {
         id: key,

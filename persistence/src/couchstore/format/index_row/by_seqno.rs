@@ -61,7 +61,7 @@ pub(crate) fn row<'a>(key: &[u8], value: &'a [u8]) -> Option<Row<'a>> {
     let (id_bytes, physical_bytes) = take_lengths(&mut fields)?;
     let (deleted, body_position) = DocInfo::split_position(fields.uint(6)?);
     let rev_seqno = fields.uint(6)?;
-    let content_meta = fields.uint(1)? as u8;
+    let content_meta = fields.u8()?;
     let id = fields.bytes(id_bytes)?;
     Some(Row {
         id,

@@ -95,7 +95,8 @@ impl Directory {
         }
         self.sync()?;
         self.superseded.retain(|old| !old.removed);
-        let old = self.revisions.insert(vb, revision).unwrap_or_default();
+        let old = self.revision(vb)?;
+        self.revisions.insert(vb, revision);
         self.superseded.push(Superseded {
             vb,
             name: file_names::file(vb, old),

@@ -29,15 +29,13 @@ impl CompactionClaim {
     /// Claims a vBucket.
     ///
     /// # Errors
-    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`] or
-    /// [`EngineError::Poisoned`].
+    /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`],
+    /// [`EngineError::Closed`] or [`EngineError::Poisoned`].
     pub(crate) fn new(vbucket: Arc<VBucket>) -> Result<Self, EngineError> {
         vbucket.shared.poison.check()?;
         let mut active = vbucket.active.lock();
         let vb = vbucket.vb;
-        if active.dropped {
-            return Err(EngineError::UnknownVBucket { vb });
-        }
+        vbucket.check_open(&active)?;
         if active.compacting {
             return Err(EngineError::CompactionInProgress { vb });
         }

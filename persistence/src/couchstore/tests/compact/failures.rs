@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{Item, Seqno};
 
-use crate::contract::{CompactionRequest, Engine, EngineError, Job, JobProgress};
+use crate::contract::{CompactionRequest, Engine, EngineError, EnginePoint, Job, JobProgress};
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::engine::Couchstore;
 use crate::couchstore::tests::support::{VB, apply, commit, contents, open_with};
@@ -90,8 +90,8 @@ impl Stubborn<'_> {
         };
         match job.step(BUDGET) {
             Ok(JobProgress::Reached(point)) => {
-                self.expected.point = point;
-                if point == "compact-after-rename" {
+                self.expected.point = Some(point);
+                if point == EnginePoint::CompactAfterRename {
                     self.expected.end_purge();
                 }
                 self.job = Some((job, purge));
@@ -131,7 +131,8 @@ impl Stubborn<'_> {
         if names(self.disk).len() > 1 {
             // Only the removal of the old file can have failed.
             assert_eq!(
-                self.expected.point, "compact-after-rename",
+                self.expected.point,
+                Some(EnginePoint::CompactAfterRename),
                 "{what}: {error}"
             );
             self.check();
@@ -148,7 +149,7 @@ impl Stubborn<'_> {
             ..CompactionRequest::default()
         };
         self.job = Some((self.engine().compact(VB, request).expect("begun"), purge));
-        self.expected.point = "";
+        self.expected.point = None;
         if purge {
             self.expected.begin_purge();
         }
@@ -164,19 +165,19 @@ impl Stubborn<'_> {
         for event in script() {
             match event {
                 Event::Commit(items) => {
-                    if self.expected.point.is_empty() {
+                    if self.expected.point.is_none() {
                         (0..4).for_each(|_| self.work());
                     }
                     self.commit(&items);
                 }
                 Event::Purge(upto) => {
-                    if self.expected.point.is_empty() {
+                    if self.expected.point.is_none() {
                         (0..4).for_each(|_| self.work());
                     }
                     self.purge(upto);
                 }
                 Event::Until(point) => {
-                    while self.job.is_some() && self.expected.point != point {
+                    while self.job.is_some() && self.expected.point != Some(point) {
                         self.work();
                     }
                 }

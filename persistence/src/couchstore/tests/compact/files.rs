@@ -2,7 +2,7 @@
 
 use lowtide_checkpoint::{Datatype, Item, Seqno};
 
-use crate::contract::{CompactionRequest, Engine, EngineError, JobProgress};
+use crate::contract::{CompactionRequest, Engine, EngineError, EnginePoint, JobProgress};
 use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::couchstore::tests::support::{VB, commit, contents, delete, dir, open, open_with, set};
 use crate::couchstore::tools::CouchFile;
@@ -21,7 +21,7 @@ fn dropped_job_leaves_nothing() {
         let at = (0..steps)
             .map(|_| job.step(SMALL).expect("no failure"))
             .last();
-        if at == Some(JobProgress::Reached("compact-after-rename")) {
+        if at == Some(JobProgress::Reached(EnginePoint::CompactAfterRename)) {
             break;
         }
         drop(job);
@@ -42,7 +42,7 @@ fn drop_or_close_ends_the_job_and_removes_or_keeps_the_vbucket() {
         let engine = store(&disk);
         let mut job = begin(&engine);
         job.step(SMALL).expect("no failure");
-        point.inspect(|point| to_point(&mut *job, point));
+        point.inspect(|&point| to_point(&mut *job, point));
         engine.drop_vbucket(VB).expect("dropped");
         engine.create(VB).expect("created");
         assert!(

@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno, VBucketState, Vbid};
 
-use crate::contract::{Budget, CommitBatch, Engine, EngineError, JobProgress, RolledBack};
+use crate::contract::{
+    Budget, CommitBatch, Engine, EngineError, EnginePoint, JobProgress, RolledBack,
+};
 use crate::couchstore::tests::reference_model;
 use crate::couchstore::tests::support::{VB, commit, delete, open, set, state};
 use crate::disk::{MemoryDisk, PowerLoss};
@@ -19,7 +21,7 @@ fn rollback_before_the_rename_ends_the_job() {
         commit(&engine, VB, &[delete(61, "key-1"), set(62, "key-2", b"62")]).expect("committed");
         let mut job = begin(&engine);
         job.step(SMALL).expect("no failure");
-        point.inspect(|point| to_point(&mut *job, point));
+        point.inspect(|&point| to_point(&mut *job, point));
         assert_eq!(reference_model::rollback(&engine, 45), 40);
         let expected = reference_model::now(&engine);
         assert!(
@@ -77,7 +79,7 @@ fn purge_during_a_compaction_lets_it_continue_and_stays_effective() {
             .expect("committed");
             let mut job = begin(&engine);
             job.step(SMALL).expect("no failure");
-            point.inspect(|point| to_point(&mut *job, point));
+            point.inspect(|&point| to_point(&mut *job, point));
             let mut deletions = vec![delete(64, "key-7"), abort(65, b"p"), delete(66, "new")];
             deletions.extend((!spare).then(|| set(67, "key-3", b"67")));
             commit(&engine, VB, &deletions).expect("committed");
@@ -208,7 +210,7 @@ fn purge_of_nothing_or_another_vbucket_does_not_affect_the_job() {
         commit(&engine, OTHER, &[delete(1, "a"), set(2, "b", b"2")]).expect("committed");
         let mut job = begin(&engine);
         job.step(SMALL).expect("no failure");
-        point.inspect(|point| to_point(&mut *job, point));
+        point.inspect(|&point| to_point(&mut *job, point));
         // The highest seqno stays: there is nothing else to purge.
         assert_eq!(engine.purge(VB, Seqno::MAX).expect("purged"), Seqno::ZERO);
         assert_eq!(engine.purge(OTHER, Seqno::MAX).expect("purged"), Seqno(1));
@@ -223,7 +225,7 @@ fn rollback_after_the_rename_finds_the_new_file() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let mut job = begin(&engine);
-    to_point(&mut *job, "compact-after-rename");
+    to_point(&mut *job, EnginePoint::CompactAfterRename);
     let expected = reference_model::now(&engine);
     let rolled_back = engine.rollback(VB, Seqno(45)).expect("no failure");
     assert!(
@@ -252,7 +254,7 @@ fn rollback_in_a_new_file_of_two_headers_finds_only_commits() {
     let engine = store(&disk);
     let committed = reference_model::now(&engine);
     let mut job = begin(&engine);
-    to_point(&mut *job, "compact-before-rename");
+    to_point(&mut *job, EnginePoint::CompactBeforeRename);
     // The last round adds both, behind the header that the target has by now.
     commit(&engine, VB, &batch(61)).expect("committed");
     commit(&engine, VB, &batch(81)).expect("committed");
@@ -316,9 +318,9 @@ fn purge_seqno_of_a_batch_is_kept() {
         (30, Seqno(62))
     );
     let mut job = begin(&engine);
-    to_point(&mut *job, "compact-copied");
+    to_point(&mut *job, EnginePoint::CompactCopied);
     bring(63, 40).expect("committed");
-    to_point(&mut *job, "compact-before-rename");
+    to_point(&mut *job, EnginePoint::CompactBeforeRename);
     bring(64, 50).expect("committed");
     to_end(&mut *job, SMALL).expect("no failure");
     assert_eq!(

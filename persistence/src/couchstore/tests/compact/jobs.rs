@@ -4,7 +4,9 @@ use std::sync::{Arc, mpsc};
 
 use lowtide_checkpoint::{Datatype, Item, Namespace, Seqno, Vbid};
 
-use crate::contract::{Budget, CompactionRequest, Engine, EngineError, JobProgress, ScanLimit};
+use crate::contract::{
+    Budget, CompactionRequest, Engine, EngineError, EnginePoint, JobProgress, JobStage, ScanLimit,
+};
 use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
 use crate::couchstore::tests::support::{VB, commit, contents, noise, open, open_with, set};
 use crate::disk::{MemoryDisk, PowerLoss};
@@ -41,7 +43,7 @@ fn catch_up_in_small_steps_makes_no_larger_file() {
     let file_bytes = |budget| {
         let engine = store(&MemoryDisk::new());
         let mut job = begin(&engine);
-        to_point(&mut *job, "compact-copied");
+        to_point(&mut *job, EnginePoint::CompactCopied);
         // One commit, so that there is one round.
         let items: Vec<Item> = (61..1_061)
             .map(|seqno| set(seqno, &format!("key-{}", seqno % 500), &noise(200)))
@@ -108,7 +110,7 @@ fn second_compaction_of_a_vbucket_is_refused() {
     compact(&engine, Vbid(8), CompactionRequest::default());
     to_end(&mut *job, SMALL).expect("no failure");
     let mut again = begin(&engine);
-    to_point(&mut *again, "compact-caught-up");
+    to_point(&mut *again, EnginePoint::CompactCaughtUp);
     drop(again);
     compact(&engine, VB, CompactionRequest::default());
     assert_eq!(names(&disk), ["7.couch.3", "8.couch.2"]);
@@ -273,20 +275,21 @@ fn job_reports_its_progress() {
     let disk = MemoryDisk::new();
     let engine = store(&disk);
     let mut job = begin(&engine);
-    let mut stages = Vec::new();
+    let (mut stages, mut points) = (Vec::new(), Vec::new());
     let report = loop {
         match job.step(SMALL).expect("no failure") {
             JobProgress::Working { stage, done, of } => {
                 assert!(done <= of, "{stage} {done} {of}");
                 stages.push(stage);
             }
-            JobProgress::Reached(point) => stages.push(point),
+            JobProgress::Reached(point) => points.push(point),
             JobProgress::Ahead => panic!("its commits have the file to themselves"),
             JobProgress::Done(report) => break report,
         }
     };
     stages.dedup();
-    assert_eq!(stages, [&["copying", "indexing"][..], &POINTS].concat());
+    assert_eq!(stages, [JobStage::Copying, JobStage::Indexing]);
+    assert_eq!(points, POINTS);
     assert_eq!((report.items_copied, report.catch_up_rounds), (30, 0));
     assert!(report.bytes_after < report.bytes_before, "{report:?}");
     assert!(
@@ -340,7 +343,7 @@ fn compaction_step_does_not_wait_for_a_commit() {
             is_released.recv().expect("the test releases it");
         });
         is_locked.recv().expect("the thread holds it");
-        to_point(&mut *job, "compact-before-rename");
+        to_point(&mut *job, EnginePoint::CompactBeforeRename);
         release.send(()).expect("the thread waits");
     });
     to_end(&mut *job, SMALL).expect("no failure");

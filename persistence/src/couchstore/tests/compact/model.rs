@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::contract::{
-    Budget, CommitBatch, CompactionRequest, Engine, Job, JobProgress, ScanLimit, Snapshot,
+    Budget, CommitBatch, CompactionRequest, Engine, EnginePoint, Job, JobProgress, ScanLimit,
+    Snapshot,
 };
 use crate::couchstore::config::{CompactionConfig, CouchstoreConfig};
 use crate::couchstore::engine::Couchstore;
@@ -167,7 +168,7 @@ impl World {
             })
             .expect("no failure")
         {
-            JobProgress::Reached("compact-after-rename") => {
+            JobProgress::Reached(EnginePoint::CompactAfterRename) => {
                 self.model
                     .retain(|_, item| !running.gives_up.contains(&item.seqno.0));
                 self.purge = self.purge.max(running.purged);

@@ -2,7 +2,9 @@
 
 use lowtide_checkpoint::{Item, Seqno};
 
-use crate::contract::{Budget, CompactionRequest, Engine, EngineError, Job, JobProgress};
+use crate::contract::{
+    Budget, CompactionRequest, Engine, EngineError, EnginePoint, Job, JobProgress,
+};
 use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::couchstore::tests::support::{
     Contents, VB, apply, commit, contents, delete, noise, open_with, set,
@@ -38,7 +40,7 @@ pub(super) enum Event {
         purge: bool,
     },
     /// Steps of the compaction up to a point.
-    Until(&'static str),
+    Until(EnginePoint),
     /// A purge up to this seqno. All tombstones that it removes are below.
     Purge(u64),
 }
@@ -73,15 +75,15 @@ pub(super) fn script() -> Vec<Event> {
         many(33, 37),
         Event::Commit(vec![delete(40, "a")]),
         Event::Compact { purge: true },
-        Event::Until("compact-copied"),
+        Event::Until(EnginePoint::CompactCopied),
         Event::Commit(vec![set(45, "z", b""), set(46, "c", b"{}")]),
         Event::Purge(45),
-        Event::Until("compact-caught-up"),
+        Event::Until(EnginePoint::CompactCaughtUp),
         Event::Commit(vec![delete(47, "z")]),
-        Event::Until("compact-before-rename"),
+        Event::Until(EnginePoint::CompactBeforeRename),
         many(48, 51),
         Event::Purge(50),
-        Event::Until("compact-after-rename"),
+        Event::Until(EnginePoint::CompactAfterRename),
         Event::Commit(vec![set(51, "last", b"1"), delete(52, "key-3")]),
     ]
 }
@@ -96,8 +98,8 @@ pub(super) struct Expected {
     pub(super) taking_out: Vec<u64>,
     /// Seqnos that the compaction in flight purges.
     pub(super) purging: Vec<u64>,
-    /// Last point reached, and number of rounds.
-    pub(super) point: &'static str,
+    /// Last point that the compaction reached.
+    pub(super) point: Option<EnginePoint>,
     rounds: u64,
 }
 
@@ -168,12 +170,12 @@ pub(super) fn run(
     for event in script() {
         match event {
             Event::Until(point) => {
-                while job.is_some() && expected.point != point {
+                while job.is_some() && expected.point != Some(point) {
                     work(&mut job, expected)?;
                 }
             }
             Event::Commit(items) => {
-                if expected.point.is_empty() {
+                if expected.point.is_none() {
                     (0..4).try_for_each(|_| work(&mut job, expected))?;
                 }
                 expected.in_flight = items;
@@ -182,7 +184,7 @@ pub(super) fn run(
                     apply(&expected.contents, &std::mem::take(&mut expected.in_flight));
             }
             Event::Purge(upto) => {
-                if expected.point.is_empty() {
+                if expected.point.is_none() {
                     (0..4).try_for_each(|_| work(&mut job, expected))?;
                 }
                 expected.begin_taking_out(upto);
@@ -197,7 +199,7 @@ pub(super) fn run(
                 while job.is_some() {
                     work(&mut job, expected)?;
                 }
-                expected.point = "";
+                expected.point = None;
                 let purge_upto = purge.then_some(Seqno::MAX);
                 job = Some(engine.compact(
                     VB,
@@ -224,8 +226,8 @@ fn work(job: &mut Option<Box<dyn Job>>, expected: &mut Expected) -> Result<(), E
     match running.step(BUDGET)? {
         JobProgress::Working { .. } | JobProgress::Ahead => {}
         JobProgress::Reached(point) => {
-            expected.point = point;
-            if point == "compact-after-rename" {
+            expected.point = Some(point);
+            if point == EnginePoint::CompactAfterRename {
                 expected.end_purge();
             }
         }

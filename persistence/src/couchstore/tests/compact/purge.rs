@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Item, Key, Operation, Seqno};
 
-use crate::contract::{CommitBatch, CompactionFilter, CompactionRequest, Engine, Verdict};
+use crate::contract::{
+    CommitBatch, CompactionFilter, CompactionRequest, Engine, EnginePoint, Verdict,
+};
 use crate::couchstore::tests::support::{VB, commit, contents, delete, dir, open, set, state};
 use crate::couchstore::tools::CouchFile;
 use crate::disk::MemoryDisk;
@@ -149,7 +151,7 @@ fn completed_prepares_are_dropped_and_counted() {
     let mut job = engine
         .compact(VB, CompactionRequest::default())
         .expect("begun");
-    to_point(&mut *job, "compact-copied");
+    to_point(&mut *job, EnginePoint::CompactCopied);
     // A key that only the old file has is replaced, and one that both files have.
     commit(
         &[

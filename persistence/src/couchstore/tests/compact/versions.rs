@@ -1,6 +1,6 @@
 //! The version of a compaction's new file (E19), which is as good as any file of that version.
 
-use crate::contract::CompactionRequest;
+use crate::contract::{CompactionRequest, EnginePoint};
 use crate::couchstore::config::CouchstoreConfig;
 use crate::couchstore::format::FormatVersion;
 use crate::couchstore::tests::reference_model;
@@ -48,7 +48,7 @@ fn new_file_has_the_later_of_both_versions() {
 
             // A file of two headers: each is found, whether headers name the one before or not.
             let mut job = begin(&engine);
-            to_point(&mut *job, "compact-before-rename");
+            to_point(&mut *job, EnginePoint::CompactBeforeRename);
             commit(&engine, VB, &[set(before.high + 1, "beside", b"1")]).expect("committed");
             to_end(&mut *job, super::SMALL).expect("no failure");
             assert_eq!(file(3).version, expected, "{what}");

@@ -157,3 +157,64 @@ fn node_that_contradicts_its_parents_key_is_an_error() {
         assert_eq!(walk(&view).is_ok(), last != "z");
     }
 }
+
+/// Guards E34. Each sum is right by itself, and their total does not fit the field of the node above.
+#[test]
+fn sums_beyond_their_fields_are_an_error() {
+    let counted = |position, rows| -> Bytes {
+        let reduction = Reduction::Rows(rows);
+        let pointer = Pointer {
+            reduction,
+            ..pointer(position)
+        };
+        pointer.encode_entry().into()
+    };
+    for (rows, is_sound) in [((1 << 40) - 4, true), ((1 << 40) - 2, false)] {
+        let view = file(|out| {
+            let value = || Bytes::from_static(b"v");
+            let first = node(out, 1, &[("a", value()), ("k", value())]);
+            let second = node(out, 1, &[("p", value()), ("q", value())]);
+            node(
+                out,
+                0,
+                &[("k", counted(first, 2)), ("q", counted(second, rows))],
+            )
+        });
+        let mut root = view.header.local.expect("made");
+        root.reduction = Reduction::Rows(0);
+        let action = Action {
+            key: Bytes::from_static(b"b"),
+            value: Some(Bytes::from_static(b"new")),
+        };
+        let mut out = Appender::new(view.source.clone(), view.end);
+        let root = modify(
+            &mut out,
+            Tree::BySeqno,
+            Some(root),
+            &[action],
+            &mut |_, _| Ok(()),
+        );
+        if is_sound {
+            let root = root.expect("fits").expect("has rows");
+            assert_eq!(root.reduction, Reduction::Rows(rows + 3));
+        } else {
+            assert!(is_corrupt(root));
+        }
+    }
+}
+
+/// Guards E34. A child has keys below those of the child before it. Cut in two, it would give its
+/// parent keys that do not ascend, in a node that no reader accepts.
+#[test]
+fn child_with_keys_of_the_child_before_it_is_not_cut() {
+    let long = || Bytes::from(vec![b'v'; 120]);
+    let keys = ["b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "z"];
+    let overlapping: Vec<_> = keys.iter().map(|&key| (key, long())).collect();
+    let view = file(|out| {
+        let first = node(out, 1, &[("a", long()), ("m", long())]);
+        let second = node(out, 1, &overlapping);
+        node(out, 0, &[("m", to(first)), ("z", to(second))])
+    });
+    assert!(is_corrupt(change(&view, "y")));
+    assert!(change(&view, "a").is_ok(), "the other child is sound");
+}

@@ -113,6 +113,7 @@ impl FindingKind {
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// Kind of the finding.
     pub kind: FindingKind,

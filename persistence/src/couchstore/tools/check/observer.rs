@@ -21,6 +21,7 @@ impl CheckObserver for Vec<Finding> {
 
 /// The totals of a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CheckReport {
     /// Headers, from the newest back.
     pub headers: u64,

@@ -7,6 +7,7 @@ use crate::couchstore::format::document;
 
 /// A part of the source that is not in the new file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Loss {
     /// Offset in the source.
     pub offset: u64,
@@ -54,6 +55,7 @@ impl SalvageObserver for Vec<Loss> {
 
 /// The totals of a salvage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Salvaged {
     /// Position of the source's header that counted.
     pub header: u64,

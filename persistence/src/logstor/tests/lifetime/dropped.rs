@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lowtide_checkpoint::Item;
 
 use crate::contract::{
-    CompactionRequest, Engine, EngineError, Job, JobProgress, ScanLimit, Snapshot,
+    CompactionRequest, Engine, EngineError, Job, JobProgress, JobStage, ScanLimit, Snapshot,
 };
 use crate::disk::{Disk, MemoryDisk, OsDisk};
 use crate::logstor::tests::support::{
@@ -135,7 +135,7 @@ fn drop_and_reopen(place: &Place, engine: Logstor, mut held: Held, what: &str) {
         while !matches!(
             job.step(STEP).expect("works"),
             JobProgress::Working {
-                stage: "write-image",
+                stage: JobStage::WritingImage,
                 ..
             }
         ) {}
@@ -149,7 +149,7 @@ fn drop_and_reopen(place: &Place, engine: Logstor, mut held: Held, what: &str) {
                 Err(error) => break error,
             }
         };
-        assert_eq!(error.to_string(), "the store is closed", "{what}");
+        assert_eq!(error.kind(), "closed", "{what}: {error}");
     }
     drop(held);
     image

@@ -3,7 +3,7 @@
 use lowtide_checkpoint::Seqno;
 
 use super::stores::{POINTS, compact, fresh, overwritten, to_point};
-use crate::contract::{CompactionRequest, Engine, JobProgress};
+use crate::contract::{CompactionRequest, Engine, EnginePoint, JobProgress};
 use crate::disk::PowerLoss;
 use crate::logstor::tests::support::{
     A, B, STEP, apply, audit, commit, contents, delete, noise, open, run, set,
@@ -20,7 +20,7 @@ fn compaction_reaches_every_point() {
     );
     assert_eq!(
         run(compact(&engine, A)).expect("done"),
-        [""; 0],
+        [],
         "there is nothing left to do"
     );
 }
@@ -106,7 +106,7 @@ fn rolled_back_record_is_not_counted_for_another_with_its_seqno() {
     commit(&engine, A, &second).expect("committed");
     assert_eq!(engine.purge(A, Seqno(2)).expect("purged"), Seqno(2));
     let mut job = compact(&engine, B);
-    assert!(to_point(&mut *job, "compact-before-free"));
+    assert!(to_point(&mut *job, EnginePoint::CompactBeforeFree));
     drop(job);
     audit(&engine, false);
     drop((before, ended));

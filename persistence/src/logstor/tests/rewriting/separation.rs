@@ -1,7 +1,7 @@
 //! Separation: the segments it takes, and the segments it makes.
 
 use super::stores::{fresh, overwritten};
-use crate::contract::{CommitBatch, Engine};
+use crate::contract::{CommitBatch, Engine, EnginePoint};
 use crate::disk::{MemoryDisk, PowerLoss};
 use crate::logstor::LogstorConfig;
 use crate::logstor::tests::support::{
@@ -63,7 +63,7 @@ fn old_mixed_segment_is_separated() {
         jobs.any(|job| {
             run(job)
                 .expect("done")
-                .contains(&"after-index-before-separate")
+                .contains(&EnginePoint::AfterIndexBeforeSeparate)
         })
     };
     assert!(!separates(), "all of it is young");

@@ -2,7 +2,7 @@
 
 use lowtide_checkpoint::Vbid;
 
-use crate::contract::{CompactionRequest, Engine, Job, JobProgress};
+use crate::contract::{CompactionRequest, Engine, EnginePoint, Job, JobProgress};
 use crate::disk::MemoryDisk;
 use crate::logstor::Logstor;
 use crate::logstor::tests::support::{A, B, Contents, STEP, apply, commit_all, noise, open, set};
@@ -21,7 +21,7 @@ pub(super) fn compact(engine: &Logstor, vb: Vbid) -> Box<dyn Job> {
         .expect("begun")
 }
 
-pub(super) fn to_point(job: &mut dyn Job, point: &str) -> bool {
+pub(super) fn to_point(job: &mut dyn Job, point: EnginePoint) -> bool {
     loop {
         match job.step(STEP).expect("no failure") {
             JobProgress::Reached(reached) if reached == point => return true,
@@ -58,9 +58,9 @@ pub(super) fn overwritten(engine: &Logstor) -> [Contents; 2] {
     expected
 }
 
-pub(super) const POINTS: [&str; 4] = [
-    "after-index-before-separate",
-    "after-write-before-index",
-    "compact-after-copy",
-    "compact-before-free",
+pub(super) const POINTS: [EnginePoint; 4] = [
+    EnginePoint::AfterIndexBeforeSeparate,
+    EnginePoint::AfterWriteBeforeIndex,
+    EnginePoint::CompactAfterCopy,
+    EnginePoint::CompactBeforeFree,
 ];

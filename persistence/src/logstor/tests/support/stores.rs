@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::contract::{Budget, EngineError, Job, JobProgress, RecoveryReport};
+use crate::contract::{Budget, EngineError, EnginePoint, Job, JobProgress, RecoveryReport};
 use crate::disk::{Access, Disk, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
 
@@ -53,7 +53,7 @@ pub(in crate::logstor) const STEP: Budget = Budget {
 };
 
 /// Runs a job to its end. Returns the points it reached.
-pub(in crate::logstor) fn run(mut job: Box<dyn Job>) -> Result<Vec<&'static str>, EngineError> {
+pub(in crate::logstor) fn run(mut job: Box<dyn Job>) -> Result<Vec<EnginePoint>, EngineError> {
     let mut points = Vec::new();
     loop {
         match job.step(STEP)? {
