@@ -55,9 +55,10 @@ mod vbucket;
 #[cfg(test)]
 mod tests;
 
-pub use self::commit::CommitObserver;
+pub use self::commit::{CommitObserver, LogPoint};
 pub use self::config::LogstorConfig;
 pub use self::engine::Logstor;
+pub use self::maintenance::LogstorStats;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub use self::tools::fuzzing;

@@ -30,5 +30,6 @@ mod results;
 pub(super) use self::encoded_batch::EncodedBatch;
 pub(super) use self::group_commit::GroupCommit;
 pub(super) use self::host::CommitHost;
-pub use self::observer::CommitObserver;
+pub use self::observer::{CommitObserver, LogPoint};
 pub(super) use self::request::{CommitOutcome, CommitRequest};
+pub(super) use self::results::repeat;

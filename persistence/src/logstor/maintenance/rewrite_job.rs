@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
+use lowtide_checkpoint::internal::Invariant;
 
 use super::compaction::{
     Candidate, CompactionRound, LOW_SPACE_SEGMENTS, Packing, VICTIMS_MAX, is_dead, select_by_gain,
@@ -18,6 +19,7 @@ use super::pacing::Pacing;
 use super::state::Maintenance;
 use super::store_lease::StoreLease;
 use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress};
+use crate::logstor::commit::LogPoint;
 use crate::logstor::log::{ClosedSegment, Origin, Segment, SpaceTarget};
 
 /// The purpose of a rewriting job.
@@ -50,7 +52,7 @@ enum Stage {
     Begin,
     Choose,
     Copy,
-    /// As `Copy`, once commits have had their share.
+    /// Same as `Copy`, while commits catch up.
     Ahead,
     Copied,
     Install,
@@ -74,8 +76,8 @@ pub(super) struct RewriteJob {
     upto: u64,
     /// Generations of victims: a segment that a reader holds is not tried twice.
     tried: BTreeSet<u64>,
-    /// Named points that were reached and not reported.
-    points: VecDeque<&'static str>,
+    /// Points that were reached and not reported.
+    points: VecDeque<LogPoint>,
     /// Records of the round that are left to copy.
     left: u64,
     pacing: Pacing,
@@ -157,7 +159,11 @@ impl RewriteJob {
             Stage::Over => return Ok(Stage::Over),
             _ => {}
         }
-        let current = maintenance.running.round(self.goal.key());
+        let current = maintenance
+            .running
+            .round(self.goal.key())
+            .invariant("L28", "a job is registered until it is dropped")
+            .map_err(|violation| maintenance.store.context.internal(violation))?;
         let mut current = current.lock();
         if let Stage::Choose = self.stage {
             *current = self.choose(maintenance)?;
@@ -203,7 +209,7 @@ impl RewriteJob {
         let registry = &maintenance.store.registry;
         let round = CompactionRound::begin(registry, victims, Packing::Apart)?;
         if is_first && round.is_some() {
-            self.points.push_back("after-index-before-separate");
+            self.points.push_back(LogPoint::AfterIndexBeforeSeparate);
         }
         Ok(round)
     }
@@ -220,7 +226,7 @@ impl RewriteJob {
         let is_ahead = is_copying && has_copies_left && self.is_ahead(maintenance);
         let next = match self.stage {
             Stage::Copy | Stage::Ahead if !has_copies_left => {
-                self.points.push_back("compact-before-free");
+                self.points.push_back(LogPoint::CompactBeforeFree);
                 Stage::Free
             }
             Stage::Copy | Stage::Ahead if is_ahead => Stage::Ahead,
@@ -231,11 +237,11 @@ impl RewriteJob {
                 };
                 let moved = round.copy(&mut maintenance.outputs.lock(), budget)?;
                 self.pacing.moved(moved);
-                self.points.push_back("after-write-before-index");
+                self.points.push_back(LogPoint::AfterWriteBeforeIndex);
                 Stage::Copied
             }
             Stage::Copied => {
-                self.points.push_back("compact-after-copy");
+                self.points.push_back(LogPoint::CompactAfterCopy);
                 Stage::Install
             }
             Stage::Install => {
@@ -254,10 +260,15 @@ impl RewriteJob {
     }
 
     fn is_ahead(&mut self, maintenance: &Maintenance) -> bool {
-        let census = maintenance.store.log.segments.census();
-        let is_short = census.free.saturating_add(census.possible) < LOW_SPACE_SEGMENTS;
+        let is_short = maintenance.store.log.segments.census().available() < LOW_SPACE_SEGMENTS;
         let committed = maintenance.store.context.counters.committed_bytes();
         !is_short && self.pacing.is_ahead(committed)
+    }
+
+    /// Reports the next point, if one was reached.
+    fn next_point(&mut self) -> Option<JobProgress> {
+        let point = self.points.pop_front()?;
+        Some(JobProgress::Reached(point.as_str()))
     }
 
     fn end(&mut self, maintenance: &Maintenance) -> Stage {
@@ -268,8 +279,8 @@ impl RewriteJob {
 
 impl Job for RewriteJob {
     fn step(&mut self, budget: Budget) -> Result<JobProgress, EngineError> {
-        if let Some(point) = self.points.pop_front() {
-            return Ok(JobProgress::Reached(point));
+        if let Some(reached) = self.next_point() {
+            return Ok(reached);
         }
         let lease = self.lease.clone();
         self.stage = match lease.step(|maintenance| self.advance(maintenance, budget)) {
@@ -279,8 +290,8 @@ impl Job for RewriteJob {
                 return Err(error);
             }
         };
-        if let Some(point) = self.points.pop_front() {
-            return Ok(JobProgress::Reached(point));
+        if let Some(reached) = self.next_point() {
+            return Ok(reached);
         }
         let (stage, left) = match self.stage {
             Stage::Over => return Ok(JobProgress::Done(self.report)),

@@ -15,7 +15,7 @@ use super::state::Maintenance;
 use crate::contract::EngineError;
 use crate::logstor::log::store_closed;
 
-/// What a job has of its store.
+/// Access of a job to its store.
 #[derive(Clone, Debug)]
 pub(in crate::logstor) struct StoreLease(Weak<Maintenance>);
 
@@ -39,7 +39,7 @@ impl StoreLease {
         step(&maintenance)
     }
 
-    /// Runs the end of a job, which is told whether the store's files are still the store's.
+    /// Runs the end of a job. Its argument is whether the store's files are still the store's.
     pub(super) fn end<T>(&self, end: impl FnOnce(bool) -> T) -> T {
         let maintenance = self.0.upgrade();
         let _open = maintenance.as_ref().map(|all| all.steps.read());
@@ -49,7 +49,7 @@ impl StoreLease {
         end(is_open)
     }
 
-    /// The store's upkeep if it is in memory, closed or not. For what touches no file.
+    /// Returns the store's upkeep if it is in memory, closed or not. For what touches no file.
     pub(in crate::logstor) fn in_memory(&self) -> Option<Arc<Maintenance>> {
         self.0.upgrade()
     }

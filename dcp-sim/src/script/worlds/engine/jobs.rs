@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lowtide_persistence::disk::FaultyDisk;
-use lowtide_persistence::logstor::CommitObserver;
+use lowtide_persistence::logstor::{CommitObserver, LogPoint};
 use lowtide_persistence::{Budget, Job, JobProgress};
 
 use super::words::{POWER_LOST, kind};
@@ -56,8 +56,8 @@ struct InCommits {
 }
 
 impl CommitObserver for InCommits {
-    fn reached(&self, point: &'static str) {
-        self.trap.springs(point, &self.disk);
+    fn reached(&self, point: LogPoint) {
+        self.trap.springs(point.as_str(), &self.disk);
     }
 }
 
