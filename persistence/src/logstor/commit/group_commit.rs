@@ -75,6 +75,17 @@ impl GroupCommit {
             .map_err(|violation| self.log.context.internal(violation))
     }
 
+    /// Loses the next call, which `begin` begins on another thread.
+    #[cfg(test)]
+    pub(in crate::logstor) fn lose_next_call(&self, begin: impl FnOnce()) {
+        let _paused = self.active.lock();
+        begin();
+        while self.queue.lock().is_empty() {
+            std::hint::spin_loop();
+        }
+        self.queue.lock().clear();
+    }
+
     /// Runs `work` while no commit runs. `work` gets the active segment, and the end of its durable
     /// frames.
     pub(in crate::logstor) fn with_commits_paused<T>(

@@ -145,6 +145,23 @@ fn job_that_is_not_registered_stops_and_nothing_more_is_written() {
     is_poisoned_and_whole(&disk, engine, &before);
 }
 
+/// E10: a call that was lost is refused. It must neither begin again for ever nor pass for done.
+#[test]
+fn call_without_an_outcome_is_refused_and_nothing_more_is_written() {
+    let (disk, engine) = store();
+    let before = contents(&engine, A);
+    let refused = std::thread::scope(|scope| {
+        let mut call = None;
+        engine.store.commits.lose_next_call(|| {
+            let commit = || as_in_release(|| commit(&engine, A, &[set(100, "a", b"")]));
+            call = Some(scope.spawn(commit));
+        });
+        call.expect("begun").join().expect("it does not panic")
+    });
+    assert_violates(refused.map(drop), "E10");
+    is_poisoned_and_whole(&disk, engine, &before);
+}
+
 /// L8.
 #[test]
 #[should_panic(expected = "invariant L8 is violated")]
