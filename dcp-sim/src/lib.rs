@@ -30,6 +30,7 @@ mod idle_timeout;
 pub mod input;
 pub mod node;
 pub mod producer;
+mod published_key;
 #[cfg(feature = "cli")]
 pub mod report;
 #[cfg(feature = "cli")]

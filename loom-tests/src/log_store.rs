@@ -18,11 +18,9 @@ use lowtide_persistence::{Budget, CommitBatch, Engine, Job, JobProgress};
 use crate::Turn;
 
 /// A segment has room for one record of [`BIG`] bytes, or a few small ones.
-const CONFIG: LogstorConfig = LogstorConfig {
-    segment_bytes: 8 << 10,
-    file_bytes: 128 << 10,
-    ..LogstorConfig::DEFAULT
-};
+const CONFIG: LogstorConfig = LogstorConfig::new([1, 2])
+    .with_segment_bytes(8 << 10)
+    .with_file_bytes(128 << 10);
 
 /// A value that fills a segment.
 pub const BIG: usize = 7_000;
@@ -155,13 +153,7 @@ pub fn open(disk: &TurnDisk) -> Arc<Logstor> {
 ///
 /// Same as [`open`].
 pub fn open_with_small_cache(disk: &TurnDisk) -> Arc<Logstor> {
-    open_with(
-        disk,
-        LogstorConfig {
-            cache_bytes: 4 << 10,
-            ..CONFIG
-        },
-    )
+    open_with(disk, CONFIG.with_cache_bytes(4 << 10))
 }
 
 fn open_with(disk: &TurnDisk, config: LogstorConfig) -> Arc<Logstor> {

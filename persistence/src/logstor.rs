@@ -58,6 +58,7 @@ mod tests;
 pub use self::commit::CommitObserver;
 pub use self::config::LogstorConfig;
 pub use self::engine::Logstor;
+pub use self::maintenance::LogstorStats;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub use self::tools::fuzzing;

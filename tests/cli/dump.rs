@@ -156,7 +156,7 @@ fn durable_writes_and_deletions_are_distinct_in_both_engines() {
     let couchstore = Couchstore::open(disk(), &dirs[0], CouchstoreConfig::default())
         .expect("open")
         .0;
-    let logstor = Logstor::open(disk(), &dirs[1], LogstorConfig::DEFAULT)
+    let logstor = Logstor::open(disk(), &dirs[1], LogstorConfig::new([1, 2]))
         .expect("open")
         .0;
     let engines: [&dyn Engine; 2] = [&couchstore, &logstor];

@@ -18,12 +18,9 @@ const VB: Vbid = Vbid(7);
 /// Returns a store with one vBucket and one commit of two items, on a disk in memory.
 fn example() -> MemoryDisk {
     let disk = MemoryDisk::new();
-    let config = LogstorConfig {
-        segment_bytes: 64 << 10,
-        file_bytes: 64 << 10,
-        hash_key: [0x0102_0304_0506_0708, 0x090a_0b0c_0d0e_0f10],
-        ..LogstorConfig::DEFAULT
-    };
+    let config = LogstorConfig::new([0x0102_0304_0506_0708, 0x090a_0b0c_0d0e_0f10])
+        .with_segment_bytes(64 << 10)
+        .with_file_bytes(64 << 10);
     let (store, _report) = Logstor::open(Arc::new(disk.clone()), Path::new("/store"), config)
         .expect("an empty disk opens");
     store.create(VB).expect("created");

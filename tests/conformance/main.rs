@@ -37,28 +37,19 @@ fn couchstore_in_older_versions_conforms() {
 }
 
 /// Segments are small enough that a history needs several, and files several of them.
+const SMALL: LogstorConfig = LogstorConfig::new([1, 2])
+    .with_segment_bytes(64 << 10)
+    .with_file_bytes(128 << 10);
+
 #[test]
 fn logstor() {
-    log(LogstorConfig {
-        segment_bytes: 64 << 10,
-        file_bytes: 128 << 10,
-        ..LogstorConfig::DEFAULT
-    });
+    log(SMALL);
 }
 
 /// Every close writes an image, and every open uses one.
 #[test]
 fn logstor_with_index_images_conforms() {
-    let image = LogstorConfig {
-        image_bytes: 0,
-        image_percent: u32::MAX,
-        ..LogstorConfig::DEFAULT
-    };
-    log(LogstorConfig {
-        segment_bytes: 64 << 10,
-        file_bytes: 128 << 10,
-        ..image
-    });
+    log(SMALL.with_image_bytes(0).with_image_percent(u32::MAX));
 }
 
 fn log(config: LogstorConfig) {

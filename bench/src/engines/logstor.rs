@@ -35,11 +35,9 @@ impl Executor for Threads {
 
 pub fn with(dir: &Path, then: &mut dyn FnMut(&mut dyn Store)) {
     let cache_bytes = memory().cache_bytes;
-    let config = LogstorConfig {
-        cache_bytes,
-        prepared_bytes: PREPARED_BYTES,
-        ..LogstorConfig::default()
-    };
+    let config = LogstorConfig::new([1, 2])
+        .with_cache_bytes(cache_bytes)
+        .with_prepared_bytes(PREPARED_BYTES);
     let (engine, _) =
         Logstor::open_with(Arc::new(OsDisk::new()), dir, config, &Threads).expect("opens");
     if engine.vbuckets().is_empty() {

@@ -35,7 +35,7 @@ const ENGINES: [(&str, Open); 2] = [("logstor", logstor), ("couchstore", couchst
 
 fn logstor(dir: &Path) -> Box<dyn Engine> {
     Box::new(
-        Logstor::open(Arc::new(OsDisk::new()), dir, LogstorConfig::default())
+        Logstor::open(Arc::new(OsDisk::new()), dir, LogstorConfig::new([1, 2]))
             .expect("opens")
             .0,
     )

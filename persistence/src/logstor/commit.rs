@@ -32,3 +32,4 @@ pub(super) use self::group_commit::GroupCommit;
 pub(super) use self::host::CommitHost;
 pub use self::observer::CommitObserver;
 pub(super) use self::request::{CommitOutcome, CommitRequest};
+pub(super) use self::results::repeat;

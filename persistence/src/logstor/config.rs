@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// Alignment of frames, and the unit of their padding.
 pub(super) const BLOCK_BYTES: u32 = 4096;
+/// Unit that a disk writes as a whole or not at all.
+pub(super) const SECTOR_BYTES: usize = 512;
 /// Models have small segments, so that little fills them.
 const SEGMENT_BYTES_MIN: u32 = if cfg!(checkpoint_loom) {
     8 << 10
@@ -18,6 +20,7 @@ const SEGMENT_BYTES_MIN: u32 = if cfg!(checkpoint_loom) {
 };
 /// Offsets within a segment fit into 32 bits.
 const SEGMENT_BYTES_MAX: u32 = 64 << 20;
+const SEGMENTS_PER_FILE_MAX: u32 = 1 << 20;
 /// Segments of the smallest budget.
 pub(super) const SEGMENTS_MIN: u32 = 32;
 /// Free segments that only rewriting may take, to free others.
@@ -28,14 +31,27 @@ const DELETE_RESERVE: u32 = 2;
 pub(super) const COMMIT_RESERVE: u32 = REWRITE_RESERVE + DELETE_RESERVE;
 
 /// Settings of a store.
+///
+/// [`LogstorConfig::new`] asks for the one setting without a default, the hash key. The `with_*`
+/// methods change the others.
+///
+/// ```
+/// use lowtide_persistence::logstor::LogstorConfig;
+///
+/// // Drawn at random by the host, once for each store.
+/// let hash_key = [0x8c5f_27e1_49d2_b36a, 0x1f70_9a5e_d3c8_4b26];
+/// let config = LogstorConfig::new(hash_key).with_disk_bytes(10 << 30);
+/// assert_eq!(config.segment_bytes, 1 << 20);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogstorConfig {
     /// Size of a segment, the unit in which space is taken and freed. From 64 KiB to 64 MiB,
     /// rounded down to 4 KiB. *Default*: 1 MiB.
     pub segment_bytes: u32,
     /// Size of a log file, in whole segments, at least one. *Default*: 64 MiB.
     pub file_bytes: u64,
-    /// Size of all log files together, at most; at least 32 segments. When it is used up, the store
+    /// Maximum size of all log files together; at least 32 segments. When it is used up, the store
     /// reclaims space by itself. *Default*: limited by the device only.
     pub disk_bytes: u64,
     /// Log file bytes to preallocate, within `disk_bytes`. Commits then overwrite existing blocks
@@ -55,39 +71,66 @@ pub struct LogstorConfig {
     /// Memory for blocks that gets have read, besides the index. *Default*: 16 MiB.
     pub cache_bytes: usize,
     /// Bytes appended since the last index image at which upkeep writes another one. Opening then
-    /// reads the image and what was appended since, not everything. An idle store (64 polls for
+    /// reads the image and the bytes appended since, not everything. An idle store (64 polls for
     /// maintenance without an append) and a store that is closed write one at an eighth of that.
     /// *Default*: 16 MiB.
     pub image_bytes: u64,
     /// Size of the last image, in percent of the bytes appended since, above which the next image
     /// waits. *Default*: 12.
     pub image_percent: u32,
-    /// Key of the fingerprints of keys and of the checksums of frames: without it no keys or values
-    /// can be crafted that collide. The host draws it at random; a store keeps the one it was
-    /// created with.
+    /// Key of the fingerprints of keys and of the checksums of frames. A client that does not know
+    /// it can craft no keys or values that collide. The host draws it at random and keeps it secret.
+    /// A store keeps the key it was created with, whatever it is opened with.
     pub hash_key: [u64; 2],
 }
 
-impl LogstorConfig {
-    /// The default settings, for constants.
-    pub const DEFAULT: Self = Self {
-        segment_bytes: 1 << 20,
-        file_bytes: 64 << 20,
-        disk_bytes: u64::MAX,
-        prepared_bytes: 0,
-        mixed_segments_max: 8,
-        mixed_seconds_max: 600,
-        garbage_percent: Some(50),
-        cache_bytes: 16 << 20,
-        image_bytes: 16 << 20,
-        image_percent: 12,
-        hash_key: [0x6c6f_7774_6964_6531, 0x6c6f_6773_746f_7232],
+/// Defines a method for each setting that has a default.
+macro_rules! settings {
+    ($($method:ident $field:ident: $type:ty,)*) => {
+        impl LogstorConfig {
+            $(
+                #[doc = concat!("Replaces [`LogstorConfig::", stringify!($field), "`].")]
+                #[must_use]
+                pub const fn $method(mut self, $field: $type) -> Self {
+                    self.$field = $field;
+                    self
+                }
+            )*
+        }
     };
 }
 
-impl Default for LogstorConfig {
-    fn default() -> Self {
-        Self::DEFAULT
+settings! {
+    with_segment_bytes segment_bytes: u32,
+    with_file_bytes file_bytes: u64,
+    with_disk_bytes disk_bytes: u64,
+    with_prepared_bytes prepared_bytes: u64,
+    with_mixed_segments_max mixed_segments_max: usize,
+    with_mixed_seconds_max mixed_seconds_max: u32,
+    with_garbage_percent garbage_percent: Option<u8>,
+    with_cache_bytes cache_bytes: usize,
+    with_image_bytes image_bytes: u64,
+    with_image_percent image_percent: u32,
+}
+
+impl LogstorConfig {
+    /// Returns the default settings, with a hash key. There is no default key: one that is published
+    /// is no secret.
+    #[must_use]
+    pub const fn new(hash_key: [u64; 2]) -> Self {
+        Self {
+            segment_bytes: 1 << 20,
+            file_bytes: 64 << 20,
+            disk_bytes: u64::MAX,
+            prepared_bytes: 0,
+            mixed_segments_max: 8,
+            mixed_seconds_max: 600,
+            garbage_percent: Some(50),
+            cache_bytes: 16 << 20,
+            image_bytes: 16 << 20,
+            image_percent: 12,
+            hash_key,
+        }
     }
 }
 
@@ -104,10 +147,12 @@ impl Geometry {
             .segment_bytes
             .clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         let segment_bytes = segment_bytes - segment_bytes % BLOCK_BYTES;
-        let per_file = (config.file_bytes / u64::from(segment_bytes)).clamp(1, 1 << 20);
+        let per_file = config.file_bytes / u64::from(segment_bytes);
         Self {
             segment_bytes,
-            segments_per_file: per_file as u32,
+            segments_per_file: u32::try_from(per_file)
+                .unwrap_or(u32::MAX)
+                .clamp(1, SEGMENTS_PER_FILE_MAX),
         }
     }
 
@@ -115,10 +160,10 @@ impl Geometry {
     pub(super) fn is_sound(&self) -> bool {
         (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes)
             && self.segment_bytes.is_multiple_of(BLOCK_BYTES)
-            && (1..=1 << 20).contains(&self.segments_per_file)
+            && (1..=SEGMENTS_PER_FILE_MAX).contains(&self.segments_per_file)
     }
 
-    /// Number of segments within a budget.
+    /// Returns the number of segments within a budget.
     pub(super) fn segments_max(&self, disk_bytes: u64) -> u32 {
         let segments = disk_bytes / u64::from(self.segment_bytes);
         // The highest number is reserved.
@@ -127,7 +172,7 @@ impl Geometry {
             .clamp(SEGMENTS_MIN, u32::MAX - 1)
     }
 
-    /// Number of a segment's file, and the offset in it.
+    /// Returns the number of a segment's file, and the offset in it.
     pub(super) fn place(&self, segment: u32) -> (u32, u64) {
         let slot = segment % self.segments_per_file;
         (
@@ -148,7 +193,7 @@ mod tests {
                 let config = LogstorConfig {
                     segment_bytes,
                     file_bytes,
-                    ..LogstorConfig::default()
+                    ..LogstorConfig::new([1, 2])
                 };
                 let geometry = Geometry::new(&config);
                 assert!(geometry.is_sound(), "{geometry:?}");

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, Vbid};
 
-use super::commit::{CommitObserver, CommitOutcome, CommitRequest, EncodedBatch};
+use super::commit::{CommitObserver, CommitOutcome, CommitRequest, EncodedBatch, repeat};
 use super::config::LogstorConfig;
 use super::format::{Fingerprint, KEY_BYTES_MAX, SEQNO_MAX, VALUE_BYTES_MAX};
 use super::log::store_closed;
-use super::maintenance::{Maintenance, RewriteGoal};
+use super::maintenance::{LogstorStats, Maintenance, RewriteGoal};
 use super::recovery;
 use super::store::Store;
 use super::vbucket::{LogSnapshot, read_by_key};
@@ -70,6 +70,12 @@ impl Logstor {
         Ok((Self { maintenance, store }, recovered.report))
     }
 
+    /// Returns the figures of the store, from memory: nothing is loaded or read.
+    #[must_use]
+    pub fn figures(&self) -> LogstorStats {
+        self.maintenance.stats()
+    }
+
     /// Installs an observer that is called at named points inside a commit.
     pub fn observe(&self, observer: Arc<dyn CommitObserver>) {
         self.store.commits.observe(observer);
@@ -120,7 +126,7 @@ impl Logstor {
         if let Some(damage) = vbucket.damage() {
             return Err(damage.error());
         }
-        EncodedBatch::new(batch, vbucket, self.store.context.hash_key)
+        EncodedBatch::new(batch, vbucket, &self.store.context)
     }
 }
 
@@ -161,9 +167,10 @@ impl Engine for Logstor {
             let encoded = batches.iter().map(|batch| self.encode(batch));
             let request = Arc::new(CommitRequest::new(encoded.collect()));
             match self.store.commits.commit(&*self.maintenance, request) {
-                CommitOutcome::Done(results) => return results,
+                Ok(CommitOutcome::Done(results)) => return results,
                 // A vBucket was rolled back or dropped meanwhile: its records need another epoch.
-                CommitOutcome::Stale => {}
+                Ok(CommitOutcome::Stale) => {}
+                Err(error) => return batches.iter().map(|_| Err(repeat(&error))).collect(),
             }
         }
     }
@@ -211,7 +218,7 @@ impl Engine for Logstor {
     }
 
     fn stats(&self) -> EngineStats {
-        self.maintenance.stats()
+        self.figures().into()
     }
 
     fn close(&self) -> Result<(), EngineError> {

@@ -19,6 +19,7 @@ mod collection_high_seqnos;
 mod fingerprint;
 mod frame;
 mod frame_scan;
+mod integers;
 mod location;
 mod purged_tombstones;
 mod record;
@@ -36,10 +37,12 @@ pub(super) use self::frame::{
 pub(super) use self::frame_scan::{
     ScannedFrame, payload_of, records_in, scan_frames, verified_records_in,
 };
+pub(super) use self::integers::{to_u32, to_u64, to_usize, u32_at, u64_at};
 pub(super) use self::location::Location;
 pub(super) use self::purged_tombstones::PurgedTombstones;
 pub(super) use self::record::{
     FIXED_BYTES, KEY_BYTES_MAX, RecordView, SEQNO_MAX, VALUE_BYTES_MAX, decode_item,
-    decode_item_ref, encode_item, encode_state_record, epoch_range, is_tombstone,
+    decode_item_ref, encode_item, encode_state_record, epoch_of, epoch_range, is_tombstone,
+    record_bytes,
 };
 pub(super) use self::vbucket_state::{STATE_BYTES_MAX, decode_state, encode_state};

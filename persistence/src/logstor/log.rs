@@ -11,13 +11,11 @@
 //!   nothing needs or reads it (L5, L33): `segment`, `segment_table`.
 //! - What was dropped, purged or rolled back is hidden for good (L7): `manifest`.
 //! - What is kept in memory is what the disk has (L26): `block_cache`.
-//! - Damage harms only the vBuckets whose records it may have taken (L24, L25): `damage`.
 
 mod append;
 mod block_cache;
 mod cached_blocks;
 mod counters;
-mod damage;
 mod frame_bounds;
 mod frame_builder;
 mod frame_lookup;
@@ -30,7 +28,6 @@ mod store_context;
 
 pub(super) use self::append::Log;
 pub(super) use self::block_cache::{BlockCache, CACHED_RECORD_BYTES_MAX};
-pub(super) use self::damage::Damage;
 pub(super) use self::frame_bounds::FrameBounds;
 pub(super) use self::frame_builder::{FrameBuilder, FrameSlot, OpenSegment};
 pub(super) use self::frame_lookup::find_frame;

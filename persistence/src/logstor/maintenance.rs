@@ -17,7 +17,7 @@
 //!   to the host, and have a [`StoreLease`] only.
 //! - A record is always on disk where the index names it: see [`compaction`] (L15, L16).
 //! - Nothing is freed or moved before every vBucket is loaded that can be (L23).
-//! - Jobs beside commits move no more than the commits write: see [`pacing`] (L37).
+//! - Jobs concurrent with commits move no more than the commits write: see [`pacing`] (L37).
 //!
 //! [`CommitHost`]: super::commit::CommitHost
 
@@ -34,6 +34,8 @@ mod state;
 mod stats;
 mod store_lease;
 mod triggers;
+
+pub use self::stats::LogstorStats;
 
 #[cfg(test)]
 pub(super) use self::compaction::{LOW_SPACE_SEGMENTS, reclaim};

@@ -67,8 +67,7 @@ impl Store {
                 return Err(EngineError::VBucketExists { vb });
             }
             self.log.edit(&ManifestEdit::Create { vb: vb.0 })?;
-            self.registry.install(vb, None, InitialState::default());
-            Ok(())
+            self.registry.install(vb, None, InitialState::default())
         })
     }
 

@@ -15,14 +15,15 @@ use tempfile::TempDir;
 
 use crate::DCP_SIM;
 
+/// Key of the stores that the tools are shown.
+const HASH_KEY: [u64; 2] = [0x6c6f_7774_6964_6531, 0x6c6f_6773_746f_7232];
+
 /// Small sizes: closing writes an image of the index once a sixteenth of `image_bytes` was
 /// appended.
-pub(super) const SMALL: LogstorConfig = LogstorConfig {
-    segment_bytes: 64 << 10,
-    file_bytes: 256 << 10,
-    image_bytes: 1 << 20,
-    ..LogstorConfig::DEFAULT
-};
+pub(super) const SMALL: LogstorConfig = LogstorConfig::new(HASH_KEY)
+    .with_segment_bytes(64 << 10)
+    .with_file_bytes(256 << 10)
+    .with_image_bytes(1 << 20);
 
 pub(super) fn open(dir: &Path) -> Logstor {
     Logstor::open(Arc::new(OsDisk::new()), dir, SMALL)

@@ -9,6 +9,7 @@ use lowtide_persistence::logstor::{CommitObserver, Logstor, LogstorConfig};
 use lowtide_persistence::{Engine, EngineError};
 
 use super::arguments::{Arguments, one_of};
+use crate::published_key::PUBLISHED_HASH_KEY;
 
 /// Directory of the store on its disk.
 const DIRECTORY: &str = "/store";
@@ -100,7 +101,7 @@ fn couchstore(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
 /// Parses logstor's settings. Invalid sizes are an error here, though the library would take the
 /// nearest valid ones.
 fn logstor(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
-    let default = LogstorConfig::DEFAULT;
+    let default = LogstorConfig::new(PUBLISHED_HASH_KEY);
     let segment_bytes = arguments
         .number("segment-bytes")?
         .unwrap_or(default.segment_bytes);
@@ -120,11 +121,11 @@ fn logstor(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
     if file_bytes < least || disk_bytes < 32 * least {
         return Err("a file has at least one segment, the disk at least 32".to_owned());
     }
-    Ok(Choice::Logstor(LogstorConfig {
-        segment_bytes,
-        file_bytes,
-        disk_bytes,
-        image_bytes,
-        ..default
-    }))
+    Ok(Choice::Logstor(
+        default
+            .with_segment_bytes(segment_bytes)
+            .with_file_bytes(file_bytes)
+            .with_disk_bytes(disk_bytes)
+            .with_image_bytes(image_bytes),
+    ))
 }

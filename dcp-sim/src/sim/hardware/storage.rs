@@ -10,6 +10,7 @@ use lowtide_persistence::logstor::{Logstor, LogstorConfig};
 use lowtide_persistence::{Budget, Engine, EngineError};
 
 use crate::node::NodeId;
+use crate::published_key::PUBLISHED_HASH_KEY;
 use crate::sim::error::SimError;
 
 /// Location of the stores.
@@ -36,8 +37,8 @@ pub enum EngineKind {
 pub struct StoreConfig {
     /// Stores of [`EngineKind::Couchstore`].
     pub couchstore: CouchstoreConfig,
-    /// Stores of [`EngineKind::Logstor`]. *Default*: [`LogstorConfig::DEFAULT`] with log files of 8
-    /// MiB, since each of many nodes allocates one at once.
+    /// Stores of [`EngineKind::Logstor`]. *Default*: the engine's defaults with a
+    /// published hash key and log files of 8 MiB, since each of many nodes allocates one at once.
     pub logstor: LogstorConfig,
     /// Number of flushes between two requests for maintenance; at least 1. *Default*: 32.
     pub upkeep_flushes: u64,
@@ -49,10 +50,7 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             couchstore: CouchstoreConfig::DEFAULT,
-            logstor: LogstorConfig {
-                file_bytes: 8 << 20,
-                ..LogstorConfig::DEFAULT
-            },
+            logstor: LogstorConfig::new(PUBLISHED_HASH_KEY).with_file_bytes(8 << 20),
             upkeep_flushes: 32,
             upkeep_step: Budget::new(512, 1 << 20),
         }

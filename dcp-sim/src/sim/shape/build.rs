@@ -16,6 +16,7 @@ use crate::input::{
 };
 use crate::node::NodeConfig;
 use crate::producer::{ProducerLimits, ScanLimit};
+use crate::published_key::PUBLISHED_HASH_KEY;
 use crate::sim::config::{ClusterConfig, FaultConfig, FaultKind, Profile};
 use crate::sim::hardware::{EngineKind, StoreConfig};
 
@@ -154,19 +155,19 @@ impl Shape {
     fn logstor(&self) -> LogstorConfig {
         let segment_bytes = self.get(d::LOG_SEGMENT);
         let percent = self.get(d::LOG_GARBAGE);
-        LogstorConfig {
-            segment_bytes: u32::try_from(segment_bytes).unwrap_or(u32::MAX),
-            file_bytes: segment_bytes * self.get(d::LOG_FILE_SEGMENTS),
-            disk_bytes: self.log_disk_bytes(),
-            prepared_bytes: segment_bytes * self.get(d::LOG_PREPARED),
-            mixed_segments_max: self.size(d::LOG_MIXED),
-            mixed_seconds_max: u32::try_from(self.get(d::LOG_MIXED_SECONDS)).unwrap_or(u32::MAX),
-            garbage_percent: u8::try_from(percent).ok().filter(|&percent| percent > 0),
-            cache_bytes: self.size(d::LOG_CACHE),
-            image_bytes: self.get(d::LOG_IMAGE),
-            image_percent: u32::try_from(self.get(d::LOG_IMAGE_PERCENT)).unwrap_or(u32::MAX),
-            ..LogstorConfig::DEFAULT
-        }
+        let mixed_seconds = self.get(d::LOG_MIXED_SECONDS);
+        let image_percent = self.get(d::LOG_IMAGE_PERCENT);
+        LogstorConfig::new(PUBLISHED_HASH_KEY)
+            .with_segment_bytes(u32::try_from(segment_bytes).unwrap_or(u32::MAX))
+            .with_file_bytes(segment_bytes * self.get(d::LOG_FILE_SEGMENTS))
+            .with_disk_bytes(self.log_disk_bytes())
+            .with_prepared_bytes(segment_bytes * self.get(d::LOG_PREPARED))
+            .with_mixed_segments_max(self.size(d::LOG_MIXED))
+            .with_mixed_seconds_max(u32::try_from(mixed_seconds).unwrap_or(u32::MAX))
+            .with_garbage_percent(u8::try_from(percent).ok().filter(|&percent| percent > 0))
+            .with_cache_bytes(self.size(d::LOG_CACHE))
+            .with_image_bytes(self.get(d::LOG_IMAGE))
+            .with_image_percent(u32::try_from(image_percent).unwrap_or(u32::MAX))
     }
 
     /// Returns the disk size of a log store: that percentage of the possible live data, and room to

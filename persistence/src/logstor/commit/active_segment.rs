@@ -29,7 +29,7 @@ pub(super) struct ActiveSegment {
 }
 
 impl ActiveSegment {
-    /// A segment without records.
+    /// Returns a segment without records.
     pub(super) const fn new(open: OpenSegment) -> Self {
         Self {
             open,
@@ -37,12 +37,12 @@ impl ActiveSegment {
         }
     }
 
-    /// The segment, if several vBuckets have records in it.
+    /// Returns the segment, if several vBuckets have records in it.
     pub(super) fn mixed(&self) -> Option<&Segment> {
         (self.owner == Owner::Many).then_some(&*self.open.segment)
     }
 
-    /// The segment's number, and the end of its durable frames.
+    /// Returns the segment's number, and the end of its durable frames.
     pub(super) fn end(&self) -> (u32, u32) {
         (self.open.segment.id, self.open.used)
     }

@@ -8,13 +8,15 @@
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use lowtide_checkpoint::{Item, Namespace, Operation, Seqno, VBucketState};
+use lowtide_checkpoint::internal::Invariant;
+use lowtide_checkpoint::{Item, Operation, Seqno, VBucketState};
 
 use crate::contract::{CommitBatch, EngineError};
 use crate::logstor::format::{
     CollectionHighSeqnos, FIXED_BYTES, Fingerprint, KEY_BYTES_MAX, SEQNO_MAX, STATE_BYTES_MAX,
-    VALUE_BYTES_MAX, collection_of_item, encode_item, encode_state, is_tombstone,
+    VALUE_BYTES_MAX, collection_of_item, encode_item, encode_state, is_tombstone, to_u64,
 };
+use crate::logstor::log::StoreContext;
 use crate::logstor::vbucket::VBucketIndex;
 
 /// A record within its batch.
@@ -50,16 +52,17 @@ impl EncodedBatch {
     /// Encodes a batch.
     ///
     /// # Errors
-    /// [`EngineError::OutOfOrder`] if the seqnos don't rise; [`EngineError::TooLarge`].
+    /// [`EngineError::OutOfOrder`] if the seqnos don't rise; [`EngineError::TooLarge`];
+    /// [`EngineError::Internal`] for an item that no record can hold.
     pub(in crate::logstor) fn new(
         batch: &CommitBatch<'_>,
         vbucket: Arc<VBucketIndex>,
-        hash_key: [u64; 2],
+        context: &StoreContext,
     ) -> Result<Self, EngineError> {
         let is_stored = |item: &&&Item| !matches!(item.operation, Operation::SetVBucketState(_));
         let items = batch.items.iter().filter(is_stored);
         let mut names: Vec<(Fingerprint, &Item)> = items
-            .map(|item| (fingerprint(hash_key, item), *item))
+            .map(|item| (fingerprint(context.hash_key, item), *item))
             .collect();
         check(batch, &names)?;
         let ends = |item: Option<&(Fingerprint, &Item)>| item.map(|(_, item)| item.seqno);
@@ -67,16 +70,18 @@ impl EncodedBatch {
         keep_newest(&mut names);
         let record = |(_, item): &(Fingerprint, &Item)| item.payload_bytes() + FIXED_BYTES + 8;
         let payload: usize = names.iter().map(record).sum();
-        let (mut bytes, mut rows) = (Vec::with_capacity(payload), Vec::with_capacity(names.len()));
+        let mut bytes = Vec::with_capacity(payload);
+        let mut rows = Vec::with_capacity(names.len());
         let in_collections = names
             .iter()
             .filter_map(|(_, item)| Some((collection_of_item(item)?, item.seqno.0)));
         let high_seqnos: CollectionHighSeqnos = in_collections.collect();
         for (fingerprint, item) in names {
             let at = bytes.len();
-            let Some(len) = encode_item(&mut bytes, vbucket.epoch(), item) else {
-                continue;
-            };
+            // An item without a record would be acknowledged and lost.
+            let len = encode_item(&mut bytes, vbucket.epoch(), item)
+                .invariant("L13", "an item that is stored has a record")
+                .map_err(|violation| context.internal(violation))?;
             let tombstone = is_tombstone(item.operation, item.deleted);
             rows.push(EncodedRow {
                 fingerprint,
@@ -92,8 +97,8 @@ impl EncodedBatch {
             vb: batch.vb,
             seqno: last.unwrap_or(Seqno::ZERO),
             what: "the vBucket's state",
-            size: STATE_BYTES_MAX as u64 + 1,
-            limit: STATE_BYTES_MAX as u64,
+            size: to_u64(STATE_BYTES_MAX) + 1,
+            limit: to_u64(STATE_BYTES_MAX),
         })?;
         Ok(Self {
             vbucket,
@@ -119,8 +124,7 @@ impl EncodedBatch {
 }
 
 fn fingerprint(hash_key: [u64; 2], item: &Item) -> Fingerprint {
-    let namespace = item.operation.namespace().unwrap_or(Namespace::System);
-    Fingerprint::of(hash_key, namespace, item.key.encoded())
+    Fingerprint::of_record(hash_key, item.operation, item.key.encoded())
 }
 
 fn check(batch: &CommitBatch<'_>, items: &[(Fingerprint, &Item)]) -> Result<(), EngineError> {
@@ -139,10 +143,10 @@ fn check(batch: &CommitBatch<'_>, items: &[(Fingerprint, &Item)]) -> Result<(), 
         for (what, size, limit) in [
             (
                 "the key",
-                item.key.encoded().len() as u64,
-                KEY_BYTES_MAX as u64,
+                to_u64(item.key.encoded().len()),
+                to_u64(KEY_BYTES_MAX),
             ),
-            ("the value", value_bytes as u64, VALUE_BYTES_MAX as u64),
+            ("the value", to_u64(value_bytes), to_u64(VALUE_BYTES_MAX)),
             ("the seqno", seqno.0, SEQNO_MAX),
         ] {
             if size > limit {

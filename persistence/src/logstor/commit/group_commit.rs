@@ -4,11 +4,14 @@
 
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::Invariant;
+
 use super::active_segment::ActiveSegment;
 use super::host::CommitHost;
 use super::leader::Leader;
 use super::observer::CommitObserver;
 use super::request::{CommitOutcome, CommitRequest};
+use crate::contract::EngineError;
 use crate::fault::{self, Fault};
 use crate::logstor::log::Log;
 use crate::logstor::vbucket::Registry;
@@ -42,15 +45,18 @@ impl GroupCommit {
     }
 
     /// Commits a call's batches, together with those of calls that wait.
+    ///
+    /// # Errors
+    /// [`EngineError::Internal`] if the leader left the call without an outcome.
     pub(in crate::logstor) fn commit(
         &self,
         host: &dyn CommitHost,
         request: Arc<CommitRequest>,
-    ) -> CommitOutcome {
+    ) -> Result<CommitOutcome, EngineError> {
         self.queue.lock().push(Arc::clone(&request));
         let mut active = self.active.lock();
         if let Some(outcome) = request.outcome.lock().take() {
-            return outcome;
+            return Ok(outcome);
         }
         let queued = std::mem::take(&mut *self.queue.lock());
         let mut leader = Leader {
@@ -64,7 +70,20 @@ impl GroupCommit {
         drop(active);
         // The leader's own request is among them.
         let outcome = request.outcome.lock().take();
-        outcome.unwrap_or(CommitOutcome::Stale)
+        outcome
+            .invariant("E10", "each call of a group gets its outcome")
+            .map_err(|violation| self.log.context.internal(violation))
+    }
+
+    /// Loses the next call, which `begin` begins on another thread.
+    #[cfg(test)]
+    pub(in crate::logstor) fn lose_next_call(&self, begin: impl FnOnce()) {
+        let _paused = self.active.lock();
+        begin();
+        while self.queue.lock().is_empty() {
+            std::hint::spin_loop();
+        }
+        self.queue.lock().clear();
     }
 
     /// Runs `work` while no commit runs. `work` gets the active segment, and the end of its durable
@@ -77,8 +96,8 @@ impl GroupCommit {
         work(active.as_ref().map(ActiveSegment::end))
     }
 
-    /// Age of the active segment, if several vBuckets have records in it. `None` also while a
-    /// commit runs.
+    /// Returns the age of the active segment, if several vBuckets have records in it. `None` also
+    /// while a commit runs.
     pub(in crate::logstor) fn mixed_age(&self, now: u64) -> Option<u64> {
         let Some(active) = self.active.try_lock() else {
             return fault::is(Fault::BusyTakenForOld).then_some(u64::MAX);

@@ -1,4 +1,4 @@
-//! What a commit asks of the upkeep of its store.
+//! Requests of a commit to the upkeep of its store.
 
 /// The upkeep of a store, as commits see it. This is the one way from the commit path up to the
 /// rewriting.

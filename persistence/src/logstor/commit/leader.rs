@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lowtide_checkpoint::Seqno;
+use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 
 use super::active_segment::ActiveSegment;
 use super::encoded_batch::EncodedBatch;
@@ -14,7 +15,9 @@ use super::placement::{BatchPlaces, Placement};
 use super::request::{CommitOutcome, CommitRequest};
 use super::results::{Admitted, Results, repeat};
 use crate::contract::{Committed, EngineError, EnginePoint};
+use crate::disk::DiskErrorKind;
 use crate::fault::{self, Fault};
+use crate::logstor::format::to_u64;
 use crate::logstor::index::Slot;
 use crate::logstor::log::{Log, SegmentPurpose};
 use crate::logstor::vbucket::{CommittedChange, Registry};
@@ -52,13 +55,20 @@ impl<'a> Leader<'a> {
         self.log.context.counters.groups.add(1);
         let mut results = Results::default();
         let mut batches = Vec::new();
+        let sizes: Vec<usize> = group.iter().map(|(_, encoded)| encoded.len()).collect();
         for (call, (_, encoded)) in group.iter_mut().enumerate() {
             for (place, batch) in std::mem::take(encoded).into_iter().enumerate() {
                 batches.extend(results.admit(call, place, batch));
             }
         }
         self.write(batches, &mut results);
-        for ((request, _), results) in group.iter().zip(results.into_lists(group.len())) {
+        let lists = results.into_lists(group.len());
+        checked_invariant!(
+            lists.iter().map(Vec::len).eq(sizes),
+            "E10",
+            "each batch has one result"
+        );
+        for ((request, _), results) in group.iter().zip(lists) {
             *request.outcome.lock() = Some(CommitOutcome::Done(results));
         }
     }
@@ -90,11 +100,10 @@ impl<'a> Leader<'a> {
                     let vb = one.vbucket.vb;
                     let result = match results.earlier_batch_failed(key, vb) {
                         Some(error) => Err(error),
-                        None => self.write_group(vec![one]).map_err(|failed| failed.error),
+                        None => self.write_one(one),
                     };
-                    match result.map(|done| done.first().copied()) {
-                        Ok(Some(done)) => results.done(key, done),
-                        Ok(None) => {}
+                    match result {
+                        Ok(done) => results.done(key, done),
                         Err(error) => results.fail(key, vb, error),
                     }
                 }
@@ -107,6 +116,17 @@ impl<'a> Leader<'a> {
                 }
             }
         }
+    }
+
+    fn write_one(&mut self, encoded: EncodedBatch) -> Result<Committed, EngineError> {
+        let committed = self
+            .write_group(vec![encoded])
+            .map_err(|failed| failed.error)?;
+        committed
+            .first()
+            .copied()
+            .invariant("E10", "a batch that was written has a result")
+            .map_err(|violation| self.log.context.internal(violation))
     }
 
     /// Writes batches with one append.
@@ -134,11 +154,20 @@ impl<'a> Leader<'a> {
         self.reached(EnginePoint::AfterWriteBeforeIndex);
         let written = placement.frames.bytes();
         let context = &self.log.context;
-        context.counters.commits.add(encoded.len() as u64);
+        context.counters.commits.add(to_u64(encoded.len()));
         let timestamps = encoded.iter().map(|batch| batch.timestamp);
         let latest = timestamps.max().unwrap_or(0);
         context.latest.fetch_max(latest, Ordering::Relaxed);
         placement.link_fragments();
+        checked_invariant!(
+            encoded.len() == places.len()
+                && encoded
+                    .iter()
+                    .zip(&places)
+                    .all(|(encoded, places)| placement.holds(encoded, places)),
+            "L15",
+            "the index names each record where it was written"
+        );
         let enter_all = || {
             let batches = encoded.into_iter().zip(places);
             batches
@@ -195,7 +224,7 @@ impl<'a> Leader<'a> {
 }
 
 fn is_no_space(error: &EngineError) -> bool {
-    error.kind() == "no-space"
+    matches!(error, EngineError::Disk(error) if error.kind == DiskErrorKind::NoSpace)
 }
 
 /// Returns whether a batch makes more space than it takes, or only deletes: a client may send it to
@@ -207,7 +236,7 @@ fn makes_room(encoded: &[EncodedBatch]) -> bool {
         rows.map(|row| u64::from(one.vbucket.newest_bytes(row.fingerprint)))
             .sum::<u64>()
     };
-    one.deletes_only || replaced() >= one.bytes.len() as u64
+    one.deletes_only || replaced() >= to_u64(one.bytes.len())
 }
 
 /// Enters a batch into its vBucket's index.

@@ -1,4 +1,6 @@
-//! The observer of named points inside commits, for hosts that stop or crash there.
+//! The points that commits and jobs report, and the observer of those inside commits.
+//!
+//! Hosts stop or crash a store at a point, to test what a power loss there leaves.
 
 use std::fmt;
 

@@ -5,17 +5,19 @@
 //! No record crosses the end of a segment; a record that is larger than a segment has segments of
 //! its own. An abandoned placement returns the segments it took.
 
-use lowtide_checkpoint::internal::Invariant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::{Invariant, Violation};
 use lowtide_checkpoint::{Seqno, Vbid};
 
 use super::active_segment::{ActiveSegment, Owner};
 use super::encoded_batch::EncodedBatch;
 use crate::contract::EngineError;
 use crate::logstor::config::BLOCK_BYTES;
-use crate::logstor::format::{FrameKind, HEADER_BYTES, Location, encode_state_record};
+use crate::logstor::format::{
+    Fingerprint, FrameKind, HEADER_BYTES, Location, encode_state_record, to_u32, to_usize,
+};
 use crate::logstor::log::{
     FrameBuilder, FrameSlot, Log, OpenSegment, Origin, Segment, SegmentPurpose,
 };
@@ -85,14 +87,14 @@ impl<'a> Placement<'a> {
             self.timestamp = batch.timestamp;
             let mut rows = Vec::with_capacity(batch.rows.len());
             for row in &batch.rows {
-                let end = row.at.saturating_add(row.len as usize);
+                let end = row.at.saturating_add(to_usize(row.len));
                 // Anything else would be written as an empty record.
                 let record = batch
                     .bytes
                     .get(row.at..end)
                     .invariant("L13", "an encoded row has its bytes")
-                    .map_err(|violation| self.log.context.internal(violation))?;
-                rows.push(self.place(record, row.len, vb)?);
+                    .map_err(|violation| self.internal(violation))?;
+                rows.push(self.place(record, vb)?);
             }
             let revision = revisions
                 .entry(vb)
@@ -104,14 +106,14 @@ impl<'a> Placement<'a> {
             *revision = revision.checked_add(1).ok_or_else(used_up)?;
             let high = batch.last.unwrap_or_else(|| Seqno(batch.vbucket.high()));
             record.clear();
-            let len = encode_state_record(
+            encode_state_record(
                 &mut record,
                 batch.vbucket.epoch(),
                 high,
                 *revision,
                 &batch.state_bytes,
             );
-            let state = self.place(&record, len, vb)?;
+            let state = self.place(&record, vb)?;
             all.push(BatchPlaces {
                 rows,
                 state,
@@ -121,15 +123,23 @@ impl<'a> Placement<'a> {
         Ok(all)
     }
 
-    fn place(&mut self, record: &[u8], len: u32, vb: Vbid) -> Result<Location, EngineError> {
-        let segment_bytes = self.log.segments.geometry().segment_bytes;
-        if record.len() as u32 > segment_bytes - HEADER_BYTES {
-            return self.place_large(record, len, vb);
+    fn internal(&self, violation: Violation) -> EngineError {
+        self.log.context.internal(violation)
+    }
+
+    /// Returns the bytes of records that fit into a segment.
+    fn room(&self) -> usize {
+        to_usize(self.log.segments.geometry().segment_bytes - HEADER_BYTES)
+    }
+
+    fn place(&mut self, record: &[u8], vb: Vbid) -> Result<Location, EngineError> {
+        if record.len() > self.room() {
+            return self.place_large(record, vb);
         }
         loop {
             if let Some((active, slot)) = &mut self.current {
                 let frames = &mut self.frames;
-                let placed = frames.place(FrameKind::Commit, &active.open, slot, record, len);
+                let placed = frames.place(FrameKind::Commit, &active.open, slot, record);
                 if let Some(location) = placed {
                     active.owner = active.owner.with(vb);
                     active.open.segment.note_time(self.timestamp);
@@ -141,14 +151,17 @@ impl<'a> Placement<'a> {
     }
 
     fn next_segment(&mut self) -> Result<(), EngineError> {
-        let segment = self.take(1)?.pop();
+        // Without one no record would ever find a place.
+        let segment = self
+            .take(1)?
+            .pop()
+            .invariant("L8", "as many segments are taken as were asked for")
+            .map_err(|violation| self.internal(violation))?;
         if let Some((active, slot)) = self.current.take() {
             self.filled.push(self.as_written(active, slot));
         }
-        self.current = segment.map(|segment| {
-            let active = ActiveSegment::new(OpenSegment::new(segment));
-            (active, FrameSlot::default())
-        });
+        let active = ActiveSegment::new(OpenSegment::new(segment));
+        self.current = Some((active, FrameSlot::default()));
         Ok(())
     }
 
@@ -163,18 +176,48 @@ impl<'a> Placement<'a> {
         active
     }
 
-    fn place_large(&mut self, record: &[u8], len: u32, vb: Vbid) -> Result<Location, EngineError> {
-        let segment_bytes = self.log.segments.geometry().segment_bytes;
-        let fragment_bytes = (segment_bytes - HEADER_BYTES) as usize;
-        let segments = self.take(record.len().div_ceil(fragment_bytes) as u32)?;
+    fn place_large(&mut self, record: &[u8], vb: Vbid) -> Result<Location, EngineError> {
+        let segments = self.take(to_u32(record.len().div_ceil(self.room())))?;
+        let first = segments
+            .first()
+            .map(|segment| segment.id)
+            .invariant("L8", "as many segments are taken as were asked for")
+            .map_err(|violation| self.internal(violation))?;
         self.frames.place_large(&segments, record);
-        let first = segments.first().map_or(0, |segment| segment.id);
         self.large.push((segments, vb));
         Ok(Location {
             segment: first,
             offset: HEADER_BYTES,
-            len,
+            len: to_u32(record.len()),
         })
+    }
+
+    /// Returns whether a batch's records are where its places say: each with its key's fingerprint
+    /// and its seqno, and the state with its revision. For checks.
+    pub(super) fn holds(&self, batch: &EncodedBatch, places: &BatchPlaces) -> bool {
+        let hash_key = self.log.context.hash_key;
+        let epoch = batch.vbucket.epoch();
+        let holds_item = |fingerprint: Fingerprint, seqno: u64, at: Location| {
+            // The fragments of a large record are compared when they are read.
+            if to_usize(at.len) > self.room() {
+                return true;
+            }
+            self.frames.record_at(at).is_some_and(|found| {
+                found.operation.is_some_and(|operation| {
+                    Fingerprint::of_record(hash_key, operation, found.key) == fingerprint
+                }) && (found.epoch, found.seqno) == (epoch, seqno)
+            })
+        };
+        let holds_state = self.frames.record_at(places.state).is_some_and(|found| {
+            found.operation.is_none() && (found.epoch, found.cas) == (epoch, places.revision)
+        });
+        holds_state
+            && batch.rows.len() == places.rows.len()
+            && batch
+                .rows
+                .iter()
+                .zip(&places.rows)
+                .all(|(row, at)| holds_item(row.fingerprint, row.seqno, *at))
     }
 
     /// Returns the segments it took.

@@ -32,7 +32,7 @@ pub(super) struct Results {
     failed: BTreeSet<(usize, Vbid)>,
 }
 
-/// The vBucket of a batch. If the batch was not encoded, its error has it.
+/// Returns the vBucket of a batch. If the batch was not encoded, its error has it.
 fn vb_of(batch: &Result<EncodedBatch, EngineError>) -> Option<Vbid> {
     match batch {
         Ok(encoded) => Some(encoded.vbucket.vb),
@@ -88,7 +88,7 @@ impl Results {
         }
     }
 
-    /// The error of a batch whose vBucket has an earlier failed batch in the same call.
+    /// Returns the error of a batch whose vBucket has an earlier failed batch in the same call.
     pub(super) fn earlier_batch_failed(
         &self,
         (call, _): BatchKey,
@@ -109,7 +109,7 @@ impl Results {
         self.by_batch.insert(key, Err(error));
     }
 
-    /// Each call's results, in order.
+    /// Returns each call's results, in order.
     pub(super) fn into_lists(self, calls: usize) -> Vec<Vec<CommitResult>> {
         let mut lists: Vec<Vec<CommitResult>> =
             std::iter::repeat_with(Vec::new).take(calls).collect();
@@ -123,7 +123,7 @@ impl Results {
 }
 
 /// Copies the error of one append for several callers.
-pub(super) fn repeat(error: &EngineError) -> EngineError {
+pub(in crate::logstor) fn repeat(error: &EngineError) -> EngineError {
     match error {
         EngineError::Disk(error) => EngineError::Disk(DiskError {
             operation: error.operation,

@@ -50,7 +50,7 @@ impl CollectionHighSeqnos {
         least.iter().all(is_known) && self.iter().all(is_there)
     }
 
-    /// The highest seqnos themselves. A seqno belongs to one item, whatever its collection.
+    /// Returns the highest seqnos themselves. A seqno belongs to one item, whatever its collection.
     pub(in crate::logstor) fn seqnos(&self) -> BTreeSet<u64> {
         self.0.values().copied().collect()
     }

@@ -7,7 +7,8 @@
 
 use std::hash::Hasher;
 
-use lowtide_checkpoint::Namespace;
+use lowtide_checkpoint::internal::Invariant;
+use lowtide_checkpoint::{Namespace, Operation};
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -24,13 +25,28 @@ impl Fingerprint {
         Self([hash.h1, hash.h2])
     }
 
-    /// Hash for a hash table.
+    /// Same as [`Fingerprint::of`], for the key of a record with that operation.
+    #[inline]
+    pub(in crate::logstor) fn of_record(
+        hash_key: [u64; 2],
+        operation: Operation,
+        key: &[u8],
+    ) -> Self {
+        // The name space of all that is no document: such a record replaces no document.
+        let namespace = operation
+            .namespace()
+            .expected("L3", "the operation of a record has a name space")
+            .unwrap_or(Namespace::System);
+        Self::of(hash_key, namespace, key)
+    }
+
+    /// Returns the hash for a hash table.
     pub(in crate::logstor) const fn hash(self) -> u64 {
         let [first, _] = self.0;
         first
     }
 
-    /// The first `bits` bits, at most 63, as a number that rises with fingerprints.
+    /// Returns the first `bits` bits, at most 63, as a number that rises with fingerprints.
     pub(in crate::logstor) const fn first_bits(self, bits: u32) -> usize {
         let [first, _] = self.0;
         // In two shifts, because a shift by 64 would overflow.
@@ -39,7 +55,7 @@ impl Fingerprint {
 
     pub(in crate::logstor) const MIN: Self = Self([0; 2]);
 
-    /// Its stored form.
+    /// Returns its stored form.
     pub(in crate::logstor) fn to_bytes(self) -> [u8; 16] {
         let [first, second] = self.0;
         (u128::from(first) << 64 | u128::from(second)).to_be_bytes()

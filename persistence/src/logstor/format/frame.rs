@@ -25,11 +25,14 @@
 
 use std::ops::RangeInclusive;
 
+use super::integers::{to_usize, u32_at, u64_at};
 use crate::logstor::config::BLOCK_BYTES;
 
 /// Bytes of a header.
 pub(in crate::logstor) const HEADER_BYTES: u32 = 64;
-const HEADER: usize = HEADER_BYTES as usize;
+const HEADER: usize = to_usize(HEADER_BYTES);
+/// Bytes of a header before its checksum.
+const CHECKED: usize = HEADER - size_of::<u32>();
 pub(in crate::logstor) const MAGIC: [u8; 4] = *b"LTLG";
 const VERSION: u8 = 2;
 
@@ -46,12 +49,22 @@ pub(in crate::logstor) enum FrameKind {
     Free,
 }
 
-const KINDS: [(FrameKind, u8); 4] = [
-    (FrameKind::Commit, 1),
-    (FrameKind::Moved, 2),
-    (FrameKind::Large, 3),
-    (FrameKind::Free, 4),
-];
+impl FrameKind {
+    const ALL: [Self; 4] = [Self::Commit, Self::Moved, Self::Large, Self::Free];
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::Commit => 1,
+            Self::Moved => 2,
+            Self::Large => 3,
+            Self::Free => 4,
+        }
+    }
+
+    fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
 
 /// A fragment of a large record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +125,7 @@ pub(in crate::logstor) struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// The header of a free segment.
+    /// Returns the header of a free segment.
     pub(in crate::logstor) fn free(
         segment: u32,
         generation: u64,
@@ -133,7 +146,7 @@ impl FrameHeader {
         }
     }
 
-    /// The epochs its records may have; `None` for a fragment of a large record.
+    /// Returns the epochs its records may have; `None` for a fragment of a large record.
     pub(in crate::logstor) fn epochs(&self) -> Option<RangeInclusive<u32>> {
         match (self.kind, self.detail) {
             (FrameKind::Commit | FrameKind::Moved, FrameDetail::Epochs(lowest, highest)) => {
@@ -143,7 +156,7 @@ impl FrameHeader {
         }
     }
 
-    /// The fragment of a large record that it holds.
+    /// Returns the fragment of a large record that it holds.
     pub(in crate::logstor) const fn fragment(&self) -> Option<Fragment> {
         match self.detail {
             FrameDetail::Fragment(fragment) => Some(fragment),
@@ -151,27 +164,15 @@ impl FrameHeader {
         }
     }
 
-    /// The generation that a header's bytes carry, unchecked.
+    /// Returns the generation that a header's bytes carry, unchecked.
     pub(in crate::logstor) fn generation_in(bytes: &[u8; HEADER]) -> Option<u64> {
-        let generation = bytes.get(8..)?.first_chunk()?;
-        bytes
-            .starts_with(&MAGIC)
-            .then_some(u64::from_be_bytes(*generation))
+        u64_at(bytes, 8).filter(|_| bytes.starts_with(&MAGIC))
     }
 
     pub(in crate::logstor) fn encode(&self, hash_key: [u64; 2]) -> [u8; HEADER] {
-        let kind = KINDS
-            .iter()
-            .find(|(kind, _)| *kind == self.kind)
-            .map_or(0, |(_, code)| *code);
         let [first, second] = self.detail.words();
-        let mut bytes = Vec::with_capacity(HEADER);
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&[kind, VERSION, 0, 0]);
-        for field in [self.generation, self.append_seqno, self.settled] {
-            bytes.extend_from_slice(&field.to_be_bytes());
-        }
-        for field in [
+        let longs = [self.generation, self.append_seqno, self.settled];
+        let words = [
             self.part,
             self.parts,
             first,
@@ -179,15 +180,24 @@ impl FrameHeader {
             self.payload_bytes,
             self.payload_crc,
             self.segment,
-        ] {
-            bytes.extend_from_slice(&field.to_be_bytes());
+        ];
+        const {
+            assert!(CHECKED == MAGIC.len() + 4 + 3 * size_of::<u64>() + 7 * size_of::<u32>());
         }
-        let crc = keyed_crc(hash_key, &bytes);
-        bytes.extend_from_slice(&crc.to_be_bytes());
-        bytes.try_into().unwrap_or([0; HEADER])
+        let fields = MAGIC
+            .into_iter()
+            .chain([self.kind.code(), VERSION, 0, 0])
+            .chain(longs.into_iter().flat_map(u64::to_be_bytes))
+            .chain(words.into_iter().flat_map(u32::to_be_bytes));
+        let mut checked = [0; CHECKED];
+        copy(fields, &mut checked);
+        let crc = keyed_crc(hash_key, &checked);
+        let mut bytes = [0; HEADER];
+        copy(checked.into_iter().chain(crc.to_be_bytes()), &mut bytes);
+        bytes
     }
 
-    /// The header at the start of `bytes`, if it is sound and of this segment.
+    /// Returns the header at the start of `bytes`, if it is sound and of this segment.
     pub(in crate::logstor) fn decode(
         bytes: &[u8],
         segment: u32,
@@ -201,12 +211,12 @@ impl FrameHeader {
         if keyed_crc(hash_key, checked) != u32::from_be_bytes(*crc) {
             return None;
         }
-        let u32_at = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
-        let u64_at = |at: usize| Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+        let u32_at = |at: usize| u32_at(bytes, at);
+        let u64_at = |at: usize| u64_at(bytes, at);
         let [_, _, _, _, code, VERSION, 0, 0, ..] = *bytes else {
             return None;
         };
-        let kind = KINDS.iter().find(|(_, known)| *known == code)?.0;
+        let kind = FrameKind::of_code(code)?;
         let header = Self {
             kind,
             generation: u64_at(8)?,
@@ -222,13 +232,18 @@ impl FrameHeader {
         (header.segment == segment).then_some(header)
     }
 
-    /// Bytes from this frame's start to the next frame's.
+    /// Returns the bytes from this frame's start to the next frame's.
     pub(in crate::logstor) fn frame_bytes(&self) -> u32 {
         frame_bytes(self.payload_bytes)
     }
 }
 
-/// Returns the bytes of a frame with a payload of that length.
+fn copy(from: impl Iterator<Item = u8>, to: &mut [u8]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = from);
+}
+
+/// Returns the bytes of a frame with a payload of that length. The length may be a damaged header's:
+/// a frame of the greatest length ends beyond any segment.
 pub(in crate::logstor) fn frame_bytes(payload_bytes: u32) -> u32 {
     HEADER_BYTES
         .saturating_add(payload_bytes)
@@ -255,7 +270,7 @@ mod tests {
     fn header() -> impl Strategy<Value = FrameHeader> {
         let longs = (any::<u64>(), any::<u64>(), any::<u64>());
         let words = prop::array::uniform7(any::<u32>());
-        (0..KINDS.len(), longs, words).prop_map(|(kind, longs, words)| {
+        (0..FrameKind::ALL.len(), longs, words).prop_map(|(kind, longs, words)| {
             let (generation, append_seqno, settled) = longs;
             let [
                 part,
@@ -266,7 +281,7 @@ mod tests {
                 payload_crc,
                 segment,
             ] = words;
-            let kind = KINDS[kind].0;
+            let kind = FrameKind::ALL[kind];
             FrameHeader {
                 kind,
                 generation,
@@ -284,7 +299,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_comes_back_and_every_changed_bit_is_noticed(header in header()) {
+        fn header_is_decoded_as_it_was_encoded_and_every_changed_bit_is_detected(header in header()) {
             let bytes = header.encode(KEY);
             prop_assert_eq!(FrameHeader::decode(&bytes, header.segment, KEY), Some(header));
             prop_assert_eq!(FrameHeader::decode(&bytes, header.segment ^ 1, KEY), None, "another segment's");

@@ -6,6 +6,7 @@
 //! the first (L1). No bytes make it panic or read beyond them.
 
 use super::frame::{FrameHeader, FrameKind, HEADER_BYTES};
+use super::integers::{to_u32, to_usize};
 use super::record::RecordView;
 use crate::logstor::config::BLOCK_BYTES;
 
@@ -19,7 +20,8 @@ pub(in crate::logstor) struct ScannedFrame {
 }
 
 impl ScannedFrame {
-    /// Offset of the next frame.
+    /// Returns the offset of the next frame; beyond the segment if the header lies about its
+    /// payload.
     pub(in crate::logstor) fn end(&self) -> u32 {
         self.offset.saturating_add(self.header.frame_bytes())
     }
@@ -49,13 +51,13 @@ pub(in crate::logstor) fn scan_frames(
     valid_bytes: impl Fn(u64) -> Option<u32>,
 ) -> ScannedFrames {
     let header_at =
-        |offset: u32| FrameHeader::decode(bytes.get(offset as usize..)?, segment, hash_key);
+        |offset: u32| FrameHeader::decode(bytes.get(to_usize(offset)..)?, segment, hash_key);
     let mut found = ScannedFrames::default();
     let Some(first) = header_at(0) else {
         // Headers are written as a whole: a segment that was used begins with one.
         let is_blank = bytes
             .iter()
-            .take(HEADER_BYTES as usize)
+            .take(to_usize(HEADER_BYTES))
             .all(|byte| *byte == 0);
         let lost = behind(bytes, 0).find(|&at| header_at(at).is_some());
         found.beyond_damage = if is_blank { lost } else { Some(0) };
@@ -67,7 +69,8 @@ pub(in crate::logstor) fn scan_frames(
         return found;
     }
     let limit = valid_bytes(first.generation);
-    let end = limit.map_or(bytes.len(), |limit| bytes.len().min(limit as usize)) as u32;
+    let len = to_u32(bytes.len());
+    let end = limit.map_or(len, |limit| len.min(limit));
     let is_ours = |header: &FrameHeader| {
         header.generation == first.generation && header.kind != FrameKind::Free
     };
@@ -91,19 +94,19 @@ pub(in crate::logstor) fn scan_frames(
     found
 }
 
-/// Offsets of the blocks from there on.
+/// Returns the offsets of the blocks from there on.
 fn behind(bytes: &[u8], from: u32) -> impl Iterator<Item = u32> {
-    (from..bytes.len() as u32).step_by(BLOCK_BYTES as usize)
+    (from..to_u32(bytes.len())).step_by(to_usize(BLOCK_BYTES))
 }
 
-/// The payload of a frame.
+/// Returns the payload of a frame.
 pub(in crate::logstor) fn payload_of<'a>(
     bytes: &'a [u8],
     offset: u32,
     header: &FrameHeader,
 ) -> Option<&'a [u8]> {
-    let start = offset.saturating_add(HEADER_BYTES) as usize;
-    bytes.get(start..start.saturating_add(header.payload_bytes as usize))
+    let start = to_usize(offset.saturating_add(HEADER_BYTES));
+    bytes.get(start..start.saturating_add(to_usize(header.payload_bytes)))
 }
 
 /// Same as [`records_in`], for a frame whose own checksum was right: the records' checksums are not
@@ -115,8 +118,8 @@ pub(in crate::logstor) fn verified_records_in(
     records_by(payload, offset, RecordView::unverified)
 }
 
-/// The records of a frame, each with its offset in the segment; `None` at a record that is not
-/// sound.
+/// Returns the records of a frame, each with its offset in the segment; `None` at a record that is
+/// not sound.
 pub(in crate::logstor) fn records_in(
     payload: &[u8],
     offset: u32,
@@ -133,8 +136,8 @@ fn records_by<'a>(
     std::iter::from_fn(move || {
         let rest = payload.get(at..).filter(|rest| !rest.is_empty())?;
         let record = view(rest);
-        let here = offset + HEADER_BYTES + at as u32;
-        at = record.map_or(payload.len(), |record| at + record.len as usize);
+        let here = offset + HEADER_BYTES + to_u32(at);
+        at = record.map_or(payload.len(), |record| at + to_usize(record.len));
         Some(record.map(|record| (here, record)))
     })
 }

@@ -23,7 +23,9 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::logstor) use self::decode::{RecordView, decode_item, decode_item_ref, epoch_range};
+pub(in crate::logstor) use self::decode::{
+    RecordView, decode_item, decode_item_ref, epoch_of, epoch_range, record_bytes,
+};
 pub(in crate::logstor) use self::encode::{encode_item, encode_state_record};
 pub(in crate::logstor) use self::layout::{
     FIXED_BYTES, KEY_BYTES_MAX, SEQNO_MAX, VALUE_BYTES_MAX, is_tombstone,

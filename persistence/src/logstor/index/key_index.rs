@@ -15,6 +15,7 @@
 use std::ops::ControlFlow;
 
 use hashbrown::HashTable;
+use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 
 use super::reference_counts::ReferenceCounts;
 use super::slots::{Slot, Slots};
@@ -24,6 +25,12 @@ use crate::logstor::format::{Fingerprint, Location};
 
 #[cfg(test)]
 mod tests;
+
+/// Returns the hash of a slot, for the table to grow. A number without a slot breaks the index, and
+/// any hash will do.
+fn hash_of(slots: &Slots, id: u32) -> u64 {
+    slots.get(id).map_or(0, |slot| slot.fingerprint.hash())
+}
 
 /// The index of a vBucket.
 #[derive(Debug, Default)]
@@ -37,20 +44,22 @@ impl KeyIndex {
     /// Reserves memory for more keys.
     pub(in crate::logstor) fn reserve(&mut self, keys: usize) {
         let Self { table, slots, .. } = self;
-        table.reserve(keys, |&id| slots.get(id).fingerprint.hash());
+        table.reserve(keys, |&id| hash_of(slots, id));
     }
 
     fn find(&self, fingerprint: Fingerprint) -> Option<u32> {
         self.table
             .find(fingerprint.hash(), |&id| {
-                self.slots.get(id).fingerprint == fingerprint
+                self.slots
+                    .get(id)
+                    .is_some_and(|slot| slot.fingerprint == fingerprint)
             })
             .copied()
     }
 
-    /// The newest revision of a key.
+    /// Returns the newest revision of a key.
     pub(in crate::logstor) fn get(&self, fingerprint: Fingerprint) -> Option<Slot> {
-        self.find(fingerprint).map(|id| *self.slots.get(id))
+        self.slots.get(self.find(fingerprint)?).copied()
     }
 
     /// Inserts a revision with a higher seqno than any. Returns the one it supersedes, which moves
@@ -63,7 +72,8 @@ impl KeyIndex {
     ) -> Option<Slot> {
         counts.add(slot.location);
         let before = self.find(slot.fingerprint);
-        let old = before.map(|id| *self.slots.get(id));
+        let old = before.and_then(|id| self.slots.get(id)).copied();
+        // At its highest value it stays there (L16).
         slot.other_copies = old.map_or(slot.other_copies, |old| {
             old.other_copies
                 .saturating_add(1)
@@ -72,19 +82,18 @@ impl KeyIndex {
         let id = self.slots.push(slot);
         match before {
             Some(before) => {
-                if let Some(entry) = self
+                let entry = self
                     .table
-                    .find_mut(slot.fingerprint.hash(), |&id| id == before)
-                {
-                    *entry = id;
+                    .find_mut(slot.fingerprint.hash(), |&id| id == before);
+                match entry {
+                    Some(entry) => *entry = id,
+                    None => self.slots.mark_broken(),
                 }
                 self.kill(before);
             }
             None => {
                 let Self { table, slots, .. } = self;
-                table.insert_unique(slot.fingerprint.hash(), id, |&id| {
-                    slots.get(id).fingerprint.hash()
-                });
+                table.insert_unique(slot.fingerprint.hash(), id, |&id| hash_of(slots, id));
             }
         }
         if let Some(old) = old {
@@ -99,11 +108,14 @@ impl KeyIndex {
 
     /// Inserts a new key with a higher seqno than any. The caller counts the reference.
     pub(in crate::logstor) fn push(&mut self, slot: Slot) {
+        checked_invariant!(
+            self.find(slot.fingerprint).is_none(),
+            "L9",
+            "a key has one slot"
+        );
         let id = self.slots.push(slot);
         let Self { table, slots, .. } = self;
-        table.insert_unique(slot.fingerprint.hash(), id, |&id| {
-            slots.get(id).fingerprint.hash()
-        });
+        table.insert_unique(slot.fingerprint.hash(), id, |&id| hash_of(slots, id));
     }
 
     /// Removes a key.
@@ -115,9 +127,12 @@ impl KeyIndex {
         let Some(id) = self.find(fingerprint) else {
             return;
         };
-        let slot = *self.slots.get(id);
-        if let Ok(entry) = self.table.find_entry(fingerprint.hash(), |&of| of == id) {
-            entry.remove();
+        let Some(slot) = self.slots.get(id).copied() else {
+            return;
+        };
+        match self.table.find_entry(fingerprint.hash(), |&of| of == id) {
+            Ok(entry) => drop(entry.remove()),
+            Err(_) => self.slots.mark_broken(),
         }
         self.kill(id);
         counts.remove(slot.location);
@@ -125,11 +140,16 @@ impl KeyIndex {
 
     fn kill(&mut self, id: u32) {
         let table = &mut self.table;
+        let mut are_moved = true;
         self.slots.kill(id, |fingerprint, from, to| {
-            if let Some(entry) = table.find_mut(fingerprint.hash(), |&id| id == from) {
-                *entry = to;
+            match table.find_mut(fingerprint.hash(), |&id| id == from) {
+                Some(entry) => *entry = to,
+                None => are_moved = false,
             }
         });
+        if !are_moved {
+            self.slots.mark_broken();
+        }
     }
 
     /// Returns whether the index contradicts itself: nothing may be built on it (L48).
@@ -172,8 +192,9 @@ impl KeyIndex {
         counts: ReferenceCounts<'_>,
     ) -> bool {
         let mut moved = false;
-        if let Some(id) = self.find(fingerprint) {
-            let slot = self.slots.get_mut(id);
+        if let Some(id) = self.find(fingerprint)
+            && let Some(slot) = self.slots.get_mut(id)
+        {
             slot.other_copies = slot.other_copies.saturating_add(1);
             let is_referenced = slot.seqno == seqno && slot.location == from;
             if is_referenced || fault::is(Fault::RelocatedAnyway) {
@@ -200,15 +221,20 @@ impl KeyIndex {
     /// the last one.
     pub(in crate::logstor) fn count_off_copy(&mut self, fingerprint: Fingerprint) -> Option<Slot> {
         let id = self.find(fingerprint)?;
-        let slot = self.slots.get_mut(id);
+        let slot = self.slots.get_mut(id)?;
         // At the highest value the exact number is unknown.
         if slot.other_copies != u16::MAX {
-            slot.other_copies = slot.other_copies.saturating_sub(1);
+            // A tombstone that counts too few could be removed before the records that it hides. So
+            // a count of 0 stays, and the tombstone with it.
+            slot.other_copies = slot
+                .other_copies
+                .checked_sub(1)
+                .expected("L16", "a record that is freed was counted")?;
         }
         (slot.other_copies == 0).then_some(*slot)
     }
 
-    /// The revision of a key in a snapshot at `high`, tombstones included.
+    /// Returns the revision of a key in a snapshot at `high`, tombstones included.
     pub(in crate::logstor) fn get_at(&self, fingerprint: Fingerprint, high: u64) -> Option<Slot> {
         let newest = self.get(fingerprint)?;
         if newest.seqno <= high {
@@ -218,7 +244,8 @@ impl KeyIndex {
         }
     }
 
-    /// The revisions in a snapshot at `high` from a seqno on, ascending, tombstones included.
+    /// Returns the revisions in a snapshot at `high` from a seqno on, ascending, tombstones
+    /// included.
     pub(in crate::logstor) fn iter_at(&self, from: u64, high: u64) -> impl Iterator<Item = Slot> {
         let mut newest = self
             .slots
@@ -242,16 +269,19 @@ impl KeyIndex {
     ) {
         // The visitor knows that it broke off.
         let _ = if self.overlay.len() == 0 {
-            self.slots.walk_from(from, |slot| match slot.seqno <= high {
-                true => visit(slot),
-                false => ControlFlow::Break(()),
+            self.slots.walk_from(from, |slot| {
+                if slot.seqno <= high {
+                    visit(slot)
+                } else {
+                    ControlFlow::Break(())
+                }
             })
         } else {
             self.iter_at(from, high).try_for_each(|slot| visit(&slot))
         };
     }
 
-    /// The locations of all referenced records.
+    /// Returns the locations of all referenced records.
     pub(in crate::logstor) fn locations(&self) -> impl Iterator<Item = Location> {
         let newest = self.slots.iter_from(0).map(|slot| slot.location);
         newest.chain(self.overlay.iter().map(|old| old.slot.location))
@@ -276,12 +306,12 @@ impl KeyIndex {
         self.overlay.len()
     }
 
-    /// Memory of slots and table.
+    /// Returns the memory of slots and table.
     pub(in crate::logstor) fn memory_bytes(&self) -> usize {
         self.slots.memory_bytes() + self.table.allocation_size() + self.overlay.memory_bytes()
     }
 
-    /// Violations of its invariants, one line each.
+    /// Returns violations of its invariants, one line each.
     pub(in crate::logstor) fn check(&self) -> Vec<String> {
         let mut wrong = self.slots.check();
         let mut last = None;

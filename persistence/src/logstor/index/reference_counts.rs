@@ -1,6 +1,8 @@
 //! Counting of references to records, on the segments that hold them.
 
-use crate::logstor::format::Location;
+use lowtide_checkpoint::internal::Invariant;
+
+use crate::logstor::format::{Location, to_usize};
 use crate::logstor::log::{Segment, SegmentUses};
 
 /// The counts of all segments in use.
@@ -8,8 +10,11 @@ use crate::logstor::log::{Segment, SegmentUses};
 pub(in crate::logstor) struct ReferenceCounts<'a>(pub(in crate::logstor) &'a SegmentUses);
 
 impl ReferenceCounts<'_> {
+    /// Returns the segment of a referenced record. Without one there is nothing to count on, and a
+    /// reader of the record reports that.
     fn segment(&self, id: u32) -> Option<&Segment> {
-        self.0.get(id as usize)?.as_deref()
+        let segment = self.0.get(to_usize(id)).and_then(Option::as_deref);
+        segment.expected("L5", "a referenced segment is in use")
     }
 
     pub(in crate::logstor) fn add(&self, location: Location) {
@@ -31,11 +36,13 @@ pub(in crate::logstor) struct ReferenceTally(Vec<(u64, u64)>);
 
 impl ReferenceTally {
     pub(in crate::logstor) fn add(&mut self, location: Location) {
-        let at = location.segment as usize;
+        let at = to_usize(location.segment);
         if self.0.len() <= at {
             self.0.resize(at + 1, (0, 0));
         }
-        if let Some((bytes, records)) = self.0.get_mut(at) {
+        let sums = self.0.get_mut(at);
+        // A segment that is counted too low is never freed while it is read, and is read in vain.
+        if let Some((bytes, records)) = sums.expected("L5", "a tally has every segment up to it") {
             *bytes += u64::from(location.len);
             *records += 1;
         }
@@ -43,8 +50,9 @@ impl ReferenceTally {
 
     /// Adds the sums to the counts.
     pub(in crate::logstor) fn count(&self, counts: ReferenceCounts<'_>) {
-        for (id, &(bytes, records)) in (0..).zip(&self.0) {
-            if let Some(segment) = counts.segment(id).filter(|_| records > 0) {
+        let counted = (0..).zip(&self.0).filter(|(_, (_, records))| *records > 0);
+        for (id, &(bytes, records)) in counted {
+            if let Some(segment) = counts.segment(id) {
                 segment.add_all(bytes, records);
             }
         }

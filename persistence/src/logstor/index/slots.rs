@@ -6,18 +6,21 @@
 //! # Invariants
 //!
 //! Chunks, and slots in them, ascend by seqno. A chunk that is not the last has fewer dead slots
-//! than a quarter. A number identifies one slot. A number that identifies none is answered with a
-//! slot without a key, and the index is marked as broken for good: every change of it checks that
-//! (L48).
+//! than a quarter. A number identifies one slot (L9). A number that identifies none marks the index
+//! as broken for good: every change of it checks that (L48).
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::logstor::format::{Fingerprint, Location};
+use lowtide_checkpoint::internal::violated;
+
+use crate::logstor::format::{Fingerprint, Location, to_u32, to_usize};
 
 /// Slots of a chunk; a power of two.
 const CHUNK: usize = 1024;
 const CHUNK_BITS: u32 = CHUNK.trailing_zeros();
+/// Highest number of a chunk: with it every slot has a number of 32 bits.
+const CHUNK_NUMBER_MAX: u32 = u32::MAX >> CHUNK_BITS;
 
 /// The newest revision of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,73 +53,54 @@ impl Slot {
     }
 }
 
-/// Answer for a number that identifies no slot.
-const NONE: Slot = Slot {
-    fingerprint: Fingerprint::MIN,
-    seqno: 0,
-    location: Location {
-        segment: u32::MAX,
-        offset: 0,
-        len: 0,
-    },
-    other_copies: 0,
-    tombstone: false,
-    dead: true,
-};
-
 #[derive(Debug, Default)]
 struct Chunk {
     slots: Vec<Slot>,
     dead: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Slots {
     /// Chunks by number; some are empty.
     chunks: Vec<Chunk>,
     /// Numbers of chunks in the order of their seqnos.
     order: Vec<u32>,
     empty: Vec<u32>,
-    /// Answer for a number that identifies no slot.
-    nowhere: Slot,
     /// A number that identifies no slot was used.
     is_broken: AtomicBool,
 }
 
-impl Default for Slots {
-    fn default() -> Self {
-        Self {
-            chunks: Vec::new(),
-            order: Vec::new(),
-            empty: Vec::new(),
-            nowhere: NONE,
-            is_broken: AtomicBool::new(false),
-        }
-    }
-}
-
 const fn chunk_of(id: u32) -> usize {
-    (id >> CHUNK_BITS) as usize
+    to_usize(id >> CHUNK_BITS)
 }
 
 const fn place_of(id: u32) -> usize {
-    id as usize & (CHUNK - 1)
+    to_usize(id) & (CHUNK - 1)
 }
 
-const fn id_of(chunk: u32, place: usize) -> u32 {
-    chunk << CHUNK_BITS | place as u32
+fn id_of(chunk: u32, place: usize) -> u32 {
+    chunk << CHUNK_BITS | to_u32(place)
 }
 
 impl Slots {
-    pub(super) fn get(&self, id: u32) -> &Slot {
+    /// Returns the slot with a number. `None` breaks the index.
+    #[inline]
+    pub(super) fn get(&self, id: u32) -> Option<&Slot> {
         let slot = self
             .chunks
             .get(chunk_of(id))
             .and_then(|chunk| chunk.slots.get(place_of(id)));
-        slot.unwrap_or_else(|| {
-            self.is_broken.store(true, Ordering::Relaxed);
-            &self.nowhere
-        })
+        if slot.is_none() {
+            self.mark_broken();
+        }
+        slot
+    }
+
+    /// Marks the index as contradicting itself, which the next change of it reports.
+    #[cold]
+    pub(super) fn mark_broken(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
+        let _violation = violated("L9", "a number leads to its slot");
     }
 
     /// Returns whether a number was used that identifies no slot.
@@ -130,17 +114,12 @@ impl Slots {
         self.is_broken.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn get_mut(&mut self, id: u32) -> &mut Slot {
-        let slot = self
-            .chunks
+    /// Same as [`Slots::get`], to change the slot.
+    pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut Slot> {
+        self.get(id)?;
+        self.chunks
             .get_mut(chunk_of(id))
-            .and_then(|chunk| chunk.slots.get_mut(place_of(id)));
-        slot.unwrap_or_else(|| {
-            *self.is_broken.get_mut() = true;
-            // An earlier answer may have been written to.
-            self.nowhere = NONE;
-            &mut self.nowhere
-        })
+            .and_then(|chunk| chunk.slots.get_mut(place_of(id)))
     }
 
     /// Appends a slot with a higher seqno than any. Returns its number.
@@ -149,30 +128,34 @@ impl Slots {
         let room = last.filter(|&last| self.slots_of(last).len() < CHUNK);
         let number = room.unwrap_or_else(|| self.new_chunk());
         let place = self.slots_of(number).len();
-        match self.chunks.get_mut(number as usize) {
+        match self.chunks.get_mut(to_usize(number)) {
             Some(chunk) => chunk.slots.push(slot),
-            None => *self.is_broken.get_mut() = true,
+            None => self.mark_broken(),
         }
         id_of(number, place)
     }
 
     fn slots_of(&self, number: u32) -> &[Slot] {
         self.chunks
-            .get(number as usize)
+            .get(to_usize(number))
             .map_or(&[], |chunk| &chunk.slots)
     }
 
     fn new_chunk(&mut self) -> u32 {
         // The last chunk is not rewritten while it grows.
         if let Some(&last) = self.order.last()
-            && let Some(chunk) = self.chunks.get_mut(last as usize)
+            && let Some(chunk) = self.chunks.get_mut(to_usize(last))
         {
             chunk.slots.shrink_to_fit();
         }
         let number = self.empty.pop().unwrap_or_else(|| {
             self.chunks.push(Chunk::default());
-            self.chunks.len() as u32 - 1
+            to_u32(self.chunks.len() - 1)
         });
+        // Slots of a further chunk would have the numbers of others.
+        if number > CHUNK_NUMBER_MAX {
+            self.mark_broken();
+        }
         self.order.push(number);
         number
     }
@@ -183,9 +166,9 @@ impl Slots {
         let is_last = self
             .order
             .last()
-            .is_some_and(|&last| last as usize == chunk_of(id));
+            .is_some_and(|&last| to_usize(last) == chunk_of(id));
         let Some(chunk) = self.chunks.get_mut(chunk_of(id)) else {
-            *self.is_broken.get_mut() = true;
+            self.mark_broken();
             return;
         };
         if let Some(slot) = chunk.slots.get_mut(place_of(id)).filter(|slot| !slot.dead) {
@@ -220,7 +203,7 @@ impl Slots {
         }
     }
 
-    /// Live slots from a seqno on, ascending.
+    /// Returns live slots from a seqno on, ascending.
     pub(super) fn iter_from(&self, from: u64) -> impl Iterator<Item = &Slot> {
         let chunks = self
             .order
@@ -253,7 +236,8 @@ impl Slots {
         ControlFlow::Continue(())
     }
 
-    /// Index of the first chunk, in the order of seqnos, that has a slot from a seqno on.
+    /// Returns the index of the first chunk, in the order of seqnos, that has a slot from a seqno
+    /// on.
     fn first_chunk(&self, from: u64) -> usize {
         let ends_before = |number: &u32| {
             self.slots_of(*number)
@@ -273,7 +257,7 @@ impl Slots {
     pub(super) fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for &number in &self.order {
-            let Some(chunk) = self.chunks.get(number as usize) else {
+            let Some(chunk) = self.chunks.get(to_usize(number)) else {
                 wrong.push(format!("chunk {number} is not there"));
                 continue;
             };

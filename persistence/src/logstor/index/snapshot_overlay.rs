@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lowtide_checkpoint::internal::Invariant;
+
 use super::reference_counts::ReferenceCounts;
 use super::slots::Slot;
 use crate::logstor::format::Fingerprint;
@@ -51,7 +53,11 @@ impl SnapshotOverlay {
             .by_key
             .range((fingerprint, 0)..=(fingerprint, high))
             .next_back()?;
-        let old = self.by_seqno.get(seqno)?;
+        // Without the revision a reader finds the key absent: nothing older may stand in for it.
+        let old = self
+            .by_seqno
+            .get(seqno)
+            .expected("L11", "a superseded revision is known by key and by seqno")?;
         (old.superseded_by > high).then_some(old.slot)
     }
 

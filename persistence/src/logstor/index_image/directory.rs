@@ -9,12 +9,14 @@
 //! that can have a key is known.
 
 use lowtide_checkpoint::Namespace;
+use lowtide_checkpoint::internal::checked_invariant;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::EngineError;
 use crate::disk::DiskFile;
 use crate::logstor::format::{
-    CollectionHighSeqnos, Fingerprint, Fragment, FrameHeader, FrameKind, Location,
+    CollectionHighSeqnos, Fingerprint, Fragment, FrameHeader, FrameKind, Location, to_u64, u32_at,
+    u64_at,
 };
 use crate::logstor::log::{Lineage, ScannedState};
 use crate::record;
@@ -63,7 +65,7 @@ pub(in crate::logstor) enum SegmentContents {
 }
 
 impl SegmentContents {
-    /// The contents of a segment whose first frame has this header.
+    /// Returns the contents of a segment whose first frame has this header.
     pub(in crate::logstor) fn of(header: &FrameHeader) -> Self {
         match (header.fragment(), header.kind) {
             (Some(Fragment { index, count }), _) => Self::Large(LargeFragment {
@@ -145,7 +147,7 @@ pub(in crate::logstor) struct RowBlock {
 }
 
 impl ImageSection {
-    /// The block that has a key's row, if the section has one.
+    /// Returns the block that has a key's row, if the section has one.
     pub(super) fn block_of(&self, fingerprint: Fingerprint) -> Option<&RowBlock> {
         self.blocks.get(
             self.blocks
@@ -169,7 +171,7 @@ impl ImageDirectory {
         }
     }
 
-    /// The covered use of a segment.
+    /// Returns the covered use of a segment.
     pub(in crate::logstor) fn covered(&self, segment: u32) -> Option<&CoveredSegment> {
         let at = self
             .segments
@@ -189,7 +191,13 @@ impl ImageDirectory {
     /// Encodes what follows `offset` bytes of rows; `None` if it would be too large.
     pub(super) fn encode(&self, offset: u64) -> Option<Vec<u8>> {
         let mut bytes = record::encode(self, DIRECTORY_BYTES_MAX)?;
-        let len = bytes.len() as u64;
+        checked_invariant!(
+            record::decode::<Self>(&bytes, DIRECTORY_BYTES_MAX)
+                .is_ok_and(|(read, _)| read == *self),
+            "L21",
+            "the directory of an image is read as it is written"
+        );
+        let len = to_u64(bytes.len());
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_be_bytes());
         bytes.extend_from_slice(&offset.to_be_bytes());
@@ -207,26 +215,22 @@ impl ImageDirectory {
         store: [u8; 16],
     ) -> Result<Result<Self, &'static str>, EngineError> {
         let len = file.len()?;
-        let Some(end) = len.checked_sub(TRAILER_BYTES as u64) else {
+        let Some(end) = len.checked_sub(to_u64(TRAILER_BYTES)) else {
             return Ok(Err("it is too short"));
         };
         let mut trailer = [0; TRAILER_BYTES];
         let count = file.read_at(&mut trailer, end)?;
-        let (kind, place) = trailer.split_at(8);
-        let u64_at = |at: usize| {
-            place
-                .get(at..)
-                .and_then(|bytes| bytes.first_chunk())
-                .map_or(0, |bytes| u64::from_be_bytes(*bytes))
-        };
-        let (offset, bytes) = (u64_at(0), u64_at(8));
-        if count < TRAILER_BYTES || kind != [MAGIC, VERSION.to_be_bytes()].concat() {
+        let read = trailer.get(..count).and_then(directory_place);
+        let Some((offset, bytes)) = read else {
             return Ok(Err("its end is not one of an index image"));
-        }
+        };
         if offset.checked_add(bytes) != Some(end) {
             return Ok(Err("its end is damaged"));
         }
-        let mut frame = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
+        let Ok(bytes) = usize::try_from(bytes) else {
+            return Ok(Err("its directory is too large"));
+        };
+        let mut frame = vec![0; bytes];
         let count = file.read_at(&mut frame, offset)?;
         frame.truncate(count);
         let Ok((directory, _)) = record::decode::<Self>(&frame, DIRECTORY_BYTES_MAX) else {
@@ -251,6 +255,14 @@ impl ImageDirectory {
             Err("its directory is damaged")
         })
     }
+}
+
+/// Reads the offset and the length of the directory from a trailer.
+fn directory_place(trailer: &[u8]) -> Option<(u64, u64)> {
+    let is_known = trailer.starts_with(&MAGIC) && u32_at(trailer, 4) == Some(VERSION);
+    u64_at(trailer, 8)
+        .zip(u64_at(trailer, 16))
+        .filter(|_| is_known)
 }
 
 /// Identifies the images of a store.

@@ -4,12 +4,12 @@ const PREFIX: &str = "index-";
 /// Suffix of an image that is being made.
 pub(super) const UNFINISHED: &str = ".new";
 
-/// The name of the image with a number.
+/// Returns the name of the image with a number.
 pub(super) fn image_file_name(number: u64) -> String {
     format!("{PREFIX}{number:08}")
 }
 
-/// The number of a file that is an image by its name.
+/// Returns the number of a file that is an image by its name.
 pub(in crate::logstor) fn image_number(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.parse().ok()
 }

@@ -8,7 +8,7 @@ use super::file_names::image_file_name;
 use super::row::{ImageRow, decode_rows};
 use crate::contract::EngineError;
 use crate::disk::{Access, Disk, DiskFile};
-use crate::logstor::format::Fingerprint;
+use crate::logstor::format::{Fingerprint, to_usize};
 
 /// An open image.
 #[derive(Debug)]
@@ -47,9 +47,10 @@ impl Image {
         self.number
     }
 
-    /// A description, for reports.
+    /// Returns a description, for reports.
     pub(in crate::logstor) fn summary(&self) -> String {
-        let (name, last) = (image_file_name(self.number), self.directory.append_seqno);
+        let name = image_file_name(self.number);
+        let last = self.directory.append_seqno;
         format!("{name} knows everything up to append {last}")
     }
 
@@ -58,7 +59,7 @@ impl Image {
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if they are not what was written.
     pub(in crate::logstor) fn rows(&self, block: &RowBlock) -> Result<Vec<ImageRow>, EngineError> {
-        let mut bytes = vec![0; block.bytes as usize];
+        let mut bytes = vec![0; to_usize(block.bytes)];
         let count = self.file.read_at(&mut bytes, block.offset)?;
         bytes.truncate(count);
         let rows = (crc32c::crc32c(&bytes) == block.crc)

@@ -3,10 +3,10 @@
 use super::file_names::{UNFINISHED, image_number};
 use super::image::Image;
 use crate::contract::EngineError;
-use crate::disk::DiskErrorKind;
 use crate::logstor::log::StoreContext;
 
-/// Names of the image files of a directory, newest first. An unfinished one has no number.
+/// Returns the names of the image files of a directory, newest first. An unfinished one has no
+/// number.
 fn image_files(context: &StoreContext) -> Result<Vec<(Option<u64>, String)>, EngineError> {
     let names = context.disk.list(&context.dir)?;
     let mut images: Vec<_> = names
@@ -56,10 +56,7 @@ pub(in crate::logstor) fn remove_other_images(
         if number.is_some() && number == keep.map(Image::number) {
             continue;
         }
-        match context.disk.remove(&context.dir.join(name)) {
-            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        context.remove_if_there(&context.dir.join(name))?;
     }
     Ok(())
 }

@@ -14,7 +14,9 @@
 //! Rows of a block ascend by fingerprint. No bytes make the decoder panic or take more memory than
 //! a multiple of their length.
 
-use crate::logstor::format::{Fingerprint, Location};
+use lowtide_checkpoint::internal::Invariant;
+
+use crate::logstor::format::{Fingerprint, Location, to_usize, u32_at, u64_at};
 
 /// Bytes of a row without counts.
 const FIXED_BYTES: usize = 40;
@@ -44,13 +46,18 @@ impl ImageRow {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.fingerprint.to_bytes());
         out.extend_from_slice(&self.seqno.to_be_bytes());
-        // A key has at most one count for each segment, and there are fewer than 2^31 segments.
-        let counts = (self.others.len() as u32).min(TOMBSTONE - 1);
+        // More counts than that are cut off. No store has so many segments, and a key has one count
+        // for each.
+        let counts = u32::try_from(self.others.len())
+            .ok()
+            .filter(|counts| *counts < TOMBSTONE)
+            .expected("L20", "a key has fewer counts than 2^31")
+            .unwrap_or(TOMBSTONE - 1);
         let bits = counts | if self.tombstone { TOMBSTONE } else { 0 };
         for field in [self.at.segment, self.at.offset, self.at.len, bits] {
             out.extend_from_slice(&field.to_be_bytes());
         }
-        for count in self.others.iter().take(counts as usize) {
+        for count in self.others.iter().take(to_usize(counts)) {
             out.extend_from_slice(&count.segment.to_be_bytes());
             out.extend_from_slice(&count.records.to_be_bytes());
         }
@@ -62,17 +69,16 @@ pub(super) fn decode_rows(mut bytes: &[u8]) -> Option<Vec<ImageRow>> {
     let mut rows: Vec<ImageRow> = Vec::with_capacity(bytes.len() / FIXED_BYTES);
     while !bytes.is_empty() {
         let (fixed, rest) = bytes.split_first_chunk::<FIXED_BYTES>()?;
-        let u32_at = |at: usize| Some(u32::from_be_bytes(*fixed.get(at..)?.first_chunk()?));
-        let bits = u32_at(36)?;
-        let counts = (bits & !TOMBSTONE) as usize;
+        let bits = u32_at(fixed, 36)?;
+        let counts = to_usize(bits & !TOMBSTONE);
         let (counts, rest) = rest.split_at_checked(counts.checked_mul(COUNT_BYTES)?)?;
         let row = ImageRow {
             fingerprint: Fingerprint::from_bytes(fixed.first_chunk()?),
-            seqno: u64::from_be_bytes(*fixed.get(16..)?.first_chunk()?),
+            seqno: u64_at(fixed, 16)?,
             at: Location {
-                segment: u32_at(24)?,
-                offset: u32_at(28)?,
-                len: u32_at(32)?,
+                segment: u32_at(fixed, 24)?,
+                offset: u32_at(fixed, 28)?,
+                len: u32_at(fixed, 32)?,
             },
             tombstone: bits & TOMBSTONE != 0,
             others: counts
@@ -93,11 +99,9 @@ pub(super) fn decode_rows(mut bytes: &[u8]) -> Option<Vec<ImageRow>> {
 }
 
 fn count(bytes: &[u8]) -> Option<CopyCount> {
-    let (segment, records) = bytes.split_first_chunk::<4>()?;
-    let segment = u32::from_be_bytes(*segment);
     Some(CopyCount {
-        segment,
-        records: u32::from_be_bytes(*records.first_chunk()?),
+        segment: u32_at(bytes, 0)?,
+        records: u32_at(bytes, 4)?,
     })
 }
 

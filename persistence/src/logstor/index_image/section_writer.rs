@@ -10,14 +10,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::{Invariant, checked_invariant};
+
 use super::directory::{ImageDirectory, ImageSection, RowBlock, StateRow};
 use super::file_names::{UNFINISHED, image_file_name};
 use super::image::Image;
 use super::merge::{RowMerge, sort_for_merge};
-use super::row::ImageRow;
+use super::row::{ImageRow, decode_rows};
 use crate::contract::{Budget, EngineError};
-use crate::disk::{DiskErrorKind, DiskFile};
-use crate::logstor::format::{CollectionHighSeqnos, Fingerprint};
+use crate::disk::DiskFile;
+use crate::logstor::format::{CollectionHighSeqnos, Fingerprint, to_u32, to_u64};
 use crate::logstor::log::{
     Catalog, CatalogEntry, ScannedRecord, ScannedState, StoreContext, high_seqnos_of,
 };
@@ -78,10 +80,7 @@ impl SectionWriter {
         states: BTreeMap<u32, ScannedState>,
     ) -> Result<Self, EngineError> {
         let path = context.dir.join(image_file_name(number) + UNFINISHED);
-        match context.disk.remove(&path) {
-            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        context.remove_if_there(&path)?;
         let file = context.disk.create(&path)?;
         let section = |(&vb, entry): (&u16, &CatalogEntry)| ImageSection {
             vb,
@@ -104,12 +103,12 @@ impl SectionWriter {
             current: None,
             records,
             states,
-            vbuckets: catalog.vbuckets.len() as u64,
+            vbuckets: to_u64(catalog.vbuckets.len()),
         })
     }
 
     pub(in crate::logstor) fn progress(&self) -> (u64, u64) {
-        (self.directory.sections.len() as u64, self.vbuckets)
+        (to_u64(self.directory.sections.len()), self.vbuckets)
     }
 
     /// Writes some blocks. Returns whether there are more.
@@ -169,7 +168,8 @@ impl SectionWriter {
 
     /// Merges a block of the last image, or, behind its last block, some scanned records.
     fn advance(&mut self, mut current: Current) -> Result<Option<Current>, EngineError> {
-        let (mut old, mut upto) = (Vec::new(), current.scanned.len());
+        let mut old = Vec::new();
+        let mut upto = current.scanned.len();
         let block = current.blocks.pop();
         if let (Some(block), Some(last)) = (block, &self.last) {
             old = last.rows(&block)?;
@@ -191,7 +191,8 @@ impl SectionWriter {
         let here = current
             .scanned
             .get(current.merged..upto)
-            .unwrap_or_default();
+            .invariant("L20", "records are merged once, in their order")
+            .map_err(|violation| self.context.internal(violation))?;
         let merge = RowMerge::new(old, here, |segment| self.is_current(segment));
         let rows: Vec<ImageRow> = merge
             .collect::<Result<_, _>>()
@@ -228,11 +229,17 @@ impl SectionWriter {
 
     fn put(&mut self, current: &mut Current) -> Result<(), EngineError> {
         let bytes = std::mem::take(&mut current.bytes);
-        let (len, crc) = (bytes.len() as u32, crc32c::crc32c(&bytes));
+        checked_invariant!(
+            decode_rows(&bytes).is_some_and(|rows| {
+                rows.last().map(|last| last.fingerprint) == Some(current.last)
+            }),
+            "L20",
+            "rows are read as they are written, in their order"
+        );
         let block = RowBlock {
             offset: self.written_bytes,
-            bytes: len,
-            crc,
+            bytes: to_u32(bytes.len()),
+            crc: crc32c::crc32c(&bytes),
             last: current.last,
         };
         self.append(&bytes)?;
@@ -240,22 +247,25 @@ impl SectionWriter {
         Ok(())
     }
 
+    fn file(&self) -> Result<&Arc<dyn DiskFile>, EngineError> {
+        self.file
+            .as_ref()
+            .invariant("L21", "an image that is being made has its file")
+            .map_err(|violation| self.context.internal(violation))
+    }
+
     fn append(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
-        if let Some(file) = &self.file {
-            file.write_at(&[bytes], self.written_bytes)?;
-        }
-        self.written_bytes += bytes.len() as u64;
+        self.file()?.write_at(&[bytes], self.written_bytes)?;
+        self.written_bytes += to_u64(bytes.len());
         if self.written_bytes - self.synced_bytes >= SYNC_BYTES {
             self.sync()?;
         }
-        self.context.counters.image_bytes.add(bytes.len() as u64);
+        self.context.counters.image_bytes.add(to_u64(bytes.len()));
         Ok(())
     }
 
     fn sync(&mut self) -> Result<(), EngineError> {
-        if let Some(file) = &self.file {
-            self.context.sync(&**file, &self.path)?;
-        }
+        self.context.sync(&**self.file()?, &self.path)?;
         self.synced_bytes = self.written_bytes;
         Ok(())
     }
@@ -276,12 +286,9 @@ impl SectionWriter {
         self.append(&end)?;
         self.sync()?;
         let path = context.dir.join(image_file_name(self.number));
-        let Some(file) = &self.file else {
-            return Err(mismatch(&path));
-        };
+        let file = Arc::clone(self.file()?);
         context.disk.rename(&self.path, &path)?;
         context.sync_dir()?;
-        let file = Arc::clone(file);
         self.file = None;
         let directory = std::mem::replace(&mut self.directory, ImageDirectory::new([0; 16], 0, 0));
         Ok(Image {

@@ -9,8 +9,10 @@
 //! after a failed sync, the store takes no more writes (L4).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use lowtide_checkpoint::internal::Invariant;
 
 use super::frame_builder::{FrameBuilder, PendingFrame};
 use super::manifest::{Manifest, ManifestEdit, RetiredTail};
@@ -18,6 +20,7 @@ use super::segment::{LogFile, Segment};
 use super::segment_table::SegmentTable;
 use super::store_context::StoreContext;
 use crate::contract::EngineError;
+use crate::logstor::format::{to_u32, to_u64};
 use crate::sync::{Mutex, ranks};
 
 /// The segments, the sequence of appends, and the manifest.
@@ -36,14 +39,19 @@ struct Sequence {
 }
 
 impl Sequence {
-    /// The number up to which no append is in doubt.
+    /// Returns the number up to which no append is in doubt.
     fn settled(&self) -> u64 {
-        self.in_flight
-            .first()
-            .copied()
-            .unwrap_or(self.next)
-            .saturating_sub(1)
+        before(self.in_flight.first().copied().unwrap_or(self.next))
     }
+}
+
+/// Returns the number of the append before another one.
+fn before(number: u64) -> u64 {
+    // With 0 for settled every append is in doubt, and each is verified when the store opens.
+    number
+        .checked_sub(1)
+        .expected("L2", "the first append has number 1")
+        .unwrap_or(0)
 }
 
 impl Log {
@@ -81,9 +89,10 @@ impl Log {
         freed
     }
 
-    /// Number of the last append. While nothing is appended, all appends up to it are settled.
+    /// Returns the number of the last append. While nothing is appended, all appends up to it are
+    /// settled.
     pub(in crate::logstor) fn last_append_seqno(&self) -> u64 {
-        self.sequence.lock().next.saturating_sub(1)
+        before(self.sequence.lock().next)
     }
 
     /// Leaves this many numbers of appends.
@@ -129,20 +138,26 @@ impl Log {
         self.context.check_writable()?;
         let (number, settled) = self.begin()?;
         let frames = builder.frames_mut();
-        let parts = frames.len() as u32;
-        for part in 0..frames.len() {
-            let Some(frame) = frames.get_mut(part) else {
-                continue;
-            };
-            let hash_key = self.context.hash_key;
-            frame.seal(number, settled, (part as u32, parts), hash_key);
+        let parts = to_u32(frames.len());
+        let mut begun = 0;
+        let mut written = Ok(());
+        for (part, frame) in (0..parts).zip(&mut *frames) {
+            begun += 1;
+            frame
+                .seal(number, settled, (part, parts), self.context.hash_key)
+                .map_err(|violation| self.context.internal(violation))?;
             let at = frame.segment.base + u64::from(frame.offset);
-            if let Err(error) = frame.segment.file.file.write_at(&[frame.bytes()], at) {
-                self.retire(frames.get(..=part).unwrap_or_default(), number);
-                return Err(error.into());
+            written = frame.segment.file.file.write_at(&[frame.bytes()], at);
+            if written.is_err() {
+                break;
             }
-            let written = &self.context.counters.written_bytes;
-            written.add(frame.bytes().len() as u64);
+            let bytes = to_u64(frame.bytes().len());
+            self.context.counters.written_bytes.add(bytes);
+        }
+        if let Err(error) = written {
+            // The frame that failed may be there in part.
+            self.retire(frames.iter().take(begun), number, &error.path);
+            return Err(error.into());
         }
         let mut files: BTreeMap<&PathBuf, &LogFile> = BTreeMap::new();
         files.extend(
@@ -157,9 +172,10 @@ impl Log {
         Ok(())
     }
 
-    /// Cuts off what a failed append may have left.
-    fn retire(&self, frames: &[PendingFrame], number: u64) {
-        let retired = frames.iter().map(|frame| RetiredTail {
+    /// Cuts off what a failed append may have left in these frames. If that fails, the store is
+    /// poisoned, with `path` as the place of the failure.
+    fn retire<'a>(&self, frames: impl Iterator<Item = &'a PendingFrame>, number: u64, path: &Path) {
+        let retired = frames.map(|frame| RetiredTail {
             segment: frame.segment.id,
             generation: frame.segment.generation,
             bytes: frame.offset,
@@ -167,11 +183,7 @@ impl Log {
         let edit = ManifestEdit::Retire(retired.collect());
         match self.manifest.lock().append(&self.context, &edit) {
             Ok(()) => self.settle(number),
-            Err(_) => {
-                if let Some(frame) = frames.last() {
-                    self.context.poison(&frame.segment.file.path);
-                }
-            }
+            Err(_) => self.context.poison(path),
         }
     }
 }

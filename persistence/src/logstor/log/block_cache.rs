@@ -17,7 +17,7 @@ use super::segment::Segment;
 use crate::disk::DiskResult;
 use crate::fault::{self, Fault};
 use crate::logstor::config::BLOCK_BYTES;
-use crate::logstor::format::Location;
+use crate::logstor::format::{Location, to_usize};
 use crate::sync::{Mutex, ranks};
 
 /// Length of the longest record that is read through the cache: reading longer ones costs more than
@@ -37,7 +37,7 @@ pub(in crate::logstor) struct BlockCache {
 impl BlockCache {
     pub(in crate::logstor) fn new(bytes: usize) -> Self {
         Self {
-            blocks_max: bytes / BLOCK_BYTES as usize,
+            blocks_max: bytes / to_usize(BLOCK_BYTES),
             queue: Mutex::new(ranks::BLOCK_QUEUE, VecDeque::new()),
         }
     }
@@ -55,17 +55,19 @@ impl BlockCache {
     ) -> DiskResult<T> {
         let Location { offset, len, .. } = location;
         if self.blocks_max == 0 {
-            return Ok(read(&segment.read(offset, len as usize)?));
+            return Ok(read(&segment.read(offset, to_usize(len))?));
         }
+        // A location may come from a damaged image. The greatest end lies in another block than any
+        // record of a segment.
         let end = offset.saturating_add(len);
         if offset / BLOCK_BYTES == end.saturating_sub(1) / BLOCK_BYTES {
-            return self.part(segment, offset, len as usize, read);
+            return self.part(segment, offset, to_usize(len), read);
         }
-        let mut record = Vec::with_capacity(len as usize);
+        let mut record = Vec::with_capacity(to_usize(len));
         let mut at = offset;
         while at < end {
             let upto = end.min(at - at % BLOCK_BYTES + BLOCK_BYTES);
-            self.part(segment, at, (upto - at) as usize, |part| {
+            self.part(segment, at, to_usize(upto - at), |part| {
                 record.extend_from_slice(part)
             })?;
             at = upto;
@@ -81,9 +83,11 @@ impl BlockCache {
         len: usize,
         read: impl FnOnce(&[u8]) -> T,
     ) -> DiskResult<T> {
-        let (number, start) = ((at / BLOCK_BYTES) as usize, (at % BLOCK_BYTES) as usize);
+        let number = to_usize(at / BLOCK_BYTES);
+        let start = to_usize(at % BLOCK_BYTES);
         let slots = segment.blocks.slots(segment.bytes.div_ceil(BLOCK_BYTES));
         let Some(slot) = slots.get(number) else {
+            // Only the location of a damaged image leads beyond its segment: no record is there.
             return Ok(read(&[]));
         };
         let part = |bytes: &[u8]| {
@@ -96,7 +100,7 @@ impl BlockCache {
             block.touched = true;
             return Ok(result);
         }
-        let bytes = segment.read(at - at % BLOCK_BYTES, BLOCK_BYTES as usize)?;
+        let bytes = segment.read(at - at % BLOCK_BYTES, to_usize(BLOCK_BYTES))?;
         let result = part(&bytes);
         block.bytes = Some(bytes.into());
         drop(block);
@@ -162,8 +166,8 @@ impl BlockCache {
             .sum()
     }
 
-    /// Bytes that are kept, and those of freed segments that are still in the queue.
+    /// Returns the bytes that are kept, and those of freed segments that are still in the queue.
     pub(in crate::logstor) fn memory_bytes(&self) -> usize {
-        self.queue.lock().len() * BLOCK_BYTES as usize
+        self.queue.lock().len() * to_usize(BLOCK_BYTES)
     }
 }

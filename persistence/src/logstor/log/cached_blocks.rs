@@ -22,13 +22,13 @@ pub(super) type BlockSlots = [TryMutex<CachedBlock>];
 pub(super) struct CachedBlocks(OnceLock<Arc<BlockSlots>>);
 
 impl CachedBlocks {
-    /// The slots of all blocks. `count` is the number of blocks of the segment.
+    /// Returns the slots of all blocks. `count` is the number of blocks of the segment.
     pub(super) fn slots(&self, count: u32) -> &Arc<BlockSlots> {
         self.0
             .get_or_init(|| (0..count).map(|_| empty_slot()).collect())
     }
 
-    /// The slots, if a block was ever read.
+    /// Returns the slots, if a block was ever read.
     pub(super) fn existing(&self) -> Option<&Arc<BlockSlots>> {
         self.0.get()
     }

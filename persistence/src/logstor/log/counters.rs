@@ -1,20 +1,6 @@
 //! Counters of what a store has done since it was opened.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub(in crate::logstor) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(in crate::logstor) fn add(&self, amount: u64) {
-        self.0.fetch_add(amount, Ordering::Relaxed);
-    }
-
-    pub(in crate::logstor) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use crate::counter::Counter;
 
 /// The counters of a store.
 #[derive(Debug, Default)]
@@ -35,8 +21,9 @@ pub(in crate::logstor) struct Counters {
 }
 
 impl Counters {
-    /// Bytes that commits have written, with their padding.
+    /// Returns the bytes that commits have written, with their padding.
     pub(in crate::logstor) fn committed_bytes(&self) -> u64 {
+        // The two are read one after the other, while other threads add to both.
         self.written_bytes
             .get()
             .saturating_sub(self.rewritten_bytes.get())

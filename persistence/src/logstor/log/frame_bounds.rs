@@ -1,7 +1,7 @@
 //! The bounds of a segment's frames, as far as scans have found them: 12 bytes a frame, kept as
 //! long as the segment's use.
 
-use crate::logstor::format::HEADER_BYTES;
+use crate::logstor::format::{HEADER_BYTES, to_usize};
 use crate::sync::{Mutex, MutexGuard, ranks};
 
 /// A frame of a segment.
@@ -13,19 +13,19 @@ pub(in crate::logstor) struct FrameBounds {
 }
 
 impl FrameBounds {
-    /// Offset of its first record.
+    /// Returns the offset of its first record.
     pub(in crate::logstor) const fn start(&self) -> u32 {
         self.offset + HEADER_BYTES
     }
 
-    /// End of its records.
+    /// Returns the end of its records; beyond the segment if its header lies.
     pub(in crate::logstor) const fn end(&self) -> u32 {
         self.start().saturating_add(self.payload_bytes)
     }
 
     /// Returns whether `payload` is its payload.
     pub(in crate::logstor) fn is_whole(&self, payload: &[u8]) -> bool {
-        payload.len() == self.payload_bytes as usize && crc32c::crc32c(payload) == self.payload_crc
+        payload.len() == to_usize(self.payload_bytes) && crc32c::crc32c(payload) == self.payload_crc
     }
 }
 

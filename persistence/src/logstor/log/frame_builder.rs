@@ -11,9 +11,12 @@
 
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::{Invariant, Violation, checked_invariant};
+
 use super::segment::Segment;
 use crate::logstor::format::{
-    Fragment, FrameDetail, FrameHeader, FrameKind, HEADER_BYTES, Location, epoch_range, frame_bytes,
+    Fragment, FrameDetail, FrameHeader, FrameKind, HEADER_BYTES, Location, RecordView, epoch_range,
+    frame_bytes, records_in, to_u32, to_u64, to_usize,
 };
 
 /// A segment that is open for appending.
@@ -25,7 +28,7 @@ pub(in crate::logstor) struct OpenSegment {
 }
 
 impl OpenSegment {
-    /// A segment without frames.
+    /// Returns a segment without frames.
     pub(in crate::logstor) const fn new(segment: Arc<Segment>) -> Self {
         Self { segment, used: 0 }
     }
@@ -42,7 +45,7 @@ pub(in crate::logstor) struct PendingFrame {
     /// Offset in the segment.
     pub(in crate::logstor) offset: u32,
     kind: FrameKind,
-    /// Of a large record.
+    /// The fragment of a large record that it holds.
     fragment: Option<Fragment>,
     /// Space for the header, then the records.
     bytes: Vec<u8>,
@@ -55,7 +58,7 @@ impl PendingFrame {
             offset,
             kind,
             fragment: None,
-            bytes: vec![0; HEADER_BYTES as usize],
+            bytes: vec![0; to_usize(HEADER_BYTES)],
         }
     }
 
@@ -63,35 +66,53 @@ impl PendingFrame {
     fn reserve(&mut self, bytes: usize) {
         // With the padding, which would otherwise copy the frame.
         let frame = frame_bytes(u32::try_from(bytes).unwrap_or(u32::MAX));
-        let more = frame.min(self.segment.bytes - self.offset) as usize;
+        let more = to_usize(frame.min(self.segment.bytes - self.offset));
         self.bytes
             .reserve_exact(more.saturating_sub(self.bytes.len()));
     }
 
-    /// Offset of the next record in the segment.
+    /// Returns the offset of the next record in the segment.
     fn next_offset(&self) -> u32 {
-        self.offset + self.bytes.len() as u32
+        self.offset + to_u32(self.bytes.len())
     }
 
-    /// End of the segment's frames once this one is durable.
+    /// Returns the end of the segment's frames once this one is durable.
     fn end(&self) -> u32 {
-        self.offset + frame_bytes(self.bytes.len() as u32 - HEADER_BYTES)
+        self.offset + frame_bytes(to_u32(self.bytes.len()) - HEADER_BYTES)
     }
 
-    /// Bytes to be written.
+    /// Returns the bytes to be written.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
+    /// Returns whether a reader of the sealed frame would find what was placed.
+    fn is_readable(&self, header: &FrameHeader, hash_key: [u64; 2]) -> bool {
+        let is_found = FrameHeader::decode(&self.bytes, self.segment.id, hash_key) == Some(*header);
+        let end = to_usize(HEADER_BYTES + header.payload_bytes);
+        let payload = self.bytes.get(to_usize(HEADER_BYTES)..end);
+        is_found
+            && payload.is_some_and(|payload| {
+                self.fragment.is_some()
+                    || records_in(payload, self.offset).all(|record| record.is_some())
+            })
+    }
+
     /// Fills in the header, and pads the frame.
+    ///
+    /// # Errors
+    /// A [`Violation`] if the frame has no place for its header.
     pub(super) fn seal(
         &mut self,
         append_seqno: u64,
         settled: u64,
         (part, parts): (u32, u32),
         hash_key: [u64; 2],
-    ) {
-        let payload = self.bytes.get(HEADER_BYTES as usize..).unwrap_or_default();
+    ) -> Result<(), Violation> {
+        let (head, payload) = self
+            .bytes
+            .split_at_mut_checked(to_usize(HEADER_BYTES))
+            .invariant("L2", "a frame has the place of its header")?;
         let detail = match self.fragment {
             Some(fragment) => FrameDetail::Fragment(fragment),
             None => {
@@ -107,14 +128,18 @@ impl PendingFrame {
             part,
             parts,
             detail,
-            payload_bytes: payload.len() as u32,
+            payload_bytes: to_u32(payload.len()),
             payload_crc: crc32c::crc32c(payload),
             segment: self.segment.id,
         };
-        if let Some(place) = self.bytes.get_mut(..HEADER_BYTES as usize) {
-            place.copy_from_slice(&header.encode(hash_key));
-        }
-        self.bytes.resize(header.frame_bytes() as usize, 0);
+        head.copy_from_slice(&header.encode(hash_key));
+        self.bytes.resize(to_usize(header.frame_bytes()), 0);
+        checked_invariant!(
+            self.is_readable(&header, hash_key),
+            "L3",
+            "a frame that is written can be read"
+        );
+        Ok(())
     }
 }
 
@@ -133,8 +158,7 @@ impl FrameBuilder {
     }
 
     /// Places a record into the frame of an open segment. `None` if the segment has no space for
-    /// it. `len` is the record's length without padding.
-    // Once for each record of every commit.
+    /// it.
     ///
     /// Inlined: every record of every commit passes here, and a call made commits 1 % slower.
     #[inline(always)]
@@ -144,65 +168,81 @@ impl FrameBuilder {
         open: &OpenSegment,
         slot: &mut FrameSlot,
         record: &[u8],
-        len: u32,
     ) -> Option<Location> {
-        let offset = match slot.0.and_then(|frame| self.frames.get(frame)) {
-            Some(frame) => frame.next_offset(),
-            None => open.used + HEADER_BYTES,
+        let len = to_u32(record.len());
+        let location = |offset: u32| {
+            (offset + len <= open.segment.bytes).then_some(Location {
+                segment: open.segment.id,
+                offset,
+                len,
+            })
         };
-        if offset.saturating_add(record.len() as u32) > open.segment.bytes {
-            return None;
-        }
-        let number = match slot.0 {
-            Some(number) => number,
-            None => self.begin_frame(kind, open, slot),
-        };
-        if let Some(frame) = self.frames.get_mut(number) {
+        if let Some(frame) = slot.0.and_then(|frame| self.frames.get_mut(frame)) {
+            let location = location(frame.next_offset())?;
             frame.bytes.extend_from_slice(record);
+            return Some(location);
         }
-        Some(Location {
-            segment: open.segment.id,
-            offset,
-            len,
-        })
+        let location = location(open.used + HEADER_BYTES)?;
+        self.begin_frame(kind, open, slot, record);
+        Some(location)
     }
 
-    /// Begins the frame of an open segment. Returns its number.
+    /// Begins the frame of an open segment, with its first record.
     #[cold]
-    fn begin_frame(&mut self, kind: FrameKind, open: &OpenSegment, slot: &mut FrameSlot) -> usize {
+    fn begin_frame(
+        &mut self,
+        kind: FrameKind,
+        open: &OpenSegment,
+        slot: &mut FrameSlot,
+        record: &[u8],
+    ) {
+        checked_invariant!(slot.0.is_none(), "L13", "a slot leads to its frame");
         let mut frame = PendingFrame::new(Arc::clone(&open.segment), open.used, kind);
         if self.expected_bytes > 0 {
             frame.reserve(self.expected_bytes);
         }
-        let number = self.frames.len();
+        frame.bytes.extend_from_slice(record);
+        slot.0 = Some(self.frames.len());
         self.frames.push(frame);
-        slot.0 = Some(number);
-        number
+    }
+
+    /// Returns the record that was placed at a location. For checks: O(frames).
+    pub(in crate::logstor) fn record_at(&self, location: Location) -> Option<RecordView<'_>> {
+        let in_segment = |frame: &&PendingFrame| frame.segment.id == location.segment;
+        let frame = self.frames.iter().find(in_segment)?;
+        let start = to_usize(location.offset.checked_sub(frame.offset)?);
+        let record = frame.bytes.get(start..start + to_usize(location.len))?;
+        RecordView::verified(record).filter(|view| view.len == location.len)
     }
 
     /// Places a record that is larger than a segment: a fragment in each of these segments, which
     /// hold nothing else.
     pub(in crate::logstor) fn place_large(&mut self, segments: &[Arc<Segment>], record: &[u8]) {
-        let count = segments.len() as u32;
-        let Some(first) = segments.first() else {
-            return;
-        };
-        let fragment_bytes = (first.bytes - HEADER_BYTES) as usize;
-        for ((index, segment), bytes) in (0..).zip(segments).zip(record.chunks(fragment_bytes)) {
+        let count = to_u32(segments.len());
+        let mut left = record;
+        for (index, segment) in (0..).zip(segments) {
+            let room = to_usize(segment.bytes - HEADER_BYTES);
+            let (bytes, behind) = left.split_at(left.len().min(room));
+            left = behind;
             let mut frame = PendingFrame::new(Arc::clone(segment), 0, FrameKind::Large);
             frame.fragment = Some(Fragment { index, count });
             frame.bytes.extend_from_slice(bytes);
             self.frames.push(frame);
         }
+        checked_invariant!(
+            left.is_empty(),
+            "L13",
+            "the segments of a large record hold all of it"
+        );
     }
 
-    /// End of a segment's frames once the append is durable.
+    /// Returns the end of a segment's frames once the append is durable.
     pub(in crate::logstor) fn end(&self, open: &OpenSegment, slot: FrameSlot) -> u32 {
         let frame = slot.0.and_then(|frame| self.frames.get(frame));
         frame.map_or(open.used, PendingFrame::end)
     }
 
-    /// Offset of the append's frame in a segment, if it has one there.
+    /// Returns the offset of the append's frame in a segment, if it has one there.
     pub(in crate::logstor) fn begins_at(&self, segment: u32) -> Option<u32> {
         let mut frames = self.frames.iter();
         frames
@@ -218,9 +258,9 @@ impl FrameBuilder {
         &mut self.frames
     }
 
-    /// Bytes of all frames. Padding is added when they are sealed.
+    /// Returns the bytes of all frames. Padding is added when they are sealed.
     pub(in crate::logstor) fn bytes(&self) -> u64 {
-        let bytes = self.frames.iter().map(|frame| frame.bytes.len() as u64);
+        let bytes = self.frames.iter().map(|frame| to_u64(frame.bytes.len()));
         bytes.sum()
     }
 

@@ -12,7 +12,7 @@
 use super::frame_bounds::FrameBounds;
 use super::segment::Segment;
 use crate::disk::DiskResult;
-use crate::logstor::format::{FrameHeader, FrameKind, HEADER_BYTES, frame_bytes};
+use crate::logstor::format::{FrameHeader, FrameKind, HEADER_BYTES, frame_bytes, to_usize};
 
 /// Finds the frame of the record at an offset; `None` if it can't be determined. Reads the headers
 /// before it that are not known: O(frames) once, then O(log frames).
@@ -38,7 +38,7 @@ pub(in crate::logstor) fn find_frame(
         if next > record {
             return Ok(None);
         }
-        let bytes = segment.read(next, HEADER_BYTES as usize)?;
+        let bytes = segment.read(next, to_usize(HEADER_BYTES))?;
         let is_ours = |header: &FrameHeader| {
             header.generation == segment.generation
                 && matches!(header.kind, FrameKind::Commit | FrameKind::Moved)

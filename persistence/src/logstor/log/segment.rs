@@ -18,16 +18,15 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use lowtide_checkpoint::internal::checked_invariant;
 
 use super::cached_blocks::CachedBlocks;
 use super::frame_bounds::KnownFrames;
 use crate::contract::EngineError;
 use crate::disk::{DiskError, DiskErrorKind, DiskFile, DiskOperation, DiskResult};
-use crate::logstor::format::{FrameHeader, HEADER_BYTES, Location};
+use crate::logstor::config::SECTOR_BYTES;
+use crate::logstor::format::{FrameHeader, HEADER_BYTES, Location, record_bytes, to_u64, to_usize};
 use crate::sync::{AtomicU64, Ordering};
-
-/// Unit that a disk writes as a whole or not at all.
-const SECTOR_BYTES: usize = 512;
 
 /// A log file.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ pub(in crate::logstor) struct Segment {
     pub(super) blocks: CachedBlocks,
     /// Frames that scans have found.
     pub(super) frames: KnownFrames,
-    /// Of the first segment of a large record: the segments of the other fragments.
+    /// Segments of the other fragments, if a large record begins here.
     rest: OnceLock<Vec<Arc<Segment>>>,
 }
 
@@ -98,6 +97,7 @@ impl Segment {
     /// Returns the time from its first batch to `now`. An unknown time counts from now on.
     pub(in crate::logstor) fn age(&self, now: u64) -> u64 {
         self.note_time(now);
+        // The host's clock may have been set back.
         now.saturating_sub(self.since.load(Ordering::Relaxed))
     }
 
@@ -116,9 +116,15 @@ impl Segment {
 
     /// Takes a reference off.
     pub(in crate::logstor) fn remove(&self, location: Location) {
-        self.live_bytes
-            .fetch_sub(location.len.into(), Ordering::SeqCst);
-        self.live_records.fetch_sub(1, Ordering::SeqCst);
+        let len = u64::from(location.len);
+        let bytes = self.live_bytes.fetch_sub(len, Ordering::SeqCst);
+        let records = self.live_records.fetch_sub(1, Ordering::SeqCst);
+        // A release build that took off too many keeps the segment: its count is not 0.
+        checked_invariant!(
+            records > 0 && bytes >= len,
+            "L5",
+            "a reference that is taken off was counted"
+        );
     }
 
     pub(in crate::logstor) fn live_bytes(&self) -> u64 {
@@ -131,8 +137,12 @@ impl Segment {
 
     /// Sets the segments of a large record's other fragments.
     pub(in crate::logstor) fn set_rest(&self, rest: Vec<Arc<Segment>>) {
-        // It is set once, when the record is written or found.
-        let _ = self.rest.set(rest);
+        let is_first = self.rest.set(rest).is_ok();
+        checked_invariant!(
+            is_first,
+            "L33",
+            "the fragments of a large record are linked once"
+        );
     }
 
     pub(in crate::logstor) fn rest(&self) -> &[Arc<Segment>] {
@@ -184,7 +194,7 @@ impl Segment {
         if !self.file.is_released.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let mut head = [0; HEADER_BYTES as usize];
+        let mut head = [0; to_usize(HEADER_BYTES)];
         self.file.file.read_at(&mut head, self.base)?;
         if FrameHeader::generation_in(&head) == Some(self.generation) {
             return Ok(());
@@ -201,11 +211,11 @@ impl Segment {
 
     /// Reads a record's bytes, unverified.
     pub(in crate::logstor) fn read_record(&self, location: Location) -> DiskResult<Bytes> {
-        let len = location.len as usize;
+        let len = to_usize(location.len);
         if self.rest().is_empty() {
             return Ok(self.read(location.offset, len)?.into());
         }
-        let piece_bytes = (self.bytes - HEADER_BYTES) as usize;
+        let piece_bytes = to_usize(self.bytes - HEADER_BYTES);
         let mut record = self.read(HEADER_BYTES, piece_bytes.min(len))?;
         for next in self.rest() {
             record
@@ -221,14 +231,10 @@ impl Segment {
     /// claims.
     pub(in crate::logstor) fn read_large_record(&self) -> Result<(Location, Bytes), EngineError> {
         let head = self.read(HEADER_BYTES, 8)?;
-        let len = head
-            .get(4..)
-            .and_then(|len| len.first_chunk())
-            .map_or(0, |len| u32::from_be_bytes(*len));
-        let space = (self.rest().len() as u64 + 1) * u64::from(self.bytes - HEADER_BYTES);
-        if u64::from(len) > space {
-            return Err(self.corrupt(HEADER_BYTES, "a damaged large record"));
-        }
+        let space = (to_u64(self.rest().len()) + 1) * u64::from(self.bytes - HEADER_BYTES);
+        let len = record_bytes(&head)
+            .filter(|&len| u64::from(len) <= space)
+            .ok_or_else(|| self.corrupt(HEADER_BYTES, "a damaged large record"))?;
         let location = Location {
             segment: self.id,
             offset: HEADER_BYTES,

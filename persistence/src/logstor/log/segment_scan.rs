@@ -4,8 +4,6 @@
 //!
 //! Every record it returns is sound by a checksum. The result depends on this segment alone.
 
-use lowtide_checkpoint::Namespace;
-
 use super::segment::Segment;
 use crate::contract::EngineError;
 use crate::logstor::format::{
@@ -27,7 +25,7 @@ pub(in crate::logstor) struct ScannedRecord {
     pub(in crate::logstor) append_seqno: u64,
 }
 
-/// The highest seqno of each collection of these records.
+/// Returns the highest seqno of each collection of these records.
 pub(in crate::logstor) fn high_seqnos_of(records: &[ScannedRecord]) -> CollectionHighSeqnos {
     records
         .iter()
@@ -99,7 +97,8 @@ pub(in crate::logstor) fn scan_segment(
         if !frame.is_whole || frame.header.kind == FrameKind::Large {
             continue;
         }
-        let payload = payload_of(bytes, frame.offset, &frame.header).unwrap_or_default();
+        let payload = payload_of(bytes, frame.offset, &frame.header)
+            .ok_or_else(|| segment.corrupt(frame.offset, "a frame without its records"))?;
         for record in verified_records_in(payload, frame.offset) {
             let (offset, view) =
                 record.ok_or_else(|| segment.corrupt(frame.offset, "a damaged record"))?;
@@ -133,17 +132,16 @@ pub(in crate::logstor) fn scan_large_record(
     record_of(hash_key, append_seqno, at, &view).ok_or_else(corrupt)
 }
 
-/// The record of an item; `None` for a state.
+/// Returns the record of an item; `None` for a state.
 fn record_of(
     hash_key: [u64; 2],
     append_seqno: u64,
     at: Location,
     view: &RecordView<'_>,
 ) -> Option<ScannedRecord> {
-    let namespace = view.operation?.namespace().unwrap_or(Namespace::System);
     Some(ScannedRecord {
         epoch: view.epoch,
-        fingerprint: Fingerprint::of(hash_key, namespace, view.key),
+        fingerprint: Fingerprint::of_record(hash_key, view.operation?, view.key),
         seqno: view.seqno,
         at,
         tombstone: view.tombstone,

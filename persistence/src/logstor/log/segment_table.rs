@@ -21,6 +21,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
+use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 
 use self::preallocation::GrowingFile;
 
@@ -31,6 +32,7 @@ use super::store_context::StoreContext;
 use crate::contract::EngineError;
 use crate::disk::{DiskError, DiskErrorKind, DiskOperation};
 use crate::logstor::config::Geometry;
+use crate::logstor::format::{to_u32, to_usize};
 use crate::sync::{Mutex, RwLock, RwLockReadGuard, ranks};
 
 /// Uses of segments, by segment.
@@ -68,6 +70,13 @@ pub(in crate::logstor) struct Census {
     pub(in crate::logstor) closed: u32,
 }
 
+impl Census {
+    /// Returns the segments that are free or can still be made.
+    pub(in crate::logstor) const fn available(&self) -> u32 {
+        self.free.saturating_add(self.possible)
+    }
+}
+
 impl SegmentTable {
     /// `files` have `total` segments. Those in use are added with [`SegmentTable::adopt`].
     pub(in crate::logstor) fn new(
@@ -85,7 +94,7 @@ impl SegmentTable {
             next_generation,
             ..Inner::default()
         };
-        let uses = RwLock::new(ranks::SEGMENT_USES, vec![None; total as usize]);
+        let uses = RwLock::new(ranks::SEGMENT_USES, vec![None; to_usize(total)]);
         Self {
             context,
             geometry,
@@ -100,16 +109,16 @@ impl SegmentTable {
         self.geometry
     }
 
-    /// The uses of segments, by which references are counted.
+    /// Returns the uses of segments, by which references are counted.
     pub(in crate::logstor) fn uses(&self) -> RwLockReadGuard<'_, SegmentUses> {
         self.uses.read()
     }
 
     pub(in crate::logstor) fn get(&self, id: u32) -> Option<Arc<Segment>> {
-        self.uses.read().get(id as usize).cloned().flatten()
+        self.uses.read().get(to_usize(id)).cloned().flatten()
     }
 
-    /// The name of a log file.
+    /// Returns the name of a log file.
     pub(in crate::logstor) fn file_name(number: u32) -> String {
         format!("log-{number:08}")
     }
@@ -119,9 +128,8 @@ impl SegmentTable {
         let mut inner = self.inner.lock();
         inner.free.remove(&segment.id);
         inner.closed.insert(segment.id, closed);
-        if let Some(slot) = self.uses.write().get_mut(segment.id as usize) {
-            *slot = Some(Arc::clone(segment));
-        }
+        let now = Some(Arc::clone(segment));
+        set_use(&mut self.uses.write(), segment.id, now);
     }
 
     /// Takes segments: all or none.
@@ -133,41 +141,37 @@ impl SegmentTable {
         count: u32,
         purpose: SegmentPurpose,
     ) -> Result<Vec<Arc<Segment>>, EngineError> {
-        let wanted = count.saturating_add(purpose.reserve());
+        let wanted = count + purpose.reserve();
         // A caller that finds free ones does not wait for the file that is being made.
-        if self.inner.lock().free.len() < wanted as usize {
+        if self.inner.lock().free.len() < to_usize(wanted) {
             self.ensure_free(wanted)?;
         }
         let mut inner = self.inner.lock();
-        if inner.free.len() < wanted as usize {
+        if inner.free.len() < to_usize(wanted) {
             return Err(self.no_space().into());
         }
         let generations = inner
             .take_generations(u64::from(count))
             .ok_or_else(|| self.no_generation())?;
-        let mut taken = Vec::with_capacity(count as usize);
+        let internal = |violation| self.context.internal(violation);
+        let mut taken = Vec::with_capacity(to_usize(count));
         let mut table = self.uses.write();
-        let mut generations = generations.into_iter();
-        while taken.len() < count as usize
-            && let Some(id) = inner.free.pop_first()
-        {
+        for generation in generations {
+            let id = inner
+                .free
+                .pop_first()
+                .invariant("L8", "as many segments are free as were counted")
+                .map_err(internal)?;
             let (file, base) = self.geometry.place(id);
-            let Some(file) = inner.files.get(file as usize).cloned() else {
-                continue;
-            };
-            let Some(generation) = generations.next() else {
-                break;
-            };
-            let segment = Arc::new(Segment::new(
-                id,
-                generation,
-                file,
-                base,
-                self.geometry.segment_bytes,
-            ));
-            if let Some(slot) = table.get_mut(id as usize) {
-                *slot = Some(Arc::clone(&segment));
-            }
+            let file = inner
+                .files
+                .get(to_usize(file))
+                .cloned()
+                .invariant("L8", "a free segment has its file")
+                .map_err(internal)?;
+            let bytes = self.geometry.segment_bytes;
+            let segment = Arc::new(Segment::new(id, generation, file, base, bytes));
+            set_use(&mut table, id, Some(Arc::clone(&segment)));
             taken.push(segment);
         }
         Ok(taken)
@@ -182,9 +186,7 @@ impl SegmentTable {
     }
 
     fn forget(&self, inner: &mut Inner, id: u32) {
-        if let Some(slot) = self.uses.write().get_mut(id as usize) {
-            *slot = None;
-        }
+        set_use(&mut self.uses.write(), id, None);
         inner.free.insert(id);
     }
 
@@ -202,20 +204,28 @@ impl SegmentTable {
             owner,
             claimed: false,
         };
-        self.inner.lock().closed.insert(id, closed);
+        let mut inner = self.inner.lock();
+        checked_invariant!(
+            used <= self.geometry.segment_bytes && !inner.free.contains(&id),
+            "L8",
+            "a segment that is closed was being written"
+        );
+        inner.closed.insert(id, closed);
     }
 
-    /// Closed segments, except claimed ones.
+    /// Returns closed segments, except claimed ones.
     pub(in crate::logstor) fn closed(&self) -> Vec<(Arc<Segment>, ClosedSegment)> {
         let inner = self.inner.lock();
         let table = self.uses.read();
         let unclaimed = inner.closed.iter().filter(|(_, closed)| !closed.claimed);
         unclaimed
-            .filter_map(|(&id, closed)| Some((table.get(id as usize).cloned().flatten()?, *closed)))
+            .filter_map(|(&id, closed)| {
+                Some((table.get(to_usize(id)).cloned().flatten()?, *closed))
+            })
             .collect()
     }
 
-    /// All uses. Closed ones have the end of their frames.
+    /// Returns all uses. Closed ones have the end of their frames.
     pub(in crate::logstor) fn in_use(&self) -> Vec<(Arc<Segment>, Option<u32>)> {
         let inner = self.inner.lock();
         let table = self.uses.read();
@@ -247,6 +257,12 @@ impl SegmentTable {
         )
     }
 
+    /// Forgets every use, as if no segment were.
+    #[cfg(test)]
+    pub(in crate::logstor) fn lose_uses(&self) {
+        self.uses.write().fill(None);
+    }
+
     /// Leaves this many generations.
     #[cfg(test)]
     pub(in crate::logstor) fn leave_generations(&self, count: u64) {
@@ -274,21 +290,22 @@ impl SegmentTable {
 
     pub(in crate::logstor) fn census(&self) -> Census {
         let inner = self.inner.lock();
-        let may_grow = inner.total == inner.files.len() as u32 * self.geometry.segments_per_file
+        let may_grow = inner.total == to_u32(inner.files.len()) * self.geometry.segments_per_file
             && self.context.counters.written_bytes.get() >= inner.refused_upto_bytes;
         Census {
             total: inner.total,
-            free: inner.free.len() as u32,
+            free: to_u32(inner.free.len()),
+            // A store may have been opened again with a smaller budget.
             possible: if may_grow {
                 self.segments_max.saturating_sub(inner.total)
             } else {
                 0
             },
-            closed: inner.closed.len() as u32,
+            closed: to_u32(inner.closed.len()),
         }
     }
 
-    /// The lowest generation of uses that begin from now on.
+    /// Returns the lowest generation of uses that begin from now on.
     pub(in crate::logstor) fn next_generation(&self) -> u64 {
         self.inner.lock().next_generation
     }
@@ -311,6 +328,16 @@ impl SegmentTable {
                 "all segments hold something that lives",
             ),
         }
+    }
+}
+
+/// Enters the use of a segment, or its end.
+fn set_use(uses: &mut SegmentUses, id: u32, now: Option<Arc<Segment>>) {
+    let slot = uses.get_mut(to_usize(id));
+    // A use that is not entered has no references counted: its records are found dead, which a
+    // reader of them reports.
+    if let Some(slot) = slot.expected("L8", "the table has every segment of the files") {
+        *slot = now;
     }
 }
 

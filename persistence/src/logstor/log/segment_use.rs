@@ -1,4 +1,4 @@
-//! What a segment is taken for, and what is known of it once it is closed.
+//! Purposes that segments are taken for, and the facts known of a closed one.
 
 use lowtide_checkpoint::Vbid;
 
@@ -27,7 +27,7 @@ pub(in crate::logstor) enum SegmentPurpose {
 }
 
 impl SegmentPurpose {
-    /// Free segments that it leaves to others.
+    /// Returns the number of free segments that it leaves to others.
     pub(super) const fn reserve(self) -> u32 {
         match self {
             Self::Commit => COMMIT_RESERVE,

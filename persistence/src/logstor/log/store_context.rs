@@ -17,7 +17,7 @@ use super::block_cache::BlockCache;
 use super::counters::Counters;
 use super::segment::LogFile;
 use crate::contract::EngineError;
-use crate::disk::{Disk, DiskError, DiskFile};
+use crate::disk::{Disk, DiskError, DiskErrorKind, DiskFile, DiskResult};
 use crate::logstor::config::LogstorConfig;
 use crate::poison::Poison;
 
@@ -76,7 +76,7 @@ impl StoreContext {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// A log file of this store.
+    /// Returns a log file of this store.
     pub(in crate::logstor) fn log_file(&self, file: Arc<dyn DiskFile>, path: PathBuf) -> LogFile {
         LogFile {
             file,
@@ -93,6 +93,14 @@ impl StoreContext {
             return Err(store_closed(&self.dir));
         }
         self.poison.check()
+    }
+
+    /// Removes a file that may not exist.
+    pub(in crate::logstor) fn remove_if_there(&self, path: &Path) -> DiskResult<()> {
+        match self.disk.remove(path) {
+            Err(error) if error.kind != DiskErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Syncs a file, and poisons the store if that fails (L4).
@@ -114,7 +122,7 @@ impl StoreContext {
     }
 }
 
-/// The error of every operation on a closed store.
+/// Returns the error of every operation on a closed store.
 pub(in crate::logstor) fn store_closed(dir: &Path) -> EngineError {
     EngineError::Closed {
         path: dir.to_path_buf(),

@@ -1,4 +1,4 @@
-//! What a commit asks of the store's upkeep: space when there is none, and its part of the
+//! Requests of commits to the store's upkeep: space when there is none, and their part of the
 //! rewriting.
 //!
 //! This is the one way up from the commit path. Everything else a commit needs lies below it.
@@ -16,8 +16,7 @@ impl CommitHost for Maintenance {
     }
 
     fn relieve(&self, written: u64) {
-        let census = self.store.log.segments.census();
-        let available = census.free.saturating_add(census.possible);
+        let available = self.store.log.segments.census().available();
         if available < LOW_SPACE_SEGMENTS {
             let mut backpressure = self.backpressure.lock();
             let outputs = &mut self.outputs.lock();

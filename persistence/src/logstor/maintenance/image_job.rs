@@ -21,7 +21,7 @@ use super::image_schedule::ImageClaim;
 use super::state::Maintenance;
 use super::store_lease::StoreLease;
 use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress, JobStage};
-use crate::logstor::format::ScannedFrame;
+use crate::logstor::format::{ScannedFrame, to_u32, to_u64, to_usize};
 use crate::logstor::index_image::{
     CoveredSegment, Image, ImageDirectory, SectionWriter, SegmentContents, store_id,
 };
@@ -154,7 +154,7 @@ impl ImageJob {
             covered,
         } = unread;
         let hash_key = context.hash_key;
-        let bytes = segment.read(0, end.unwrap_or(segment.bytes) as usize)?;
+        let bytes = segment.read(0, to_usize(end.unwrap_or(segment.bytes)))?;
         // The end is known, except of a segment that was abandoned: that may have been cut off.
         let valid = |generation| {
             self.catalog
@@ -185,7 +185,7 @@ impl ImageJob {
         if let SegmentContents::Large(fragment) = contents
             && fragment.index == 0
             // Without the others there is no record: freeing one begins with its first fragment.
-            && segment.rest().len() as u32 + 1 == fragment.count
+            && to_u32(segment.rest().len()) + 1 == fragment.count
         {
             records.push(scan_large_record(segment, fragment.append_seqno, hash_key)?);
         }
@@ -291,7 +291,7 @@ impl ImageJob {
             self.claim.failed(&error);
             return Err(error);
         }
-        let left = self.unread.len() as u64;
+        let left = to_u64(self.unread.len());
         Ok(match &self.stage {
             Stage::Over => JobProgress::Done(CompactionReport::default()),
             Stage::Begin | Stage::Read => JobProgress::Working {

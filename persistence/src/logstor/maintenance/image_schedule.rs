@@ -135,7 +135,7 @@ impl ImageClaim {
         self.schedule.inner.lock().newest.clone()
     }
 
-    /// The number of the next file.
+    /// Returns the number of the next file.
     ///
     /// # Errors
     /// [`EngineError::NumbersUsedUp`].

@@ -2,6 +2,7 @@
 
 use super::store_lease::StoreLease;
 use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress, JobStage};
+use crate::logstor::format::to_u64;
 
 #[derive(Debug)]
 pub(super) struct LoadJob {
@@ -19,7 +20,9 @@ impl Job for LoadJob {
     fn step(&mut self, _budget: Budget) -> Result<JobProgress, EngineError> {
         let left = self.lease.step(|maintenance| {
             let registry = &maintenance.store.registry;
-            Ok(registry.load_one()?.then(|| registry.left_to_load() as u64))
+            Ok(registry
+                .load_one()?
+                .then(|| to_u64(registry.left_to_load())))
         })?;
         let Some(left) = left else {
             return Ok(JobProgress::Done(CompactionReport::default()));

@@ -1,20 +1,21 @@
-//! The pace of a job beside commits, which keeps their throughput steady: bytes moved are weighed
-//! against bytes committed.
+//! The pace of a job concurrent with commits, which keeps their throughput steady: bytes moved are
+//! weighed against bytes committed.
 //!
 //! Pure: it goes by counts, and reads no clock.
 //!
 //! # Invariants
 //!
-//! Beside commits no more is moved than they write, a slice excepted (L37). That is enough to keep
-//! up with them: upkeep begins when half of everything is dead, and of what is moved then less than
-//! half lives. So commits wait for one of its syncs in several. Where nothing is committed, or
-//! space is short, a job never waits. A job that is ahead reports so once, and continues with the
-//! next step if nothing was committed between the two.
+//! - A job moves no more than the commits that are concurrent with it write, a slice excepted (L37).
+//!   That is enough to keep up with them. Upkeep begins when half of all bytes are dead, and less
+//!   than half of the bytes it reads then live. So several commits wait for one of its syncs.
+//! - A job never waits while nothing is committed, or while space is short.
+//! - A job that is ahead reports so once. It continues with the next step if nothing was committed
+//!   between the two.
 
 /// Unused credit accumulates up to this many bytes.
 const CREDIT_BYTES_MAX: u64 = 1 << 20;
 
-/// Balance of a job and the commits beside it.
+/// Balance of a job and the commits that are concurrent with it.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
     /// Bytes committed when it began to count.
@@ -54,13 +55,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn who_is_ahead_waits_for_commits_that_come_and_for_no_others() {
+    fn job_that_is_ahead_waits_only_while_commits_arrive() {
         let mut pace = Pacing::default();
-        assert!(!pace.is_ahead(0), "nobody commits");
+        assert!(!pace.is_ahead(0), "nothing is committed");
         pace.moved(1000);
-        assert!(!pace.is_ahead(0), "still nobody");
+        assert!(!pace.is_ahead(0), "still nothing");
         pace.moved(1000);
-        assert!(pace.is_ahead(400), "somebody has begun to");
+        assert!(pace.is_ahead(400), "commits have begun");
         assert!(pace.is_ahead(900), "and goes on");
         assert!(!pace.is_ahead(900), "and has ended");
         pace.moved(1000);
@@ -70,7 +71,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_more_is_moved_beside_commits_than_they_write(
+        fn rewriting_moves_no_more_than_concurrent_commits_write(
             commits in prop::collection::vec(1_u64..50_000, 1..300),
             slice in 1_u64..300_000,
         ) {

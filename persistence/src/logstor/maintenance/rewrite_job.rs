@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
+use lowtide_checkpoint::internal::Invariant;
 
 use super::compaction::{
     Candidate, CompactionRound, LOW_SPACE_SEGMENTS, Packing, VICTIMS_MAX, is_dead, select_by_gain,
@@ -52,7 +53,7 @@ enum Stage {
     Begin,
     Choose,
     Copy,
-    /// As `Copy`, once commits have had their share.
+    /// Same as `Copy`, while commits catch up.
     Ahead,
     Copied,
     Install,
@@ -159,7 +160,11 @@ impl RewriteJob {
             Stage::Over => return Ok(Stage::Over),
             _ => {}
         }
-        let current = maintenance.running.round(self.goal.key());
+        let current = maintenance
+            .running
+            .round(self.goal.key())
+            .invariant("L28", "a job is registered until it is dropped")
+            .map_err(|violation| maintenance.store.context.internal(violation))?;
         let mut current = current.lock();
         if let Stage::Choose = self.stage {
             *current = self.choose(maintenance)?;
@@ -256,10 +261,15 @@ impl RewriteJob {
     }
 
     fn is_ahead(&mut self, maintenance: &Maintenance) -> bool {
-        let census = maintenance.store.log.segments.census();
-        let is_short = census.free.saturating_add(census.possible) < LOW_SPACE_SEGMENTS;
+        let is_short = maintenance.store.log.segments.census().available() < LOW_SPACE_SEGMENTS;
         let committed = maintenance.store.context.counters.committed_bytes();
         !is_short && self.pacing.is_ahead(committed)
+    }
+
+    /// Reports the next point, if one was reached.
+    fn next_point(&mut self) -> Option<JobProgress> {
+        let point = self.points.pop_front()?;
+        Some(JobProgress::Reached(point))
     }
 
     fn end(&mut self, maintenance: &Maintenance) -> Stage {
@@ -270,8 +280,8 @@ impl RewriteJob {
 
 impl Job for RewriteJob {
     fn step(&mut self, budget: Budget) -> Result<JobProgress, EngineError> {
-        if let Some(point) = self.points.pop_front() {
-            return Ok(JobProgress::Reached(point));
+        if let Some(reached) = self.next_point() {
+            return Ok(reached);
         }
         let lease = self.lease.clone();
         self.stage = match lease.step(|maintenance| self.advance(maintenance, budget)) {
@@ -281,8 +291,8 @@ impl Job for RewriteJob {
                 return Err(error);
             }
         };
-        if let Some(point) = self.points.pop_front() {
-            return Ok(JobProgress::Reached(point));
+        if let Some(reached) = self.next_point() {
+            return Ok(reached);
         }
         let (stage, left) = match self.stage {
             Stage::Over => return Ok(JobProgress::Done(self.report)),

@@ -40,16 +40,18 @@ impl RunningJobs {
         }
     }
 
-    /// Returns the round of a job.
-    pub(super) fn round(&self, key: Option<Vbid>) -> RunningRound {
-        // A job is registered until it is dropped.
-        self.0.lock().get(&key).cloned().unwrap_or_else(no_round)
+    /// Returns the round of a job. `None` if no job is registered.
+    pub(super) fn round(&self, key: Option<Vbid>) -> Option<RunningRound> {
+        self.0.lock().get(&key).cloned()
     }
 
     /// Ends a job: what it copied is installed, and its victims are released, before another one
     /// can begin.
-    pub(super) fn end(&self, key: Option<Vbid>) {
-        *self.round(key).lock() = None;
+    pub(in crate::logstor) fn end(&self, key: Option<Vbid>) {
+        // A job that failed to begin has no round yet.
+        if let Some(round) = self.round(key) {
+            *round.lock() = None;
+        }
         self.0.lock().remove(&key);
     }
 

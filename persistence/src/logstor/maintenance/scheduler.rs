@@ -15,11 +15,11 @@ use crate::contract::{Budget, CompactionReport, CompactionRequest, EngineError, 
 use crate::disk::DiskErrorKind;
 
 impl Maintenance {
-    /// The job that is due, if any.
+    /// Returns the job that is due, if any.
     pub(in crate::logstor) fn next_job(self: &Arc<Self>) -> Option<Box<dyn Job>> {
         let job = self
             .load_job()
-            // Space first: commits wait where there is none.
+            // Space first: commits wait for it.
             .or_else(|| self.begin(self.due_space()?))
             .or_else(|| self.image_job())
             .or_else(|| self.begin(self.due()?));

@@ -50,7 +50,7 @@ impl Maintenance {
         }
     }
 
-    /// Bytes of the segments in use.
+    /// Returns the bytes of the segments in use.
     pub(super) fn used_bytes(&self) -> u64 {
         let segments = &self.store.log.segments;
         let census = segments.census();

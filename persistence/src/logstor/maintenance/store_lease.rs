@@ -16,7 +16,7 @@ use super::state::Maintenance;
 use crate::contract::EngineError;
 use crate::logstor::log::store_closed;
 
-/// What a job has of its store.
+/// Access of a job to its store.
 #[derive(Clone, Debug)]
 pub(in crate::logstor) struct StoreLease {
     maintenance: Weak<Maintenance>,
@@ -47,7 +47,7 @@ impl StoreLease {
         step(&maintenance)
     }
 
-    /// Runs the end of a job, which is told whether the store's files are still the store's.
+    /// Runs the end of a job. Its argument is whether the store's files are still the store's.
     pub(super) fn end<T>(&self, end: impl FnOnce(bool) -> T) -> T {
         let maintenance = self.maintenance.upgrade();
         let _open = maintenance.as_ref().map(|all| all.steps.read());
@@ -57,7 +57,7 @@ impl StoreLease {
         end(is_open)
     }
 
-    /// The store's upkeep if it is in memory, closed or not. For what touches no file.
+    /// Returns the store's upkeep if it is in memory, closed or not. For what touches no file.
     pub(in crate::logstor) fn in_memory(&self) -> Option<Arc<Maintenance>> {
         self.maintenance.upgrade()
     }

@@ -6,19 +6,20 @@ use std::sync::atomic::Ordering;
 use super::compaction::LOW_SPACE_SEGMENTS;
 use super::rewrite_job::RewriteGoal;
 use super::state::Maintenance;
+use crate::logstor::format::to_u64;
 use crate::logstor::log::{ClosedSegment, Origin, Segment};
 
 const NANOSECONDS: u64 = 1_000_000_000;
 /// Segments that upkeep keeps free, so that commits do not wait for a new file.
 const FREE_AHEAD: u32 = LOW_SPACE_SEGMENTS;
-/// Where files have many segments, upkeep keeps this share of a file free: the next file takes its
-/// time.
+/// Share of a file that upkeep keeps free, if files have many segments: making the next one takes
+/// long.
 const FREE_AHEAD_OF_FILE: u32 = 4;
 /// Closed segments below which garbage is not looked for.
 const SEGMENTS_WORTH_A_CHECK: u64 = 8;
 
 impl Maintenance {
-    /// Space to be made ahead of commits, if that is due.
+    /// Returns the space to be made ahead of commits, if that is due.
     pub(in crate::logstor) fn due_space(&self) -> Option<RewriteGoal> {
         self.store.context.check_writable().ok()?;
         let segments = &self.store.log.segments;
@@ -26,7 +27,7 @@ impl Maintenance {
         segments.due_space(ahead).map(RewriteGoal::Preallocate)
     }
 
-    /// Other rewriting that is due.
+    /// Returns other rewriting that is due.
     pub(in crate::logstor) fn due(&self) -> Option<RewriteGoal> {
         self.store.context.check_writable().ok()?;
         let closed = self.store.log.segments.closed();
@@ -59,13 +60,14 @@ impl Maintenance {
         let all_bytes = closed.iter().map(|(segment, _)| u64::from(segment.bytes));
         let bytes: u64 = all_bytes.sum();
         let live: u64 = closed.iter().map(|(segment, _)| segment.live_bytes()).sum();
+        // A large record counts as a whole in its first segment, which has fewer bytes.
         let dead = u128::from(bytes.saturating_sub(live));
         let is_garbage = (self.store.context.config.garbage_percent)
             .is_some_and(|percent| dead * 100 >= u128::from(bytes) * u128::from(percent));
-        let is_short = census.free.saturating_add(census.possible) < census.total / 10;
+        let is_short = census.available() < census.total / 10;
         let mut next_check = self.next_gc_check_generation.lock();
         let next = segments.next_generation();
-        let is_worth_it = closed.len() as u64 >= SEGMENTS_WORTH_A_CHECK && next >= *next_check;
+        let is_worth_it = to_u64(closed.len()) >= SEGMENTS_WORTH_A_CHECK && next >= *next_check;
         let is_due = (is_garbage || is_short) && is_worth_it;
         if is_due {
             *next_check = next.saturating_add(SEGMENTS_WORTH_A_CHECK);

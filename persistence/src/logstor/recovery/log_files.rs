@@ -41,9 +41,10 @@ pub(super) fn open_log_files(
         what: what.to_owned(),
     };
     if let (true, Some(name)) = (is_new, names.first()) {
-        return Err(corrupt(name, "a log file without a manifest beside it"));
+        return Err(corrupt(name, "a log file without a manifest"));
     }
-    let (mut files, mut total) = (Vec::with_capacity(names.len()), 0_u32);
+    let mut files = Vec::with_capacity(names.len());
+    let mut total = 0_u32;
     for (number, name) in (0_u32..).zip(&names) {
         if *name != SegmentTable::file_name(number) {
             return Err(corrupt(name, "a log file before this one is missing"));
@@ -53,15 +54,28 @@ pub(super) fn open_log_files(
         }
         let path = context.dir.join(name);
         let file = context.disk.open(&path, Access::ReadWrite)?;
-        let (len, segment_bytes) = (file.len()?, u64::from(geometry.segment_bytes));
-        let segments = len / segment_bytes;
-        if len % segment_bytes != 0 || segments == 0 || segments > geometry.segments_per_file.into()
-        {
-            return Err(corrupt(name, "the length is none of a log file"));
+        let len = file.len()?;
+        let segment_bytes = u64::from(geometry.segment_bytes);
+        let segments_max = geometry.segments_per_file;
+        if len % segment_bytes != 0 {
+            let what = format!(
+                "log file length {len} is not a multiple of the segment size {segment_bytes}"
+            );
+            return Err(corrupt(name, &what));
         }
+        let segments = u32::try_from(len / segment_bytes)
+            .ok()
+            .filter(|segments| (1..=segments_max).contains(segments))
+            .ok_or_else(|| {
+                let what = format!(
+                    "log file length {len} is not that of 1 to {segments_max} segments of \
+                     {segment_bytes} bytes"
+                );
+                corrupt(name, &what)
+            })?;
         // A longer log would have segments without a number.
         total = total
-            .checked_add(segments as u32)
+            .checked_add(segments)
             .ok_or_else(|| corrupt(name, "a segment beyond the last number"))?;
         files.push(Arc::new(context.log_file(file, path)));
     }

@@ -1,5 +1,24 @@
 //! The survey of a log: the probed segments are combined, and sorted into what is certain and what
 //! is in doubt.
+//!
+//! # Invariants
+//!
+//! Damage harms the vBuckets whose records it may have taken, and no others (L24). Those vBuckets
+//! exist, answer every request with the damage, and can be dropped. The harmed vBuckets are known:
+//!
+//! - for a frame with a sound header, from its epochs. That is exact if all its records belong to
+//!   one vBucket, as in segments that rewriting wrote for one. In a group commit's frame, vBuckets
+//!   with an epoch in between count, too;
+//! - for a large record whose first fragment is sound, from the epoch in that fragment;
+//! - for a record above its vBucket's high seqno, from its epoch: the newest state is lost;
+//! - for rows of an index image that are damaged together with the log, from their section.
+//!
+//! Where a header is damaged and frames follow, the harmed vBuckets are unknown: the store does not
+//! open.
+//!
+//! Segments that hold records of an unreadable vBucket are quarantined: they are neither rewritten
+//! nor freed before the vBucket is dropped, because it is unknown which of its records are needed
+//! (L25).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -8,10 +27,13 @@ use std::sync::Arc;
 
 use super::segment_probe::ProbedSegment;
 use crate::contract::EngineError;
-use crate::logstor::format::{FIXED_BYTES, FrameHeader, HEADER_BYTES, ScannedFrame, epoch_range};
+use crate::damage::Damage;
+use crate::logstor::format::{
+    FIXED_BYTES, FrameHeader, HEADER_BYTES, ScannedFrame, epoch_of, to_usize,
+};
 use crate::logstor::index_image::{CoveredSegment, ImageDirectory, SegmentContents, StateRow};
 use crate::logstor::log::{
-    Catalog, Damage, LogFile, RetiredTail, ScannedRecord, ScannedState, Segment, StoreContext,
+    Catalog, LogFile, RetiredTail, ScannedRecord, ScannedState, Segment, StoreContext,
 };
 
 /// A segment in use.
@@ -188,8 +210,8 @@ impl LogSurvey {
             .find(|used| used.frames.first().is_some_and(|frame| is_first(&frame)));
         let Some(first) = first else { return Ok(None) };
         let record = first.segment.read(HEADER_BYTES, FIXED_BYTES)?;
-        let (epoch, _) = epoch_range(&record);
-        Ok((epoch > 0).then_some(epoch..=epoch))
+        let epoch = epoch_of(&record).filter(|epoch| *epoch > 0);
+        Ok(epoch.map(|epoch| epoch..=epoch))
     }
 
     /// Returns whether a segment has damage.
@@ -205,38 +227,37 @@ impl LogSurvey {
             .retain(|state| !incomplete.contains(&state.append_seqno));
     }
 
-    /// Tails to be cut off.
+    /// Returns the tails to be cut off.
     pub(super) fn torn(&self) -> Vec<RetiredTail> {
         let torn = |used: &UsedSegment| {
             let last = used
                 .frames
                 .last()
                 .filter(|last| self.incomplete.contains(&last.header.append_seqno))?;
-            let (segment, generation) = (used.segment.id, used.segment.generation);
             Some(RetiredTail {
-                segment,
-                generation,
+                segment: used.segment.id,
+                generation: used.segment.generation,
                 bytes: last.offset,
             })
         };
         self.used.values().filter_map(torn).collect()
     }
 
-    /// Frames of a segment that count, without those that the image covers.
+    /// Returns the frames of a segment that count, without those that the image covers.
     fn sound<'a>(&'a self, used: &'a UsedSegment) -> impl Iterator<Item = &'a ScannedFrame> {
         used.frames
             .iter()
             .filter(|frame| !self.incomplete.contains(&frame.header.append_seqno))
     }
 
-    /// End of the frames that count in a segment.
+    /// Returns the end of the frames that count in a segment; 0 if none does.
     pub(super) fn end(&self, used: &UsedSegment) -> u32 {
         let last = self.sound(used).last().map(ScannedFrame::end);
         last.or(used.covered.as_ref().map(|covered| covered.bytes))
             .unwrap_or(0)
     }
 
-    /// Contents of a segment; `None` if nothing in it counts.
+    /// Returns the contents of a segment; `None` if nothing in it counts.
     pub(super) fn contents(&self, used: &UsedSegment) -> Option<SegmentContents> {
         if let Some(covered) = &used.covered {
             return Some(covered.contents);
@@ -256,7 +277,7 @@ impl LogSurvey {
             {
                 let bytes = used
                     .segment
-                    .read(frame.offset, frame.header.frame_bytes() as usize)?;
+                    .read(frame.offset, to_usize(frame.header.frame_bytes()))?;
                 let at = used.segment.base + u64::from(frame.offset);
                 used.segment.file.file.write_at(&[&bytes], at)?;
                 touched.insert(&used.segment.file.path, &used.segment.file);
@@ -293,7 +314,7 @@ impl LogSurvey {
         })
     }
 
-    /// A description, for reports.
+    /// Returns a description, for reports.
     pub(super) fn summary(&self) -> String {
         format!(
             "read {} of {} segments, {} records",
@@ -314,12 +335,12 @@ impl LogSurvey {
             .is_some_and(|used| used.covered.is_some())
     }
 
-    /// The lowest generation above all used ones; `None` if none is left.
+    /// Returns the lowest generation above all used ones; `None` if none is left.
     pub(super) fn next_generation(&self) -> Option<u64> {
         self.generation_max.checked_add(1)
     }
 
-    /// Number of the next append; `None` if none is left.
+    /// Returns the number of the next append; `None` if none is left.
     pub(super) fn next_append_seqno(&self) -> Option<u64> {
         self.append_seqno_max.max(self.settled).checked_add(1)
     }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::Invariant;
+
 use super::log_files::open_log_files;
 use super::log_survey::LogSurvey;
 use super::rebuild::{RebuiltVBuckets, rebuild_vbuckets};
@@ -75,7 +77,7 @@ pub(in crate::logstor) fn open_store(
     remove_other_images(&context, image.as_deref())?;
     survey.confirm(&context)?;
     catalog.keep_retired(|segment, generation| survey.generation_of(segment) == Some(generation));
-    cut_off_torn(&context, &mut catalog, &survey, &mut report);
+    cut_off_torn(&context, &mut catalog, &survey, &mut report)?;
     let manifest = Manifest::create(&context, place, catalog.clone())?;
     let segments = SegmentTable::new(
         Arc::clone(&context),
@@ -113,7 +115,7 @@ fn cut_off_torn(
     catalog: &mut Catalog,
     survey: &LogSurvey,
     report: &mut RecoveryReport,
-) {
+) -> Result<(), EngineError> {
     let torn = survey.torn();
     for tail in &torn {
         let (file, _) = catalog.geometry.place(tail.segment);
@@ -124,8 +126,12 @@ fn cut_off_torn(
         );
         report.repairs.push((path, what));
     }
-    // An edit of tails is never refused.
-    let _ = catalog.apply(&ManifestEdit::Retire(torn));
+    // A tail that is not cut off could come back.
+    catalog
+        .apply(&ManifestEdit::Retire(torn))
+        .ok()
+        .invariant("L19", "an edit of tails is not refused")
+        .map_err(|violation| context.internal(violation))
 }
 
 /// Surveys the log: with the newest image if it is consistent with the log, or without one.

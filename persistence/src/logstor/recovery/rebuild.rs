@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
+use lowtide_checkpoint::internal::Invariant;
 
 use super::log_survey::{Harm, LogSurvey, UsedSegment};
 use crate::contract::EngineError;
-use crate::logstor::format::decode_state;
+use crate::damage::Damage;
+use crate::logstor::format::{decode_state, to_u32};
 use crate::logstor::index_image::{Image, LargeFragment, SegmentContents};
 use crate::logstor::log::{
-    Catalog, CatalogEntry, ClosedSegment, Damage, Log, Origin, ScannedRecord, ScannedState,
-    Segment, scan_large_record,
+    Catalog, CatalogEntry, ClosedSegment, Log, Origin, ScannedRecord, ScannedState, Segment,
+    scan_large_record,
 };
 use crate::logstor::vbucket::{ImageCoverage, InitialState, LazyIndex, VBucketIndex};
 
@@ -211,7 +213,7 @@ fn adopt_large(log: &Log, survey: &LogSurvey) -> Result<Vec<ScannedRecord>, Engi
             .map_while(of_record)
             .map(|(used, ..)| Arc::clone(&used.segment))
             .collect();
-        if rest.len() as u32 + 1 != count {
+        if to_u32(rest.len()) + 1 != count {
             return Err(segment.corrupt(0, "a piece of a large record is missing"));
         }
         let is_harmed =
@@ -247,9 +249,12 @@ fn lost_state(
     let Some(record) = newest.filter(|record| record.seqno > high) else {
         return Ok(None);
     };
-    let Some(segment) = log.segments.get(record.at.segment) else {
-        return Ok(None);
-    };
+    // Without its place the damage would be passed over.
+    let segment = log
+        .segments
+        .get(record.at.segment)
+        .invariant("L18", "the segment of a scanned record is in use")
+        .map_err(|violation| log.context.internal(violation))?;
     let what = format!(
         "a record of seqno {} is above its vBucket's high seqno, {high}",
         record.seqno
@@ -257,7 +262,7 @@ fn lost_state(
     Damage::of(segment.corrupt(record.at.offset, &what)).map(Some)
 }
 
-/// The initial state of a vBucket. Its index is loaded later.
+/// Returns the initial state of a vBucket. Its index is loaded later.
 fn initial_state(
     log: &Log,
     entry: &CatalogEntry,

@@ -8,9 +8,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use lowtide_checkpoint::internal::Invariant;
+
 use crate::contract::{EngineError, Executor, Task};
 use crate::logstor::config::{BLOCK_BYTES, Geometry};
-use crate::logstor::format::{FrameHeader, FrameKind};
+use crate::logstor::format::{FrameHeader, FrameKind, to_usize};
 use crate::logstor::index_image::{CoveredSegment, ImageDirectory};
 use crate::logstor::log::{Catalog, LogFile, ScannedSegment, Segment, StoreContext, scan_segment};
 use crate::sync::{Mutex, ranks};
@@ -50,7 +52,7 @@ pub(super) fn probe_all(
     executor: &dyn Executor,
 ) -> Result<Vec<ProbedSegment>, EngineError> {
     let next = AtomicU32::new(0);
-    let probed = Mutex::new(ranks::PROBED_SEGMENTS, Vec::with_capacity(total as usize));
+    let probed = Mutex::new(ranks::PROBED_SEGMENTS, Vec::with_capacity(to_usize(total)));
     let task = || {
         // Allocated by the first probe: on a host without threads the first task probes all
         // segments.
@@ -61,7 +63,7 @@ pub(super) fn probe_all(
             if id >= total {
                 break;
             }
-            buffer.resize(probe.geometry.segment_bytes as usize, 0);
+            buffer.resize(to_usize(probe.geometry.segment_bytes), 0);
             mine.extend(probe.probe(id, &mut buffer).map(|probe| (id, probe)));
         }
         probed.lock().append(&mut mine);
@@ -79,7 +81,7 @@ pub(super) fn probe_all(
 impl ProbeContext<'_> {
     fn probe(&self, id: u32, buffer: &mut [u8]) -> Option<Result<ProbedSegment, EngineError>> {
         let (file, base) = self.geometry.place(id);
-        let file = self.files.get(file as usize)?;
+        let file = self.files.get(to_usize(file))?;
         let segment = Segment::new(id, 0, Arc::clone(file), base, self.geometry.segment_bytes);
         Some(self.probe_segment(segment, buffer))
     }
@@ -91,9 +93,11 @@ impl ProbeContext<'_> {
     ) -> Result<ProbedSegment, EngineError> {
         let covered = self.image.and_then(|image| image.covered(segment.id));
         if self.image.is_some() {
-            let (head, _) = buffer
-                .split_at_mut_checked(BLOCK_BYTES as usize)
-                .unwrap_or_default();
+            // A first block without bytes would pass for that of a segment that was never used.
+            let head = buffer
+                .get_mut(..to_usize(BLOCK_BYTES))
+                .invariant("L18", "a segment has a first block")
+                .map_err(|violation| self.context.internal(violation))?;
             let head = segment.read_into(0, head)?;
             let header = FrameHeader::decode(head, segment.id, self.context.hash_key);
             if let Some(probe) = probe_head(&segment, covered, head, header) {
@@ -104,11 +108,11 @@ impl ProbeContext<'_> {
         let skip = covered.map(|covered| (covered.generation, covered.bytes));
         let valid = |generation| self.catalog.valid_bytes(segment.id, generation);
         let scanned = scan_segment(&segment, bytes, self.context.hash_key, skip, valid)?;
-        let generation = scanned.generation.unwrap_or(0);
-        let is_covered =
-            scanned.free.is_none() && covered.is_some_and(|it| it.generation == generation);
+        let is_covered = scanned.free.is_none()
+            && covered.is_some_and(|it| scanned.generation == Some(it.generation));
         Ok(ProbedSegment {
-            segment: segment.with_generation(generation),
+            // A segment that was never used is not kept.
+            segment: segment.with_generation(scanned.generation.unwrap_or(0)),
             is_covered,
             scanned,
             is_read: true,

@@ -73,11 +73,11 @@ impl Store {
         vbucket: &Arc<VBucketIndex>,
         purged: &PurgedTombstones,
     ) -> Result<(), EngineError> {
-        let (vb, epoch) = (vbucket.vb, vbucket.epoch());
+        let vb = vbucket.vb;
         self.commits.with_commits_paused(|_| {
             self.log.edit(&ManifestEdit::Adopt {
                 vb: vb.0,
-                epoch,
+                epoch: vbucket.epoch(),
                 purged: purged.clone(),
             })?;
             // Under one lock, so that rewriting finds it in one of them.

@@ -6,6 +6,7 @@
 //! not exist any more, wherever they are. Everything that the view shows is on disk, because the
 //! view is pinned until the new index references it (L17).
 
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{Seqno, Vbid};
 
 use super::Store;
@@ -41,16 +42,23 @@ impl Store {
             };
             let high = pinned.view.high();
             let initial = pinned.vbucket.state_at_snapshot(&pinned.view, now.purged());
+            // A state has the same length with any purge seqno. One that is left out would be lost
+            // when the store is opened again.
+            let state = initial.state.as_deref().map(|state| {
+                encode_state(state)
+                    .invariant("L17", "a state that was committed can be encoded again")
+                    .map_err(|violation| self.context.internal(violation))
+            });
             let start = EpochStart {
                 high,
-                state: initial.state.as_deref().and_then(encode_state),
+                state: state.transpose()?,
             };
             self.log.edit(&ManifestEdit::RollBack {
                 vb: vb.0,
                 purged: (*initial.purged).clone(),
                 start,
             })?;
-            self.registry.install(vb, Some((&vbucket, high)), initial);
+            self.registry.install(vb, Some((&vbucket, high)), initial)?;
             let done = RolledBack::Done { high: Seqno(high) };
             Ok((done, Some((vbucket, pinned))))
         });

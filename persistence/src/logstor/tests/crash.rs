@@ -257,7 +257,7 @@ fn any_failure_leaves_each_step_done_or_not_with_images() {
 }
 
 #[test]
-fn a_failed_batch_never_comes_back() {
+fn failed_batch_never_comes_back() {
     for fault in [Fault::EioPersisted, Fault::Torn { bytes: 4096 }, Fault::Eio] {
         for keep in keeps(1) {
             let disk = FaultyDisk::new(MemoryDisk::new());
@@ -291,7 +291,7 @@ fn a_failed_batch_never_comes_back() {
 /// The sync failed while a segment was being freed. The segment looks free when the store is opened
 /// again, and is not. Its records must not come back once the record that hid them is gone.
 #[test]
-fn a_segment_that_only_looks_free_brings_nothing_back() {
+fn segment_that_only_looks_free_brings_nothing_back() {
     let disk = FaultyDisk::new(MemoryDisk::new());
     let (engine, _) = open(&disk).expect("opens");
     engine.create(A).expect("created");

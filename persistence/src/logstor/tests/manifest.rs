@@ -55,7 +55,7 @@ fn until_made_anew() -> (usize, u64, u64) {
 }
 
 #[test]
-fn the_manifest_stays_small_and_is_made_anew_safely() {
+fn manifest_stays_small_and_is_rewritten_safely() {
     let (edits, first, last) = until_made_anew();
     assert_eq!(
         last - first,

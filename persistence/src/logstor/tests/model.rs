@@ -28,17 +28,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn the_engine_is_a_map(actions in actions()) {
+    fn engine_matches_a_map(actions in actions()) {
         play(SMALL, &actions);
     }
 
     #[test]
-    fn the_engine_is_a_map_also_where_space_is_short(actions in actions()) {
+    fn engine_short_of_space_matches_a_map(actions in actions()) {
         play(LogstorConfig { file_bytes: 64 << 10, disk_bytes: 34 * (64 << 10), ..SMALL }, &actions);
     }
 
     #[test]
-    fn the_engine_is_a_map_with_images_at_every_opportunity(actions in actions()) {
+    fn engine_with_images_at_every_opportunity_matches_a_map(actions in actions()) {
         play(IMAGES, &actions);
     }
 }

@@ -26,9 +26,11 @@ use super::inspect::{
 use crate::contract::{Engine, EngineError};
 use crate::disk::Disk;
 use crate::logstor::engine::Logstor;
+use crate::logstor::format::to_u64;
 
 /// Extent of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogCheckReport {
     /// vBuckets.
     pub vbuckets: u64,
@@ -88,8 +90,8 @@ pub fn check_store(
             .filter(|segment| segment.kind.is_used())
     };
     let mut report = LogCheckReport {
-        vbuckets: layout.vbuckets.len() as u64,
-        segments: used().count() as u64,
+        vbuckets: to_u64(layout.vbuckets.len()),
+        segments: to_u64(used().count()),
         frames: used().map(|segment| segment.frames).sum(),
         records: used().map(|segment| segment.records).sum(),
         items: layout
@@ -98,7 +100,7 @@ pub fn check_store(
             .map(|vb| vb.info.items + vb.info.deleted)
             .sum(),
         file_bytes: layout.file_bytes,
-        images: layout.images.len() as u64,
+        images: to_u64(layout.images.len()),
         repairs: Vec::new(),
     };
     store.check_images(watch.damage == 0, &mut watch)?;
@@ -135,7 +137,7 @@ fn against_engine(
         }
     }
     // Everything is loaded now.
-    let counted = engine.stats().live_bytes;
+    let counted = engine.figures().live_bytes;
     if counted != live_bytes {
         let what = format!("{live_bytes} bytes live, and the opened store counts {counted}");
         observer.found(LogFinding::of_file(LogFindingKind::Index, dir, 0, what));

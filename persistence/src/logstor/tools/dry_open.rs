@@ -30,7 +30,7 @@ impl LogDirectory {
         // Without this, closing would write an index image into memory.
         let config = LogstorConfig {
             image_bytes: u64::MAX,
-            ..LogstorConfig::DEFAULT
+            ..self.config()
         };
         Logstor::open(overlay, self.dir(), config)
     }

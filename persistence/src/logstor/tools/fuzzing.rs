@@ -26,7 +26,7 @@ use crate::logstor::config::Geometry;
 use crate::logstor::engine::Logstor;
 use crate::logstor::format::{
     FrameHeader, RecordView, decode_item, decode_state, encode_item, encode_state, payload_of,
-    records_in, scan_frames,
+    records_in, scan_frames, to_usize, u32_at,
 };
 
 /// The highest seqno of a vBucket that the fuzzer commits to.
@@ -110,7 +110,8 @@ fn read(engine: &Logstor, vb: Vbid) {
     let Some(snapshot) = checked_result(engine.snapshot(vb)) else {
         return;
     };
-    let (mut from, mut last) = (Seqno(0), None);
+    let mut from = Seqno(0);
+    let mut last = None;
     while let Some(slice) = checked_result(snapshot.scan(
         from,
         Seqno::MAX,
@@ -158,10 +159,7 @@ pub fn frame(bytes: &[u8]) {
     let mut sealed = bytes.to_vec();
     seal::header(&mut sealed, key);
     for bytes in [bytes, &sealed] {
-        let segment = bytes
-            .get(56..)
-            .and_then(|at| at.first_chunk())
-            .map_or(0, |id| u32::from_be_bytes(*id));
+        let segment = u32_at(bytes, 56).unwrap_or(0);
         if let Some(header) = FrameHeader::decode(bytes, segment, key) {
             let again = header.encode(key);
             assert!(
@@ -171,13 +169,15 @@ pub fn frame(bytes: &[u8]) {
         }
     }
     let mut segment = bytes.to_vec();
-    segment.resize(Geometry::new(&CONFIG).segment_bytes as usize, 0);
+    segment.resize(to_usize(Geometry::new(&CONFIG).segment_bytes), 0);
     seal::segment(&mut segment, key);
     let found = scan_frames(&segment, 0, key, |_| None);
     for frame in found.frames.iter().filter(|frame| frame.is_whole) {
-        let payload = payload_of(&segment, frame.offset, &frame.header).unwrap_or_default();
-        for (offset, record) in records_in(payload, frame.offset).flatten() {
-            assert!(offset as usize + record.len as usize <= segment.len());
+        let payload = payload_of(&segment, frame.offset, &frame.header);
+        assert!(payload.is_some(), "a whole frame has its payload");
+        let records = payload.map(|payload| records_in(payload, frame.offset));
+        for (offset, record) in records.into_iter().flatten().flatten() {
+            assert!(to_usize(offset) + to_usize(record.len) <= segment.len());
         }
     }
 }
@@ -190,7 +190,7 @@ pub fn record(bytes: &[u8]) {
         let Some(peek) = RecordView::verified(bytes) else {
             continue;
         };
-        assert!(peek.len as usize <= bytes.len());
+        assert!(to_usize(peek.len) <= bytes.len());
         let Some(item) = decode_item(&Bytes::copy_from_slice(bytes)) else {
             continue;
         };

@@ -15,6 +15,7 @@ use crate::disk::{
     Access, Disk, DiskDirectory, DiskError, DiskErrorKind, DiskFile, DiskLock, DiskOperation,
     DiskResult,
 };
+use crate::logstor::format::to_u64;
 use crate::sync::{Mutex, ranks};
 
 /// Names that differ from the disk below: another file, or none.
@@ -180,6 +181,11 @@ impl DiskDirectory for OverlayDirectory {
     }
 }
 
+/// Converts a length in a file. Memory holds no more than its greatest length.
+fn in_memory(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 impl DiskFile for OverlayFile {
     fn len(&self) -> DiskResult<u64> {
         Ok(self.written.lock().len)
@@ -189,41 +195,34 @@ impl DiskFile for OverlayFile {
         let mut written = self.written.lock();
         written.below_bytes = written.below_bytes.min(len);
         for (at, bytes) in &mut written.patches {
-            bytes.truncate(usize::try_from(len.saturating_sub(*at)).unwrap_or(usize::MAX));
+            bytes.truncate(in_memory(len.saturating_sub(*at)));
         }
         written.len = len;
         Ok(())
     }
 
     fn preallocate(&self, offset: u64, len: u64) -> DiskResult<()> {
-        self.write_at(
-            &[&vec![0; usize::try_from(len).unwrap_or(usize::MAX)]],
-            offset,
-        )
+        self.write_at(&[&vec![0; in_memory(len)]], offset)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> DiskResult<usize> {
         let written = self.written.lock();
-        let left = usize::try_from(written.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let left = in_memory(written.len.saturating_sub(offset));
         let count = buffer.len().min(left);
         let buffer = buffer.get_mut(..count).unwrap_or_default();
         buffer.fill(0);
-        let below = usize::try_from(written.below_bytes.saturating_sub(offset))
-            .unwrap_or(usize::MAX)
-            .min(count);
+        let below = in_memory(written.below_bytes.saturating_sub(offset)).min(count);
         if let (Some(file), Some(part)) = (&self.below, buffer.get_mut(..below)) {
             file.read_at(part, offset)?;
         }
         for (at, bytes) in &written.patches {
-            let (start, end) = (
-                (*at).max(offset),
-                (at + bytes.len() as u64).min(offset + count as u64),
-            );
+            let start = (*at).max(offset);
+            let end = (at + to_u64(bytes.len())).min(offset + to_u64(count));
             if start >= end {
                 continue;
             }
-            let from = bytes.get((start - at) as usize..(end - at) as usize);
-            let to = buffer.get_mut((start - offset) as usize..(end - offset) as usize);
+            let from = bytes.get(in_memory(start - at)..in_memory(end - at));
+            let to = buffer.get_mut(in_memory(start - offset)..in_memory(end - offset));
             if let (Some(from), Some(to)) = (from, to) {
                 to.copy_from_slice(from);
             }
@@ -234,7 +233,7 @@ impl DiskFile for OverlayFile {
     fn write_at(&self, parts: &[&[u8]], offset: u64) -> DiskResult<()> {
         let bytes = parts.concat();
         let mut written = self.written.lock();
-        written.len = written.len.max(offset + bytes.len() as u64);
+        written.len = written.len.max(offset + to_u64(bytes.len()));
         written.patches.push((offset, bytes));
         Ok(())
     }
@@ -258,9 +257,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_the_disk_below_is_as_it_was() {
+    fn overlay_reads_what_was_written_and_leaves_the_disk_below_unchanged() {
         let below = MemoryDisk::new();
-        let (old, new) = (Path::new("/d/old"), Path::new("/d/new"));
+        let old = Path::new("/d/old");
+        let new = Path::new("/d/new");
         below.create_dir(Path::new("/d")).expect("made");
         below
             .create(old)

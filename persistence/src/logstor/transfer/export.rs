@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{Seqno, VBucketState, Vbid};
 
 use super::export_format::{
@@ -14,7 +15,7 @@ use super::export_format::{
 };
 use crate::contract::{EngineError, ScanLimit, Snapshot, VBucketInfo};
 use crate::logstor::engine::Logstor;
-use crate::logstor::format::{encode_item, encode_state};
+use crate::logstor::format::{encode_item, encode_state, to_u64};
 use crate::logstor::vbucket::LogSnapshot;
 
 /// Items of a piece, at most: it bounds pieces of small records, too.
@@ -63,19 +64,20 @@ impl Export {
         self.number = u32::MAX - count;
     }
 
-    /// Seqno up to which everything is in the export. A stream from there on brings later changes.
+    /// Returns the seqno up to which everything is in the export. A stream from there on brings
+    /// later changes.
     #[must_use]
     pub fn high(&self) -> Seqno {
         self.snapshot.high()
     }
 
-    /// The vBucket's state.
+    /// Returns the vBucket's state.
     #[must_use]
     pub fn state(&self) -> Option<&VBucketState> {
         self.snapshot.state()
     }
 
-    /// The vBucket's figures.
+    /// Returns the vBucket's figures.
     #[must_use]
     pub fn info(&self) -> VBucketInfo {
         self.snapshot.info()
@@ -87,6 +89,15 @@ impl Export {
     /// # Errors
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
     pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>, EngineError> {
+        let used_up = || EngineError::NumbersUsedUp {
+            path: exported(self.vb),
+            what: "numbers of its pieces",
+        };
+        if matches!(self.stage, Stage::Over) {
+            return Ok(None);
+        }
+        // Before the stage counts anything, so that the same piece can be tried again.
+        let following = self.number.checked_add(1).ok_or_else(used_up)?;
         let (kind, payload, next) = match self.stage {
             Stage::Head => (
                 PieceKind::Head,
@@ -104,10 +115,11 @@ impl Export {
                 )?;
                 let mut payload = Vec::new();
                 for item in &slice.items {
-                    // An item that is stored can be encoded.
-                    let _ = encode_item(&mut payload, 0, item);
+                    encode_item(&mut payload, 0, item)
+                        .invariant("L35", "an item that is stored has a record")
+                        .map_err(|violation| self.snapshot.internal(violation))?;
                 }
-                self.records += slice.items.len() as u64;
+                self.records += to_u64(slice.items.len());
                 let next = slice
                     .next
                     .map_or(Stage::End, |from| Stage::Records { from });
@@ -122,13 +134,9 @@ impl Export {
             ),
             Stage::Over => return Ok(None),
         };
-        let used_up = || EngineError::NumbersUsedUp {
-            path: exported(self.vb),
-            what: "numbers of its pieces",
-        };
-        let following = self.number.checked_add(1).ok_or_else(used_up)?;
         let piece = piece(kind, self.number, &payload);
-        (self.stage, self.number) = (next, following);
+        self.stage = next;
+        self.number = following;
         Ok(Some(piece))
     }
 
@@ -137,11 +145,10 @@ impl Export {
             .snapshot
             .state()
             .map(|state| encode_state(state).ok_or_else(too_large));
-        let (high, purged) = (self.high().0, self.snapshot.purged().clone());
         encoded(&Head {
             vb: self.vb.0,
-            high,
-            purged,
+            high: self.high().0,
+            purged: self.snapshot.purged().clone(),
             state: state.transpose()?,
         })
     }

@@ -25,7 +25,7 @@ use crate::contract::EngineError;
 use crate::logstor::config::BLOCK_BYTES;
 use crate::logstor::format::{
     FIXED_BYTES, KEY_BYTES_MAX, PurgedTombstones, RecordView, STATE_BYTES_MAX, VALUE_BYTES_MAX,
-    decode_item,
+    decode_item, to_u32, to_usize, u32_at,
 };
 use crate::record;
 
@@ -59,11 +59,21 @@ pub(super) enum PieceKind {
     End,
 }
 
-const KINDS: [(PieceKind, u8); 3] = [
-    (PieceKind::Head, 1),
-    (PieceKind::Records, 2),
-    (PieceKind::End, 3),
-];
+impl PieceKind {
+    const ALL: [Self; 3] = [Self::Head, Self::Records, Self::End];
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::Head => 1,
+            Self::Records => 2,
+            Self::End => 3,
+        }
+    }
+
+    fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
 
 /// The prefix of a piece.
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +92,10 @@ impl Prefix {
         let [_, _, _, _, VERSION, code, 0, 0, ..] = *bytes else {
             return None;
         };
-        let u32_at = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
-        let kind = KINDS.iter().find(|(_, known)| *known == code)?.0;
-        let (number, payload_bytes) = (u32_at(8)?, u32_at(12)?);
-        let is_sound = checked.starts_with(&MAGIC) && payload_bytes as usize <= PAYLOAD_BYTES_MAX;
+        let kind = PieceKind::of_code(code)?;
+        let number = u32_at(bytes, 8)?;
+        let payload_bytes = u32_at(bytes, 12)?;
+        let is_sound = checked.starts_with(&MAGIC) && to_usize(payload_bytes) <= PAYLOAD_BYTES_MAX;
         let crc = u32::from_be_bytes(*crc);
         is_sound.then_some(Self {
             kind,
@@ -104,28 +114,24 @@ impl Prefix {
 
 /// Encodes a piece.
 pub(super) fn piece(kind: PieceKind, number: u32, payload: &[u8]) -> Vec<u8> {
-    let code = KINDS
-        .iter()
-        .find(|(known, _)| *known == kind)
-        .map_or(0, |(_, code)| *code);
     let mut bytes = Vec::with_capacity(PREFIX_BYTES + payload.len());
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&[VERSION, code, 0, 0]);
+    bytes.extend_from_slice(&[VERSION, kind.code(), 0, 0]);
     bytes.extend_from_slice(&number.to_be_bytes());
-    bytes.extend_from_slice(&(payload.len() as u32).to_be_bytes());
+    bytes.extend_from_slice(&to_u32(payload.len()).to_be_bytes());
     let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes), payload);
     bytes.extend_from_slice(&crc.to_be_bytes());
     bytes.extend_from_slice(payload);
     bytes
 }
 
-/// The path of an export in errors.
+/// Returns the path of an export in errors.
 pub(super) fn exported(vb: Vbid) -> PathBuf {
     PathBuf::from(format!("export of vBucket {vb}"))
 }
 
 /// Length of the longest head: a state, and little else.
-pub(super) const HEAD_BYTES_MAX: usize = STATE_BYTES_MAX + BLOCK_BYTES as usize;
+pub(super) const HEAD_BYTES_MAX: usize = STATE_BYTES_MAX + to_usize(BLOCK_BYTES);
 
 /// Encodes a head or an end.
 pub(super) fn encoded(value: &impl Serialize) -> Result<Vec<u8>, EngineError> {
@@ -136,16 +142,16 @@ pub(super) fn too_large() -> EngineError {
     EngineError::InvalidArgument("the vBucket's state is too large".to_owned())
 }
 
-/// The items of a piece's payload. `None` at a damaged record, which ends the iteration.
+/// Returns the items of a piece's payload. `None` at a damaged record, which ends the iteration.
 pub(super) fn items(payload: &Bytes) -> impl Iterator<Item = Option<Item>> {
     let mut at = 0_usize;
     std::iter::from_fn(move || {
         let rest = payload.get(at..).filter(|rest| !rest.is_empty())?;
-        let len = RecordView::verified(rest).map(|record| record.len as usize);
+        let len = RecordView::verified(rest).map(|record| to_usize(record.len));
         let item = len.and_then(|_| decode_item(&payload.slice(at..)));
         at = len
             .filter(|_| item.is_some())
-            .map_or(payload.len(), |len| at.saturating_add(len));
+            .map_or(payload.len(), |len| at + len);
         Some(item)
     })
 }

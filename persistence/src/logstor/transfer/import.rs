@@ -16,6 +16,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{Item, Seqno, VBucketState, Vbid};
 
 use super::export_format::{End, Head, PieceKind, items};
@@ -25,7 +26,7 @@ use crate::contract::{
 };
 use crate::logstor::commit::{CommitOutcome, CommitRequest, EncodedBatch};
 use crate::logstor::engine::Logstor;
-use crate::logstor::format::{PurgedTombstones, decode_state};
+use crate::logstor::format::{PurgedTombstones, decode_state, to_u64};
 use crate::logstor::maintenance::{Maintenance, StoreLease};
 use crate::logstor::vbucket::VBucketIndex;
 
@@ -61,10 +62,15 @@ fn commit_hidden(maintenance: &Maintenance, encoded: EncodedBatch) -> Result<(),
     let vb = encoded.vbucket.vb;
     let store = &maintenance.store;
     let request = Arc::new(CommitRequest::new(vec![Ok(encoded)]));
-    match store.commits.commit(maintenance, request) {
-        CommitOutcome::Done(results) => results
-            .into_iter()
-            .try_for_each(|result| result.map(|_| ())),
+    match store.commits.commit(maintenance, request)? {
+        CommitOutcome::Done(results) => {
+            let result = results
+                .into_iter()
+                .next()
+                .invariant("E10", "each batch has one result")
+                .map_err(|violation| store.context.internal(violation))?;
+            result.map(drop)
+        }
         CommitOutcome::Stale => Err(EngineError::Aborted {
             vb,
             why: "the store was closed",
@@ -141,7 +147,7 @@ impl Import {
                 let state = head
                     .state
                     .as_deref()
-                    .map(|bytes| decode_state(bytes).ok_or("a state that is none"));
+                    .map(|bytes| decode_state(bytes).ok_or("a damaged state"));
                 let state = state
                     .transpose()
                     .map_err(|what| self.source.corrupt(what))?;
@@ -173,7 +179,7 @@ impl Import {
                     }
                     PieceKind::Head => return Err(self.source.corrupt("a second head")),
                 }
-                if !budget.spend(payload.len() as u64) {
+                if !budget.spend(to_u64(payload.len())) {
                     self.stage = Stage::Records {
                         vbucket,
                         head,
@@ -217,7 +223,7 @@ impl Import {
             maintenance,
             Self::encoded(maintenance, vbucket, &refs, state)?,
         )?;
-        self.report.items_copied += items.len() as u64;
+        self.report.items_copied += to_u64(items.len());
         Ok(())
     }
 
@@ -233,8 +239,7 @@ impl Import {
             state,
             timestamp: 0,
         };
-        let hash_key = maintenance.store.context.hash_key;
-        EncodedBatch::new(&batch, Arc::clone(vbucket), hash_key)
+        EncodedBatch::new(&batch, Arc::clone(vbucket), &maintenance.store.context)
     }
 
     /// Commits the state once more, with the high seqno, after the last record.

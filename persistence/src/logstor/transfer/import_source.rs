@@ -8,6 +8,7 @@ use lowtide_checkpoint::Vbid;
 
 use super::export_format::{HEAD_BYTES_MAX, Head, PREFIX_BYTES, PieceKind, Prefix, exported};
 use crate::contract::EngineError;
+use crate::logstor::format::{to_u64, to_usize};
 use crate::record;
 
 /// The pieces of an export.
@@ -53,10 +54,10 @@ impl ImportSource {
             .take(prefix.payload_bytes.into())
             .read_to_end(&mut payload);
         read.map_err(|error| self.failed(&error))?;
-        if payload.len() != prefix.payload_bytes as usize || !prefix.fits(&payload) {
+        if payload.len() != to_usize(prefix.payload_bytes) || !prefix.fits(&payload) {
             return Err(self.corrupt("a damaged piece, or a part of one"));
         }
-        self.offset += (PREFIX_BYTES + payload.len()) as u64;
+        self.offset += to_u64(PREFIX_BYTES + payload.len());
         // A piece with the number after the last one could not be the next.
         self.number = self
             .number
@@ -86,7 +87,7 @@ impl ImportSource {
         payload: &[u8],
     ) -> Result<T, EngineError> {
         let (value, _) = record::decode(payload, HEAD_BYTES_MAX)
-            .map_err(|_| self.corrupt("a head or end that is none"))?;
+            .map_err(|_| self.corrupt("a damaged head or end"))?;
         Ok(value)
     }
 
@@ -100,7 +101,7 @@ impl ImportSource {
         ))
     }
 
-    /// The error of a damaged piece.
+    /// Returns the error of a damaged piece.
     pub(super) fn corrupt(&self, what: &str) -> EngineError {
         let path = exported(self.vb);
         EngineError::Corrupt {

@@ -141,7 +141,9 @@ impl Read for Pieces {
                 *self.failure.lock() = Some(error);
                 reported
             })?;
-            (self.piece, self.read) = (next.unwrap_or_default(), 0);
+            // Behind the last piece a read gives nothing: the end.
+            self.piece = next.unwrap_or_default();
+            self.read = 0;
         }
         let mut rest = self.piece.get(self.read..).unwrap_or_default();
         let count = rest.read(buffer)?;

@@ -3,26 +3,51 @@
 //!
 //! # Invariants
 //!
-//! Every item is the record that the index references, verified (L27): its checksum, its seqno and,
-//! by key, its key are compared.
+//! Every item is the record that the index references, verified (L27): its checksum, its length, its
+//! seqno and, by key, its key are compared.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use lowtide_checkpoint::internal::violated;
 use lowtide_checkpoint::{Item, Key, Namespace};
 
 use crate::contract::{EngineError, ItemRef};
-use crate::logstor::format::{RecordView, decode_item, decode_item_ref};
+use crate::logstor::format::{RecordView, decode_item, decode_item_ref, record_bytes, to_usize};
 use crate::logstor::index::Slot;
-use crate::logstor::log::{BlockCache, CACHED_RECORD_BYTES_MAX, FrameBounds, Segment, find_frame};
+use crate::logstor::log::{
+    BlockCache, CACHED_RECORD_BYTES_MAX, FrameBounds, Segment, StoreContext, find_frame,
+};
 
 /// Rows of a view, and their segments, held so that they can be read.
 #[derive(Debug, Default)]
 pub(in crate::logstor) struct ViewRows {
     pub(in crate::logstor) slots: Vec<Slot>,
     pub(in crate::logstor) segments: BTreeMap<u32, Arc<Segment>>,
+}
+
+impl ViewRows {
+    fn segment_of(
+        &self,
+        slot: &Slot,
+        context: &StoreContext,
+    ) -> Result<&Arc<Segment>, EngineError> {
+        self.segments
+            .get(&slot.location.segment)
+            .ok_or_else(|| segment_lost(context))
+    }
+}
+
+/// Returns the error of a record that an index names in a segment that is not in use.
+#[cold]
+pub(super) fn segment_lost(context: &StoreContext) -> EngineError {
+    let violation = violated(
+        "L33",
+        "the segment of a record that the index names is in use",
+    );
+    context.internal(violation)
 }
 
 /// Bytes that are read together for several rows, at most.
@@ -54,7 +79,7 @@ pub(in crate::logstor) fn read_by_key(
 ) -> Result<Item, EngineError> {
     let item = if segment.rest().is_empty() && slot.location.len <= CACHED_RECORD_BYTES_MAX {
         let found = cache.read(segment, slot.location, |record| {
-            RecordView::verified(record)?;
+            RecordView::verified(record).filter(|view| view.len == slot.location.len)?;
             decode_item_ref(record)?.to_item()
         })?;
         let item = found.filter(|item| item.seqno.0 == slot.seqno);
@@ -83,7 +108,8 @@ impl ReadBuffer {
         if self.bytes.len() < len {
             self.bytes.resize(len, 0);
         }
-        self.bytes.get_mut(..len).unwrap_or_default()
+        let (space, _) = self.bytes.split_at_mut(len);
+        space
     }
 
     /// Decodes a row's record in place, if it is sound and the row's.
@@ -99,8 +125,11 @@ impl ReadBuffer {
 }
 
 fn item_ref<'a>(bytes: &'a [u8], slot: &Slot, extent: &Extent) -> Option<ItemRef<'a>> {
-    let at = (slot.location.offset - extent.start) as usize;
-    let record = bytes.get(at..at + slot.location.len as usize)?;
+    let at = to_usize(slot.location.offset - extent.start);
+    let record = bytes.get(at..at + to_usize(slot.location.len))?;
+    if record_bytes(record) != Some(slot.location.len) {
+        return None;
+    }
     if !extent.is_verified {
         RecordView::verified(record)?;
     }
@@ -125,23 +154,20 @@ fn pooled(pool: &mut BytesMut, part: &[u8]) -> Bytes {
 /// Same as [`read_record`].
 pub(in crate::logstor) fn read_rows(
     rows: &ViewRows,
-    hash_key: [u64; 2],
+    context: &StoreContext,
     buffer: &mut ReadBuffer,
     items: &mut Vec<Item>,
 ) -> Result<(), EngineError> {
     items.reserve(rows.slots.len());
     let mut rest = rows.slots.as_slice();
-    while let Some(first) = rest.first() {
-        let segment = rows
-            .segments
-            .get(&first.location.segment)
-            .ok_or_else(|| lost(first))?;
+    while let Some((first, others)) = rest.split_first() {
+        let segment = rows.segment_of(first, context)?;
         if !segment.rest().is_empty() {
             items.push(read_record(first, segment)?);
-            rest = rest.get(1..).unwrap_or_default();
+            rest = others;
             continue;
         }
-        let extent = extent(segment, rest, hash_key, buffer)?;
+        let extent = plan(segment, rest, context.hash_key)?.read(segment, buffer)?;
         let (together, behind) = rest.split_at(extent.rows.max(1));
         rest = behind;
         for slot in together {
@@ -161,26 +187,23 @@ pub(in crate::logstor) fn read_rows(
 pub(in crate::logstor) fn visit_rows(
     rows: &ViewRows,
     are_all: bool,
-    hash_key: [u64; 2],
+    context: &StoreContext,
     buffer: &mut ReadBuffer,
     visitor: &mut dyn FnMut(ItemRef<'_>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<(), Option<u64>>, EngineError> {
     let mut rest = rows.slots.as_slice();
-    while let Some(first) = rest.first() {
-        let segment = rows
-            .segments
-            .get(&first.location.segment)
-            .ok_or_else(|| lost(first))?;
+    while let Some((first, others)) = rest.split_first() {
+        let segment = rows.segment_of(first, context)?;
         if !segment.rest().is_empty() {
             let item = read_record(first, segment)?;
-            rest = rest.get(1..).unwrap_or_default();
+            rest = others;
             if visitor((&item).into()).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
             continue;
         }
         let is_cut = |count: usize| !are_all && count == rest.len() && count < rows.slots.len();
-        let planned = plan(segment, rest, hash_key)?;
+        let planned = plan(segment, rest, context.hash_key)?;
         if is_cut(planned.rows) {
             return Ok(ControlFlow::Continue(Some(first.seqno)));
         }
@@ -234,17 +257,17 @@ fn plan(segment: &Segment, rows: &[Slot], hash_key: [u64; 2]) -> Result<Plan, En
         let is_in = |slot: &&Slot| {
             slot.location.segment == first.segment && range.contains(&slot.location.offset)
         };
-        let (mut count, mut bytes) = (0, 0_u32);
+        let mut count = 0;
+        let mut bytes = 0_u32;
         for slot in rows.iter().take_while(is_in) {
             count += 1;
             bytes = bytes.saturating_add(slot.location.len);
         }
         if count > 1 && bytes >= frame.payload_bytes / 2 {
-            let (start, bytes) = (frame.start(), frame.payload_bytes);
             return Ok(Plan {
                 rows: count,
-                start,
-                bytes,
+                start: frame.start(),
+                bytes: frame.payload_bytes,
                 frame: Some(frame),
             });
         }
@@ -269,28 +292,20 @@ impl Plan {
             bytes,
             frame,
         } = self;
-        let len = bytes as usize;
-        let read = segment.read_into(start, buffer.space(len))?;
+        let space = buffer.space(to_usize(bytes));
+        let read = segment.read_into(start, space)?;
         // In a damaged frame each record is verified by itself.
         let is_verified = frame.is_some_and(|frame| frame.is_whole(read));
+        let count = read.len();
         // Bytes that are missing must not be taken for an earlier extent's.
-        let read = read.len();
-        buffer.bytes.get_mut(read..len).unwrap_or_default().fill(0);
+        let (_, missing) = space.split_at_mut(count);
+        missing.fill(0);
         Ok(Extent {
             rows,
             start,
             is_verified,
         })
     }
-}
-
-fn extent(
-    segment: &Segment,
-    rows: &[Slot],
-    hash_key: [u64; 2],
-    buffer: &mut ReadBuffer,
-) -> Result<Extent, EngineError> {
-    plan(segment, rows, hash_key)?.read(segment, buffer)
 }
 
 /// Counts the first rows that lie close together.
@@ -312,8 +327,10 @@ fn close_together(rows: &[Slot]) -> usize {
 }
 
 fn item(slot: &Slot, segment: &Segment, record: &Bytes) -> Result<Item, EngineError> {
-    let item = decode_item(record).filter(|item| item.seqno.0 == slot.seqno);
-    item.ok_or_else(|| corrupt(slot, segment))
+    let is_whole = record_bytes(record) == Some(slot.location.len);
+    decode_item(record)
+        .filter(|item| is_whole && item.seqno.0 == slot.seqno)
+        .ok_or_else(|| corrupt(slot, segment))
 }
 
 fn corrupt(slot: &Slot, segment: &Segment) -> EngineError {
@@ -321,8 +338,4 @@ fn corrupt(slot: &Slot, segment: &Segment) -> EngineError {
         slot.location.offset,
         "not the record that was written there",
     )
-}
-
-fn lost(slot: &Slot) -> EngineError {
-    EngineError::InvalidArgument(format!("segment {} is not in use", slot.location.segment))
 }

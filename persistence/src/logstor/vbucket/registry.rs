@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
 use lowtide_checkpoint::Vbid;
+use lowtide_checkpoint::internal::Invariant;
 
 use super::vbucket_index::{InitialState, VBucketIndex};
 use crate::contract::EngineError;
@@ -54,7 +55,7 @@ impl Registry {
         }
     }
 
-    /// A vBucket, loaded or not.
+    /// Returns a vBucket, loaded or not.
     ///
     /// # Errors
     /// [`EngineError::UnknownVBucket`].
@@ -66,7 +67,7 @@ impl Registry {
             .ok_or(EngineError::UnknownVBucket { vb })
     }
 
-    /// A vBucket, loaded.
+    /// Returns a vBucket, loaded.
     ///
     /// # Errors
     /// [`EngineError::UnknownVBucket`], [`EngineError::Disk`] or [`EngineError::Corrupt`].
@@ -76,7 +77,7 @@ impl Registry {
         Ok(vbucket)
     }
 
-    /// The index that commits to a vBucket go to, also during its import.
+    /// Returns the index that commits to a vBucket go to, also during its import.
     pub(in crate::logstor) fn writable(&self, vb: Vbid) -> Option<Arc<VBucketIndex>> {
         let vbucket = self.vbuckets.read().get(&vb).cloned();
         vbucket.or_else(|| self.importing.lock().get(&vb).cloned().flatten())
@@ -88,16 +89,21 @@ impl Registry {
 
     /// Installs the index of a vBucket as the manifest has it now. `before` is the index it was
     /// rolled back from, and the seqno it was rolled back to.
+    ///
+    /// # Errors
+    /// [`EngineError::Internal`] if the manifest does not have the vBucket.
     pub(in crate::logstor) fn install(
         &self,
         vb: Vbid,
         before: Option<(&Arc<VBucketIndex>, u64)>,
         initial: InitialState,
-    ) {
+    ) -> Result<(), EngineError> {
         let manifest = self.log.manifest.lock();
         let entry = manifest.catalog().vbuckets.get(&vb.0).cloned();
         drop(manifest);
-        let Some(entry) = entry else { return };
+        let entry = entry
+            .invariant("L6", "an edit that was made is in the catalog")
+            .map_err(|violation| self.log.context.internal(violation))?;
         let parent = before.map(|(vbucket, high)| (Arc::downgrade(vbucket), high));
         let log = Arc::clone(&self.log);
         let vbucket = Arc::new(VBucketIndex::new(vb, entry.lineage, log, parent, initial));
@@ -105,6 +111,7 @@ impl Registry {
         if let Some(old) = vbuckets.insert(vb, vbucket) {
             self.retire(&old);
         }
+        Ok(())
     }
 
     /// Removes a vBucket that the manifest has no more.
@@ -122,7 +129,7 @@ impl Registry {
         self.retired.lock().push(Arc::downgrade(vbucket));
     }
 
-    /// All indexes, retired ones included, by the epochs of their records.
+    /// Returns all indexes, retired ones included, by the epochs of their records.
     pub(in crate::logstor) fn by_epoch(&self) -> ByEpoch {
         let mut by_epoch = ByEpoch::new();
         let vbuckets = self.vbuckets.read();

@@ -7,6 +7,7 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
+use lowtide_checkpoint::internal::{Invariant, Violation};
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
 use super::record_reader::{ReadBuffer, read_by_key, read_rows, visit_rows};
@@ -14,7 +15,7 @@ use super::vbucket_index::{VBucketIndex, View};
 use crate::contract::{
     EngineError, ItemRef, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
 };
-use crate::logstor::format::{Fingerprint, PurgedTombstones};
+use crate::logstor::format::{Fingerprint, PurgedTombstones, to_usize};
 use crate::logstor::log::StoreContext;
 use crate::sync::{Mutex, ranks};
 
@@ -47,12 +48,17 @@ impl LogSnapshot {
         }
     }
 
-    /// Tombstones that are hidden from it.
+    /// Returns the tombstones that are hidden from it.
     pub(in crate::logstor) fn purged(&self) -> &PurgedTombstones {
         self.view.purged()
     }
 
-    /// All keys, sorted: O(bytes) once.
+    /// Ends all writing because an invariant does not hold. Returns the error to report.
+    pub(in crate::logstor) fn internal(&self, violation: Violation) -> EngineError {
+        self.context.internal(violation)
+    }
+
+    /// Returns all keys, sorted: O(bytes) once.
     fn keys(&self) -> Result<&[(Namespace, Key)], EngineError> {
         if let Some(keys) = self.by_key.get() {
             return Ok(keys);
@@ -68,15 +74,15 @@ impl LogSnapshot {
                     bytes: usize::MAX,
                 },
             )?;
-            let named = slice.items.into_iter().filter_map(|item| {
-                let namespace = item.operation.namespace()?;
+            for item in slice.items {
                 // A key that shares the value's memory would keep the value in memory.
-                Some((
-                    namespace,
-                    Key::from_encoded(item.key.encoded().to_vec().into())?,
-                ))
-            });
-            keys.extend(named);
+                let key = Key::from_encoded(item.key.encoded().to_vec().into());
+                let named = item.operation.namespace().zip(key);
+                let named = named
+                    .invariant("E9", "an item that is scanned has a name")
+                    .map_err(|violation| self.internal(violation))?;
+                keys.push(named);
+            }
             next = slice.next;
         }
         keys.sort_unstable();
@@ -105,7 +111,7 @@ impl Snapshot for LogSnapshot {
 
     fn get(&self, namespace: Namespace, key: &Key) -> Result<Option<Item>, EngineError> {
         let fingerprint = Fingerprint::of(self.context.hash_key, namespace, key.encoded());
-        let Some((slot, segment)) = self.vbucket.find(fingerprint, &self.view) else {
+        let Some((slot, segment)) = self.vbucket.find(fingerprint, &self.view)? else {
             return Ok(None);
         };
         read_by_key(&self.context.cache, &slot, &segment, namespace, key).map(Some)
@@ -113,7 +119,8 @@ impl Snapshot for LogSnapshot {
 
     fn scan(&self, from: Seqno, to: Seqno, limit: ScanLimit) -> Result<ScanSlice, EngineError> {
         let mut items: Vec<Item> = Vec::new();
-        let (mut next, mut bytes) = (Some(from.0), 0_usize);
+        let mut next = Some(from.0);
+        let mut bytes = 0_usize;
         let mut buffer = std::mem::take(&mut *self.buffer.lock());
         while let Some(at) = next {
             let room = limit.items.max(1) - items.len();
@@ -128,7 +135,7 @@ impl Snapshot for LogSnapshot {
                     break;
                 }
                 // Fields other than key and value are small compared to the limit.
-                bytes = bytes.saturating_add(slot.location.len as usize);
+                bytes = bytes.saturating_add(to_usize(slot.location.len));
                 taken += 1;
             }
             next = match rows.slots.get(taken) {
@@ -141,7 +148,7 @@ impl Snapshot for LogSnapshot {
             let is_full =
                 taken < found || items.len() + taken >= limit.items.max(1) || bytes >= limit.bytes;
             rows.slots.truncate(taken);
-            read_rows(&rows, self.context.hash_key, &mut buffer, &mut items)?;
+            read_rows(&rows, &self.context, &mut buffer, &mut items)?;
             if is_full {
                 break;
             }
@@ -174,7 +181,7 @@ impl Snapshot for LogSnapshot {
             let rows = self.vbucket.rows(&self.view, at, to.0, ROWS_VISITED);
             let are_all = rows.slots.len() < ROWS_VISITED;
             let behind = rows.slots.last().and_then(|last| last.seqno.checked_add(1));
-            next = match visit_rows(&rows, are_all, self.context.hash_key, &mut buffer, visitor)? {
+            next = match visit_rows(&rows, are_all, &self.context, &mut buffer, visitor)? {
                 ControlFlow::Continue(left) => left.or(behind).filter(|_| !are_all),
                 ControlFlow::Break(()) => None,
             };
@@ -199,10 +206,12 @@ impl Snapshot for LogSnapshot {
                 slice.next = Some(key.clone());
                 break;
             }
-            if let Some(item) = self.get(*namespace, key)? {
-                bytes = bytes.saturating_add(item.payload_bytes());
-                slice.items.push(item);
-            }
+            let item = self
+                .get(*namespace, key)?
+                .invariant("E9", "a key that was scanned is found")
+                .map_err(|violation| self.internal(violation))?;
+            bytes = bytes.saturating_add(item.payload_bytes());
+            slice.items.push(item);
         }
         Ok(slice)
     }

@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 
+use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 use lowtide_checkpoint::{VBucketState, Vbid};
 
 pub(in crate::logstor) use self::image_coverage::ImageCoverage;
@@ -37,8 +38,11 @@ pub(in crate::logstor) use self::lazy_index::{LazyIndex, Lookup};
 use self::lazy_load::LoadState;
 pub(in crate::logstor) use self::relocate::RecordId;
 pub(in crate::logstor) use self::view::View;
-use super::record_reader::ViewRows;
-use crate::logstor::format::{CollectionHighSeqnos, Fingerprint, Location, PurgedTombstones};
+use super::record_reader::{ViewRows, segment_lost};
+use crate::contract::EngineError;
+use crate::logstor::format::{
+    CollectionHighSeqnos, Fingerprint, Location, PurgedTombstones, to_u64, to_usize,
+};
 use crate::logstor::index::{KeyIndex, ReferenceCounts, ReferenceTally, Slot};
 use crate::logstor::log::{Lineage, Log, Segment, SegmentTable};
 use crate::sync::{Mutex, MutexGuard, TryMutex, ranks};
@@ -155,7 +159,7 @@ impl VBucketIndex {
         self.lock().high
     }
 
-    /// Revision of the state committed last.
+    /// Returns the revision of the state committed last.
     pub(in crate::logstor) fn revision(&self) -> u64 {
         self.lock().revision
     }
@@ -177,6 +181,16 @@ impl VBucketIndex {
             high_seqnos,
         } = change;
         let mut inner = self.lock();
+        checked_invariant!(
+            high >= inner.high && slots.iter().all(|slot| slot.seqno > inner.high),
+            "E1",
+            "a batch has higher seqnos than its vBucket"
+        );
+        checked_invariant!(
+            revision > inner.revision,
+            "L49",
+            "revisions of a state rise"
+        );
         let uses = self.log.segments.uses();
         let counts = ReferenceCounts(&uses);
         inner.index.reserve(slots.len());
@@ -195,20 +209,31 @@ impl VBucketIndex {
     }
 
     /// Finds the revision of a key in a view.
+    ///
+    /// # Errors
+    /// [`EngineError::Internal`] if the segment of its record is not in use.
     pub(in crate::logstor) fn find(
         &self,
         fingerprint: Fingerprint,
         view: &View,
-    ) -> Option<(Slot, Arc<Segment>)> {
+    ) -> Result<Option<(Slot, Arc<Segment>)>, EngineError> {
         let inner = self.lock();
-        let slot = inner
-            .index
-            .get_at(fingerprint, view.high())
-            .filter(|slot| view.shows(slot))?;
-        Some((slot, self.log.segments.get(slot.location.segment)?))
+        let slot = inner.index.get_at(fingerprint, view.high());
+        slot.filter(|slot| view.shows(slot))
+            .map(|slot| self.with_segment(slot))
+            .transpose()
     }
 
-    /// The first `count` rows of a view with a seqno in `from..=to`, ascending.
+    /// Returns a slot with the segment of its record, held. The caller holds the lock of the index,
+    /// so that nothing frees the segment before.
+    fn with_segment(&self, slot: Slot) -> Result<(Slot, Arc<Segment>), EngineError> {
+        let segment = self.log.segments.get(slot.location.segment);
+        // A key without its segment must not pass for an absent one.
+        let segment = segment.ok_or_else(|| segment_lost(&self.log.context))?;
+        Ok((slot, segment))
+    }
+
+    /// Returns the first `count` rows of a view with a seqno in `from..=to`, ascending.
     pub(in crate::logstor) fn rows(
         &self,
         view: &View,
@@ -233,7 +258,7 @@ impl VBucketIndex {
             let id = slot.location.segment;
             if id != last {
                 last = id;
-                if let Some(segment) = uses.get(id as usize).and_then(Option::as_ref) {
+                if let Some(segment) = uses.get(to_usize(id)).and_then(Option::as_ref) {
                     rows.segments
                         .entry(id)
                         .or_insert_with(|| Arc::clone(segment));
@@ -249,18 +274,22 @@ impl VBucketIndex {
     pub(in crate::logstor) fn count(&self, view: &View, from: u64, to: u64) -> u64 {
         let inner = self.lock();
         let shown = inner.index.iter_at(from, view.high());
-        shown
+        let counted = shown
             .take_while(|slot| slot.seqno <= to)
             .filter(|slot| view.shows(slot))
-            .count() as u64
+            .count();
+        to_u64(counted)
     }
 
-    /// Memory of the index.
+    /// Returns the memory of the index, and while it is loaded, of those that hold what was
+    /// committed meanwhile.
     pub(in crate::logstor) fn memory_bytes(&self) -> usize {
-        self.lock().index.memory_bytes()
+        let inner = self.lock();
+        let frozen = inner.frozen.iter().map(|index| index.memory_bytes());
+        inner.index.memory_bytes() + frozen.sum::<usize>()
     }
 
-    /// All slots.
+    /// Returns all slots.
     pub(in crate::logstor) fn slots(&self) -> Vec<Slot> {
         self.lock().index.iter_at(0, u64::MAX).collect()
     }
@@ -294,24 +323,35 @@ impl Inner {
         if let Some(old) = old
             && self.purged_pending.remove(&old.seqno).is_none()
         {
-            *(if old.tombstone {
-                &mut self.deleted
-            } else {
-                &mut self.items
-            }) -= 1;
+            self.take_off(old.tombstone, 1);
         }
         self.count_slot(&slot);
+    }
+
+    /// Takes tombstones or other items off the figures.
+    fn take_off(&mut self, are_tombstones: bool, count: u64) {
+        let figure = self.figure(are_tombstones);
+        // 0 is closer to the truth than a figure that has wrapped.
+        *figure = figure
+            .checked_sub(count)
+            .expected("L9", "what is taken off a figure was counted")
+            .unwrap_or(0);
+    }
+
+    /// Returns the number of tombstones or of other items.
+    fn figure(&mut self, are_tombstones: bool) -> &mut u64 {
+        if are_tombstones {
+            &mut self.deleted
+        } else {
+            &mut self.items
+        }
     }
 
     fn count_slot(&mut self, slot: &Slot) {
         if slot.tombstone && self.purged.hides(slot.seqno) {
             self.purged_pending.insert(slot.seqno, slot.fingerprint);
         } else {
-            *(if slot.tombstone {
-                &mut self.deleted
-            } else {
-                &mut self.items
-            }) += 1;
+            *self.figure(slot.tombstone) += 1;
         }
     }
 }

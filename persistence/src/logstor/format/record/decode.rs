@@ -1,12 +1,14 @@
 //! Decoding of records.
 
 use bytes::Bytes;
+use lowtide_checkpoint::internal::checked_invariant;
 use lowtide_checkpoint::{Cas, Datatype, Item, Operation, Seqno};
 
+use super::super::integers::{to_u32, to_usize, u16_at, u32_at, u64_at};
 use super::layout::{
     DEFAULT_REVISION, DELETED, FIXED_BYTES, HAS_EXPIRY, HAS_FLAGS, HAS_PREPARE, HAS_VALUE, HISTORY,
-    LEVELS, LONG_REVISION, OPERATIONS, RECORD_BYTES_MAX, SHORT_REVISION, STATE, is_tombstone,
-    optional_bytes, u16_at, u32_at, u64_at,
+    LONG_REVISION, OPERATIONS, RECORD_BYTES_MAX, SHORT_REVISION, STATE, is_tombstone, level_of,
+    optional_bytes,
 };
 use crate::contract::ItemRef;
 
@@ -15,7 +17,7 @@ use crate::contract::ItemRef;
 pub(in crate::logstor) struct RecordView<'a> {
     pub(in crate::logstor) len: u32,
     pub(in crate::logstor) seqno: u64,
-    /// Of a state: its number among the states of its epoch.
+    /// CAS of an item. A state has its number among the states of its epoch here.
     pub(in crate::logstor) cas: u64,
     pub(in crate::logstor) epoch: u32,
     /// `None` for a vBucket's state.
@@ -27,7 +29,7 @@ pub(in crate::logstor) struct RecordView<'a> {
 }
 
 impl<'a> RecordView<'a> {
-    /// The record at the start of `bytes`, if it is whole and its checksum is right.
+    /// Returns the record at the start of `bytes`, if it is whole and its checksum is right.
     pub(in crate::logstor) fn verified(bytes: &'a [u8]) -> Option<Self> {
         let record = record(bytes)?;
         if crc32c::crc32c(record.get(4..)?) != u32_at(record, 0)? {
@@ -43,10 +45,21 @@ impl<'a> RecordView<'a> {
     }
 }
 
-/// The bytes of the record at the start of `bytes`.
+/// Returns the length that the record at the start of `bytes` claims.
+#[inline]
+pub(in crate::logstor) fn record_bytes(bytes: &[u8]) -> Option<u32> {
+    u32_at(bytes, 4)
+}
+
+/// Returns the epoch of the record at the start of `bytes`, of which the first fields are enough.
+pub(in crate::logstor) fn epoch_of(bytes: &[u8]) -> Option<u32> {
+    u32_at(bytes, 24)
+}
+
+/// Returns the bytes of the record at the start of `bytes`.
 #[inline]
 fn record(bytes: &[u8]) -> Option<&[u8]> {
-    let len = u32_at(bytes, 4)? as usize;
+    let len = to_usize(record_bytes(bytes)?);
     bytes
         .get(..len)
         .filter(|_| (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&len))
@@ -67,7 +80,7 @@ fn parse(record: &[u8]) -> Option<RecordView<'_>> {
         code => Some(OPERATIONS.get(usize::from(code).checked_sub(1)?)?.0),
     };
     Some(RecordView {
-        len: record.len() as u32,
+        len: to_u32(record.len()),
         seqno: u64_at(fixed, 8)?,
         cas: u64_at(fixed, 16)?,
         epoch: u32_at(fixed, 24)?,
@@ -78,15 +91,24 @@ fn parse(record: &[u8]) -> Option<RecordView<'_>> {
     })
 }
 
-/// Returns the lowest and the highest epoch of records that follow one another; zeros if there are
-/// none.
+/// Returns the lowest and the highest epoch of records that were encoded one behind the other; zeros
+/// if there are none.
 pub(in crate::logstor) fn epoch_range(mut records: &[u8]) -> (u32, u32) {
-    let (mut lowest, mut highest) = (u32::MAX, 0);
-    while let (Some(len), Some(epoch)) = (u32_at(records, 4), u32_at(records, 24)) {
+    let mut lowest = u32::MAX;
+    let mut highest = 0;
+    while let (Some(len), Some(epoch)) = (record_bytes(records), epoch_of(records)) {
         lowest = lowest.min(epoch);
         highest = highest.max(epoch);
-        records = records.get(len.max(8) as usize..).unwrap_or_default();
+        let Some((_, behind)) = records.split_at_checked(to_usize(len).max(FIXED_BYTES)) else {
+            break;
+        };
+        records = behind;
     }
+    checked_invariant!(
+        records.is_empty(),
+        "L24",
+        "a frame names the epochs of all its records"
+    );
     (lowest.min(highest), highest)
 }
 
@@ -137,10 +159,7 @@ fn item_ref<'a>(bytes: &[u8], view: &RecordView<'a>) -> Option<ItemRef<'a>> {
         history: bits & HISTORY != 0,
         durability: match code >> 4 {
             0 => None,
-            level => LEVELS
-                .iter()
-                .find(|(_, known)| *known == level)
-                .map(|(level, _)| *level),
+            level => Some(level_of(level)?),
         },
         prepare_seqno: Seqno(prepare.map_or(Some(0), |at| u64_at(bytes, at))?),
         value: (bits & HAS_VALUE != 0).then_some(view.value),

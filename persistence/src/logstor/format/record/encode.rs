@@ -1,10 +1,12 @@
 //! Encoding of records.
 
+use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 use lowtide_checkpoint::{Item, Seqno};
 
+use super::super::integers::to_u32;
 use super::layout::{
-    DEFAULT_REVISION, DELETED, HAS_EXPIRY, HAS_FLAGS, HAS_PREPARE, HAS_VALUE, HISTORY, LEVELS,
-    LONG_REVISION, OPERATIONS, SHORT_REVISION, STATE,
+    DEFAULT_REVISION, DELETED, HAS_EXPIRY, HAS_FLAGS, HAS_PREPARE, HAS_VALUE, HISTORY,
+    KEY_BYTES_MAX, LONG_REVISION, OPERATIONS, SHORT_REVISION, STATE, level_code,
 };
 
 /// Appends an item's record, and returns its length. `None` if items of its operation are not
@@ -14,10 +16,7 @@ pub(in crate::logstor) fn encode_item(out: &mut Vec<u8>, epoch: u32, item: &Item
         .iter()
         .find(|(operation, _)| *operation == item.operation)?
         .1;
-    let level = item
-        .durability
-        .and_then(|level| LEVELS.iter().find(|(of, _)| *of == level))
-        .map_or(0, |(_, l)| *l);
+    let level = item.durability.map_or(0, level_code);
     let revision = Revision::of(item.rev_seqno);
     let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
     let bits = bit(item.deleted, DELETED)
@@ -84,20 +83,28 @@ fn begin(
     out.extend_from_slice(&seqno.to_be_bytes());
     out.extend_from_slice(&cas.to_be_bytes());
     out.extend_from_slice(&epoch.to_be_bytes());
-    // Longer keys are refused before anything is written.
+    checked_invariant!(
+        key_bytes <= KEY_BYTES_MAX,
+        "L13",
+        "a longer key was refused before"
+    );
     out.extend_from_slice(&(key_bytes as u16).to_be_bytes());
     out.extend_from_slice(&codes);
     start
 }
 
 fn end(out: &mut [u8], start: usize) -> u32 {
-    let len = (out.len() - start) as u32;
-    if let Some(place) = out.get_mut(start + 4..start + 8) {
-        place.copy_from_slice(&len.to_be_bytes());
-    }
-    let crc = out.get(start + 4..).map_or(0, crc32c::crc32c);
-    if let Some(place) = out.get_mut(start..start + 4) {
-        place.copy_from_slice(&crc.to_be_bytes());
+    let len = to_u32(out.len() - start);
+    let record = out.get_mut(start..);
+    let checked = record.and_then(|record| record.split_first_chunk_mut::<4>());
+    // A record without its checksum is rejected by every reader.
+    let checked = checked.expected("L3", "a record has the place of its checksum");
+    if let Some((crc, behind)) = checked {
+        behind
+            .iter_mut()
+            .zip(len.to_be_bytes())
+            .for_each(|(to, from)| *to = from);
+        *crc = crc32c::crc32c(behind).to_be_bytes();
     }
     len
 }

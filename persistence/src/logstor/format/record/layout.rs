@@ -38,11 +38,25 @@ pub(super) const OPERATIONS: [(Operation, u8); 7] = [
     (Operation::Abort, 6),
     (Operation::SystemEvent, 7),
 ];
-pub(super) const LEVELS: [(DurabilityLevel, u8); 3] = [
-    (DurabilityLevel::Majority, 1),
-    (DurabilityLevel::MajorityAndPersistOnMaster, 2),
-    (DurabilityLevel::PersistToMajority, 3),
+pub(super) const LEVELS: [DurabilityLevel; 3] = [
+    DurabilityLevel::Majority,
+    DurabilityLevel::MajorityAndPersistOnMaster,
+    DurabilityLevel::PersistToMajority,
 ];
+
+/// Returns the code of a durability level.
+pub(super) const fn level_code(level: DurabilityLevel) -> u8 {
+    match level {
+        DurabilityLevel::Majority => 1,
+        DurabilityLevel::MajorityAndPersistOnMaster => 2,
+        DurabilityLevel::PersistToMajority => 3,
+    }
+}
+
+/// Returns the durability level with a code. No item is read with another one.
+pub(super) fn level_of(code: u8) -> Option<DurabilityLevel> {
+    LEVELS.into_iter().find(|level| level_code(*level) == code)
+}
 
 /// Returns whether an item says that its key is gone. A prepare of a deletion does not: it has yet
 /// to happen.
@@ -54,7 +68,7 @@ pub(in crate::logstor) fn is_tombstone(operation: Operation, deleted: bool) -> b
     }
 }
 
-/// Bytes of the optional fields that are present.
+/// Returns the bytes of the optional fields that are present.
 #[inline]
 pub(super) fn optional_bytes(bits: u8) -> usize {
     if bits & OPTIONAL == 0 {
@@ -66,19 +80,4 @@ pub(super) fn optional_bytes(bits: u8) -> usize {
         + width(HAS_FLAGS, 4)
         + width(HAS_EXPIRY, 4)
         + width(HAS_PREPARE, 8)
-}
-
-#[inline]
-pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-#[inline]
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-#[inline]
-pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }

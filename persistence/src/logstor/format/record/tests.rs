@@ -37,7 +37,7 @@ fn items() -> impl Strategy<Value = Item> {
                 datatype: Datatype(datatype),
                 deleted,
                 history,
-                durability: LEVELS.get(level).map(|(level, _)| *level),
+                durability: LEVELS.get(level).copied(),
                 prepare_seqno: Seqno(prepare),
                 value: value.map(Bytes::from),
                 ..Item::new(
@@ -51,7 +51,7 @@ fn items() -> impl Strategy<Value = Item> {
 
 proptest! {
     #[test]
-    fn an_item_comes_back_and_every_changed_bit_is_noticed(item in items(), epoch: u32) {
+    fn item_is_decoded_as_it_was_encoded_and_every_changed_bit_is_detected(item in items(), epoch: u32) {
         let mut bytes = vec![1, 2, 3];
         let len = encode_item(&mut bytes, epoch, &item).expect("stored") as usize;
         let record = Bytes::from(bytes.split_off(3));
@@ -73,7 +73,7 @@ proptest! {
 }
 
 #[test]
-fn a_plain_record_is_33_bytes_more_than_key_and_value() {
+fn plain_record_has_33_bytes_besides_key_and_value() {
     let mut bytes = Vec::new();
     let item = Item::mutation(Key::new(&[b'k'; 19]), Bytes::from(vec![0; 256]));
     assert_eq!(encode_item(&mut bytes, 1, &item), Some(33 + 20 + 256));
@@ -81,7 +81,7 @@ fn a_plain_record_is_33_bytes_more_than_key_and_value() {
 }
 
 #[test]
-fn a_state_is_a_record_without_a_key() {
+fn state_is_a_record_without_a_key() {
     let mut bytes = Vec::new();
     let len = encode_state_record(&mut bytes, 7, Seqno(9), 3, b"state");
     let seen = RecordView::verified(&bytes).expect("sound");
@@ -100,4 +100,20 @@ fn states_of_a_vbucket_are_no_items() {
         Key::new(b""),
     );
     assert_eq!(encode_item(&mut Vec::new(), 1, &item), None);
+}
+
+#[test]
+fn record_with_an_unknown_durability_level_is_no_item() {
+    let mut bytes = Vec::new();
+    encode_item(
+        &mut bytes,
+        1,
+        &Item::mutation(Key::new(b"key"), Bytes::new()),
+    )
+    .expect("stored");
+    bytes[30] |= 15 << 4;
+    let crc = crc32c::crc32c(&bytes[4..]);
+    bytes[..4].copy_from_slice(&crc.to_be_bytes());
+    assert!(RecordView::verified(&bytes).is_some());
+    assert_eq!(decode_item(&bytes.into()), None);
 }

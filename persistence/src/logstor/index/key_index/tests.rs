@@ -1,11 +1,15 @@
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lowtide_checkpoint::Namespace;
+use lowtide_checkpoint::internal::as_in_release;
 use proptest::prelude::*;
 
 use super::*;
+use crate::disk::{Disk, MemoryDisk};
 use crate::logstor::format::Location;
-use crate::logstor::log::SegmentUses;
+use crate::logstor::log::{LogFile, Segment, SegmentUses};
 
 fn name(key: u32) -> Fingerprint {
     Fingerprint::of([1, 2], Namespace::Committed, &key.to_be_bytes())
@@ -24,15 +28,35 @@ fn slot(key: u32, seqno: u64) -> Slot {
     )
 }
 
-const NOWHERE: &SegmentUses = &SegmentUses::new();
+/// Returns two segments in use.
+fn segments() -> SegmentUses {
+    let disk = MemoryDisk::new();
+    let file = Arc::new(LogFile {
+        file: disk.create(Path::new("/log")).expect("made"),
+        path: PathBuf::from("/log"),
+        is_released: Arc::default(),
+    });
+    let segment = |id| {
+        Some(Arc::new(Segment::new(
+            id,
+            1,
+            Arc::clone(&file),
+            0,
+            u32::MAX,
+        )))
+    };
+    [0, 1].map(segment).into()
+}
 
 proptest! {
     #[test]
-    fn the_index_is_a_map_in_the_order_of_seqnos(
+    fn index_matches_a_map_in_the_order_of_seqnos(
         keys in prop::collection::vec((0_u32..3000, 0_u8..10), 0..12_000),
         from in 0_u64..12_000,
     ) {
-        let (mut index, live) = (KeyIndex::default(), ReferenceCounts(NOWHERE));
+        let segments = segments();
+        let live = ReferenceCounts(&segments);
+        let mut index = KeyIndex::default();
         let mut model: BTreeMap<u32, u64> = BTreeMap::new();
         for (seqno, (key, action)) in (1_u64..).zip(keys) {
             if action == 0 {
@@ -45,6 +69,8 @@ proptest! {
         }
         prop_assert_eq!(index.check(), [""; 0]);
         prop_assert_eq!(index.len(), model.len());
+        let counted: u64 = segments.iter().flatten().map(|segment| segment.live_records()).sum();
+        prop_assert_eq!(counted, model.len() as u64);
         for (&key, &seqno) in &model {
             prop_assert_eq!(index.get(name(key)).map(|slot| slot.seqno), Some(seqno));
         }
@@ -55,8 +81,10 @@ proptest! {
 }
 
 #[test]
-fn a_key_takes_at_most_64_bytes_however_often_it_is_overwritten() {
-    let (mut index, live) = (KeyIndex::default(), ReferenceCounts(NOWHERE));
+fn key_takes_at_most_64_bytes_after_any_number_of_overwrites() {
+    let segments = segments();
+    let live = ReferenceCounts(&segments);
+    let mut index = KeyIndex::default();
     let keys = 100_000_u32;
     let mut seqno = 0;
     let mut most = 0;
@@ -79,13 +107,15 @@ fn a_key_takes_at_most_64_bytes_however_often_it_is_overwritten() {
 }
 
 #[test]
-fn the_overlay_keeps_what_a_pin_shows() {
-    let (mut index, live) = (KeyIndex::default(), ReferenceCounts(NOWHERE));
+fn overlay_keeps_what_a_pin_shows() {
+    let segments = segments();
+    let live = ReferenceCounts(&segments);
+    let mut index = KeyIndex::default();
     for (key, seqno) in [(1, 1), (2, 2), (3, 3)] {
         index.insert(slot(key, seqno), live, |_| false);
     }
     for (key, seqno) in [(1, 4), (2, 5), (1, 6)] {
-        // Somebody has pinned 3.
+        // A view of 3 is pinned.
         index.insert(slot(key, seqno), live, |old| old <= 3);
     }
     let at = |index: &KeyIndex, high| {
@@ -109,13 +139,15 @@ fn the_overlay_keeps_what_a_pin_shows() {
 }
 
 #[test]
-fn a_relocation_is_a_compare_and_swap() {
-    let (mut index, live) = (KeyIndex::default(), ReferenceCounts(NOWHERE));
+fn relocation_is_a_compare_and_swap() {
+    let segments = segments();
+    let live = ReferenceCounts(&segments);
+    let mut index = KeyIndex::default();
     index.insert(slot(1, 1), live, |_| false);
     let (from, to) = (
         slot(1, 1).location,
         Location {
-            segment: 9,
+            segment: 1,
             offset: 64,
             len: 8,
         },
@@ -142,4 +174,40 @@ fn a_relocation_is_a_compare_and_swap() {
         assert_eq!(index.count_off_copy(name(1)), None, "{left} left");
     }
     assert!(index.count_off_copy(name(1)).is_some());
+}
+
+/// L16.
+#[test]
+fn record_that_was_never_counted_is_not_counted_off_and_its_tombstone_stays() {
+    let segments = segments();
+    let live = ReferenceCounts(&segments);
+    let mut index = KeyIndex::default();
+    index.insert(slot(1, 1), live, |_| false);
+    assert_eq!(as_in_release(|| index.count_off_copy(name(1))), None);
+    assert_eq!(index.get(name(1)).map(|slot| slot.other_copies), Some(0));
+}
+
+/// L5.
+#[test]
+fn record_in_a_segment_that_is_not_in_use_counts_nowhere() {
+    let mut segments = segments();
+    segments[1] = None;
+    let live = ReferenceCounts(&segments);
+    let mut index = KeyIndex::default();
+    let mut lost = slot(1, 1);
+    lost.location.segment = 1;
+    as_in_release(|| index.insert(lost, live, |_| false));
+    assert_eq!(
+        segments[0].as_ref().map(|segment| segment.live_records()),
+        Some(0)
+    );
+    as_in_release(|| index.remove(name(1), live));
+    assert_eq!(index.len(), 0);
+}
+
+#[test]
+#[should_panic(expected = "invariant L5 is violated: a reference that is taken off was counted")]
+fn reference_that_was_not_counted_is_not_taken_off() {
+    let segments = segments();
+    ReferenceCounts(&segments).remove(slot(1, 1).location);
 }

@@ -5,7 +5,7 @@
 //! An edit that contradicts the catalog is refused and changes nothing. Epochs are never used again
 //! (L7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,11 +57,25 @@ impl Catalog {
         is_sound.then_some(Self { kind: KIND, ..self })
     }
 
-    pub(super) fn is_sound(&self) -> bool {
+    /// Returns whether its version is the current one.
+    pub(super) fn is_current(&self) -> bool {
         self.kind == KIND && self.geometry.is_sound()
     }
 
-    /// Bytes of a segment's use that count, if not all of it.
+    /// Returns whether vBuckets and epochs agree: an epoch was given, and to one vBucket (L7). A
+    /// manifest with the right checksum may still be a crafted one.
+    pub(super) fn is_consistent(&self) -> bool {
+        let mut seen = BTreeSet::new();
+        self.vbuckets.values().all(|entry| {
+            entry.lineage.is_sound()
+                && entry
+                    .lineage
+                    .epochs()
+                    .all(|epoch| self.has_given(epoch) && seen.insert(epoch))
+        })
+    }
+
+    /// Returns the bytes of a segment's use that count, if not all of it.
     pub(in crate::logstor) fn valid_bytes(&self, segment: u32, generation: u64) -> Option<u32> {
         self.retired
             .get(&segment)
@@ -186,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_is_never_used_again() {
+    fn epoch_is_never_used_again() {
         let mut catalog = catalog();
         catalog.apply(&ManifestEdit::Create { vb: 7 }).expect("new");
         catalog.apply(&ManifestEdit::Drop { vb: 7 }).expect("there");
@@ -210,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deeper_rollback_lowers_every_cap() {
+    fn deeper_rollback_lowers_every_cap() {
         let mut catalog = catalog();
         catalog.apply(&ManifestEdit::Create { vb: 7 }).expect("new");
         for high in [9, 4] {
@@ -228,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn edits_that_make_no_sense_change_nothing() {
+    fn contradicting_edit_is_refused_and_changes_nothing() {
         let mut catalog = catalog();
         catalog.apply(&ManifestEdit::Create { vb: 7 }).expect("new");
         catalog
@@ -254,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reserved_epoch_is_adopted_once() {
+    fn reserved_epoch_is_adopted_once() {
         let mut catalog = catalog();
         catalog.apply(&ManifestEdit::Create { vb: 7 }).expect("new");
         assert!(
@@ -287,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_is_retired_for_one_use() {
+    fn segment_is_retired_for_one_use() {
         let mut catalog = catalog();
         catalog
             .apply(&ManifestEdit::Retire(vec![RetiredTail {

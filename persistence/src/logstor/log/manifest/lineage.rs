@@ -5,6 +5,7 @@
 //! A vBucket, and each branch of it after a rollback, has an epoch that was never used before (L7).
 //! A record of an epoch that no vBucket has, or with a seqno above its epoch's cap, does not exist.
 
+use lowtide_checkpoint::internal::Invariant;
 use serde::{Deserialize, Serialize};
 
 /// The cap of an epoch that is being written.
@@ -15,7 +16,7 @@ const NO_CAP: u64 = u64::MAX;
 pub(in crate::logstor) struct Lineage(Vec<(u32, u64)>);
 
 impl Lineage {
-    /// The lineage of a new vBucket.
+    /// Returns the lineage of a new vBucket.
     pub(in crate::logstor) fn of(epoch: u32) -> Self {
         Self(vec![(epoch, NO_CAP)])
     }
@@ -25,16 +26,28 @@ impl Lineage {
         self.0.iter().any(|&(of, cap)| of == epoch && seqno <= cap)
     }
 
-    /// The epoch that is being written.
+    /// Returns whether it has an epoch, epochs ascend, and the last one has no cap. A lineage of
+    /// this store does; one that was read from a manifest may not.
+    pub(super) fn is_sound(&self) -> bool {
+        self.0.is_sorted_by(|(one, _), (next, _)| one < next)
+            && self.0.last().is_some_and(|&(_, cap)| cap == NO_CAP)
+    }
+
+    /// Returns the epoch that is being written.
     pub(in crate::logstor) fn epoch(&self) -> u32 {
-        self.0.last().map_or(0, |&(epoch, _)| epoch)
+        // Epoch 0 belongs to no vBucket: its records do not exist, and no record of another vBucket
+        // is taken for one of this.
+        self.0
+            .last()
+            .expected("L7", "a vBucket has an epoch")
+            .map_or(0, |&(epoch, _)| epoch)
     }
 
     pub(in crate::logstor) fn epochs(&self) -> impl Iterator<Item = u32> {
         self.0.iter().map(|&(epoch, _)| epoch)
     }
 
-    /// Each epoch with the highest seqno that counts, if that is bounded.
+    /// Returns each epoch with the highest seqno that counts, if that is bounded.
     pub(in crate::logstor) fn caps(&self) -> impl Iterator<Item = (u32, Option<u64>)> {
         self.0
             .iter()

@@ -11,14 +11,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::checked_invariant;
+
 use super::super::store_context::StoreContext;
 use super::catalog::Catalog;
 use super::edit::ManifestEdit;
+use super::read::edit_of;
 use super::slot::{
     CLEARED, FRAME_BYTES_MAX, MANIFEST_NAME, NEW_NAME, SLOT_BYTES_MIN, SLOT_BYTES_STEP, SlotPlace,
 };
 use crate::contract::EngineError;
-use crate::disk::{Access, DiskErrorKind, DiskFile};
+use crate::disk::{Access, DiskFile};
+use crate::logstor::format::to_u64;
 use crate::record;
 
 /// The open manifest.
@@ -66,7 +70,7 @@ impl Manifest {
         &self.catalog
     }
 
-    /// Number of the catalog that counts, among all that were ever written.
+    /// Returns the number of the catalog that counts, among all that were ever written.
     #[cfg(test)]
     pub(in crate::logstor) fn generation(&self) -> u64 {
         self.place.generation
@@ -87,20 +91,26 @@ impl Manifest {
             .map_err(|refused| refused.error(&self.path))?;
         let frame = record::encode(&(self.place.generation, edit), FRAME_BYTES_MAX)
             .ok_or_else(too_large)?;
-        let behind = self.end.saturating_add(frame.len() as u64);
+        checked_invariant!(
+            edit_of(&frame, self.place.generation) == Some((edit.clone(), frame.len())),
+            "L6",
+            "an edit is read as it is written"
+        );
+        let behind = self.end + to_u64(frame.len());
         // The resulting catalog must fit, too: then an edit that shrinks it can always be made.
         let whole = first_frame(&next, self.place.generation)?;
-        if behind.max(whole.len() as u64) > self.place.slot_bytes {
+        if behind.max(to_u64(whole.len())) > self.place.slot_bytes {
             return self.write_catalog(context, next);
         }
-        let at = self.place.start().saturating_add(self.end);
+        let at = self.place.start() + self.end;
         if let Err(error) = self.file.write_at(&[&frame], at) {
             // The write may have left a part of it, or all of it.
             self.clear(context, at, &vec![0; frame.len()]);
             return Err(error.into());
         }
         context.sync(&*self.file, &self.path)?;
-        (self.end, self.catalog) = (behind, next);
+        self.end = behind;
+        self.catalog = next;
         Ok(())
     }
 
@@ -123,11 +133,11 @@ impl Manifest {
         context: &StoreContext,
         catalog: Catalog,
     ) -> Result<(), EngineError> {
-        let generation = self.place.generation.checked_add(1);
-        let generation =
-            generation.ok_or_else(|| used_up(&self.path, "generations of the manifest"))?;
+        let next = self.place.generation.checked_add(1);
+        let generation = next.ok_or_else(|| used_up(&self.path, "generations of the manifest"))?;
         let frame = first_frame(&catalog, generation)?;
-        let (bytes, slot_bytes) = (frame.len() as u64, self.place.slot_bytes);
+        let bytes = to_u64(frame.len());
+        let slot_bytes = self.place.slot_bytes;
         if bytes > slot_bytes / 2 {
             match Self::make_file(context, catalog.clone(), generation) {
                 Ok(manifest) => {
@@ -150,12 +160,8 @@ impl Manifest {
         generation: u64,
         mut slot: Vec<u8>,
     ) -> Result<(), EngineError> {
-        let end = slot.len() as u64;
-        let next = SlotPlace {
-            slot: 1 - self.place.slot.min(1),
-            generation,
-            ..self.place
-        };
+        let end = to_u64(slot.len());
+        let next = self.place.other(generation);
         slot.resize(
             usize::try_from(next.slot_bytes).map_err(|_| too_large())?,
             0,
@@ -180,16 +186,16 @@ impl Manifest {
         catalog: Catalog,
         generation: u64,
     ) -> Result<Self, EngineError> {
-        let (path, new_path) = (context.dir.join(MANIFEST_NAME), context.dir.join(NEW_NAME));
+        let path = context.dir.join(MANIFEST_NAME);
+        let new_path = context.dir.join(NEW_NAME);
         let frame = first_frame(&catalog, generation)?;
-        let end = frame.len() as u64;
-        let slot_bytes = end
-            .saturating_mul(4)
+        let end = to_u64(frame.len());
+        let slot_bytes = (end * 4)
             .next_multiple_of(SLOT_BYTES_STEP)
             .max(SLOT_BYTES_MIN);
         remove_unfinished(context)?;
         let made = context.disk.create(&new_path).and_then(|file| {
-            file.preallocate(0, slot_bytes.saturating_mul(2))?;
+            file.preallocate(0, slot_bytes * 2)?;
             file.write_at(&[&frame], 0)?;
             context.sync(&*file, &new_path)?;
             Ok(file)
@@ -223,15 +229,24 @@ impl Manifest {
 }
 
 fn first_frame(catalog: &Catalog, generation: u64) -> Result<Vec<u8>, EngineError> {
-    record::encode(&(catalog, generation), FRAME_BYTES_MAX).ok_or_else(too_large)
+    let frame = record::encode(&(catalog, generation), FRAME_BYTES_MAX).ok_or_else(too_large)?;
+    checked_invariant!(
+        is_read_as(&frame, catalog, generation),
+        "L6",
+        "a catalog is read as it is written"
+    );
+    Ok(frame)
+}
+
+/// Returns whether reading a slot's first frame gives that catalog.
+fn is_read_as(frame: &[u8], catalog: &Catalog, generation: u64) -> bool {
+    record::decode::<(Catalog, u64)>(frame, FRAME_BYTES_MAX)
+        .is_ok_and(|((read, number), _)| read == *catalog && number == generation)
 }
 
 /// Removes a file that was being made when something failed.
 fn remove_unfinished(context: &StoreContext) -> Result<(), EngineError> {
-    match context.disk.remove(&context.dir.join(NEW_NAME)) {
-        Err(error) if error.kind != DiskErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
+    Ok(context.remove_if_there(&context.dir.join(NEW_NAME))?)
 }
 
 fn used_up(path: &Path, what: &'static str) -> EngineError {

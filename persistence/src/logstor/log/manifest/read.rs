@@ -13,6 +13,7 @@ use super::edit::ManifestEdit;
 use super::slot::{FRAME_BYTES_MAX, MANIFEST_NAME, SLOT_BYTES_STEP, SlotPlace};
 use crate::contract::EngineError;
 use crate::disk::{Access, Disk, DiskErrorKind};
+use crate::logstor::format::to_u64;
 use crate::record::{self, FRAME_BYTES};
 
 /// Attempts to read a slot that changes meanwhile.
@@ -34,6 +35,8 @@ pub(in crate::logstor) struct FoundManifest {
 /// Offset and description of damage.
 type Wrong = (usize, &'static str);
 
+const CONTRADICTION: Wrong = (0, "two vBuckets have one epoch, or a vBucket has none");
+
 /// Reads a store's manifest; `None` if there is no store yet.
 ///
 /// # Errors
@@ -50,12 +53,9 @@ pub(in crate::logstor) fn read_manifest(
             Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let mut bytes = vec![
-            0;
-            usize::try_from(file.len()?)
-                .unwrap_or(usize::MAX)
-                .min(8 * FRAME_BYTES_MAX)
-        ];
+        // A longer file is another version's, and is refused by what its first bytes say.
+        let len = usize::try_from(file.len()?).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; len.min(8 * FRAME_BYTES_MAX)];
         let count = file.read_at(&mut bytes, 0)?;
         bytes.truncate(count);
         match parse(&bytes, &path) {
@@ -66,7 +66,7 @@ pub(in crate::logstor) fn read_manifest(
     let (offset, what) = wrong;
     Err(EngineError::Corrupt {
         path,
-        offset: offset as u64,
+        offset: to_u64(offset),
         what: what.to_owned(),
     })
 }
@@ -76,16 +76,18 @@ fn parse(bytes: &[u8], path: &Path) -> Result<FoundManifest, Wrong> {
         let catalog = catalog
             .of_version_2()
             .ok_or((0, "the manifest is of another version"))?;
-        let rest = bytes.get(at..).unwrap_or_default();
+        let rest = behind_frame(bytes, at)?;
         let (catalog, end) = with_edits(catalog, rest, |bytes| {
             record::decode::<ManifestEdit>(bytes, FRAME_BYTES_MAX).ok()
         })
         .map_err(|(offset, what)| (at + offset, what))?;
-        let (torn_at, torn_bytes) = ((at + end) as u64, (rest.len() - end) as u64);
+        if !catalog.is_consistent() {
+            return Err(CONTRADICTION);
+        }
         return Ok(FoundManifest {
             catalog,
-            torn_bytes,
-            torn_at,
+            torn_bytes: to_u64(rest.len() - end),
+            torn_at: to_u64(at + end),
             path: path.to_path_buf(),
             place: None,
         });
@@ -103,21 +105,27 @@ fn parse(bytes: &[u8], path: &Path) -> Result<FoundManifest, Wrong> {
     else {
         return Err((0, "not a log store's manifest"));
     };
-    if !catalog.is_sound() || !(half as u64).is_multiple_of(SLOT_BYTES_STEP) {
+    if !catalog.is_current() || !to_u64(half).is_multiple_of(SLOT_BYTES_STEP) {
         return Err((0, "the manifest is of another version"));
     }
     let place = SlotPlace {
         slot,
-        slot_bytes: half as u64,
+        slot_bytes: to_u64(half),
         generation,
     };
-    let slot = if slot == 0 { first } else { second };
-    let at_start = usize::try_from(place.start()).unwrap_or(usize::MAX);
-    let rest = slot.get(at..).unwrap_or_default();
+    let (bytes, at_start) = if slot == 0 {
+        (first, 0)
+    } else {
+        (second, half)
+    };
+    let rest = behind_frame(bytes, at)?;
     let ours = |bytes: &[u8]| edit_of(bytes, generation);
     let (catalog, end) =
         with_edits(catalog, rest, ours).map_err(|(offset, what)| (at_start + at + offset, what))?;
-    let behind = rest.get(end..).unwrap_or_default();
+    if !catalog.is_consistent() {
+        return Err(CONTRADICTION);
+    }
+    let behind = behind_frame(rest, end)?;
     // While the other slot is not cleared, nothing was acknowledged here, and any bytes may follow.
     let torn = behind
         .iter()
@@ -126,15 +134,20 @@ fn parse(bytes: &[u8], path: &Path) -> Result<FoundManifest, Wrong> {
         .map_or(0, |last| last + 1);
     Ok(FoundManifest {
         catalog,
-        torn_bytes: torn as u64,
-        torn_at: (at_start + at + end) as u64,
+        torn_bytes: to_u64(torn),
+        torn_at: to_u64(at_start + at + end),
         path: path.to_path_buf(),
         place: Some(place),
     })
 }
 
+/// Returns the bytes behind frames that end at an offset.
+fn behind_frame(bytes: &[u8], end: usize) -> Result<&[u8], Wrong> {
+    bytes.get(end..).ok_or((end, "a frame beyond its slot"))
+}
+
 /// Decodes the edit at the start, if it is sound and of that generation.
-fn edit_of(bytes: &[u8], generation: u64) -> Option<(ManifestEdit, usize)> {
+pub(super) fn edit_of(bytes: &[u8], generation: u64) -> Option<(ManifestEdit, usize)> {
     // The generation is compared first, because it is cheaper than the checksum.
     let told = bytes.get(FRAME_BYTES..)?.first_chunk()?;
     if u64::from_be_bytes(*told) != generation {

@@ -1,5 +1,7 @@
 //! The two slots of a manifest's file, of which one counts.
 
+use crate::logstor::config::SECTOR_BYTES;
+
 /// Name of the manifest's file.
 pub(in crate::logstor) const MANIFEST_NAME: &str = "MANIFEST";
 /// Name of a file that is being made.
@@ -14,8 +16,6 @@ pub(super) const SLOT_BYTES_MIN: u64 = if cfg!(any(test, checkpoint_loom)) {
 };
 /// A slot is a multiple of this, so that no sector is in both.
 pub(super) const SLOT_BYTES_STEP: u64 = 4096;
-/// Unit that a disk writes as a whole or not at all.
-const SECTOR_BYTES: usize = 512;
 /// The beginning of a slot without content.
 pub(super) const CLEARED: [u8; SECTOR_BYTES] = [0; SECTOR_BYTES];
 
@@ -29,8 +29,17 @@ pub(in crate::logstor) struct SlotPlace {
 }
 
 impl SlotPlace {
-    /// Offset in the file.
+    /// Returns the offset in the file, whose half is a slot.
     pub(super) const fn start(&self) -> u64 {
-        self.slot.saturating_mul(self.slot_bytes)
+        self.slot * self.slot_bytes
+    }
+
+    /// Returns the other slot, with the catalog of a generation.
+    pub(super) const fn other(self, generation: u64) -> Self {
+        Self {
+            slot: if self.slot == 0 { 1 } else { 0 },
+            generation,
+            ..self
+        }
     }
 }

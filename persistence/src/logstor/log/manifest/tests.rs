@@ -4,7 +4,10 @@ use std::sync::Arc;
 use super::super::store_context::StoreContext;
 use super::read::FoundManifest;
 use super::slot::FRAME_BYTES_MAX;
-use super::{Catalog, MANIFEST_NAME, Manifest, ManifestEdit, read_manifest};
+use super::{
+    Catalog, CatalogEntry, EpochStart, Lineage, MANIFEST_NAME, Manifest, ManifestEdit,
+    read_manifest,
+};
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk, PowerLoss};
 use crate::logstor::config::{Geometry, LogstorConfig};
 use crate::logstor::format::PurgedTombstones;
@@ -16,7 +19,7 @@ fn context(disk: &FaultyDisk) -> StoreContext {
     StoreContext::new(
         Arc::new(disk.clone()),
         Path::new(DIR),
-        LogstorConfig::DEFAULT,
+        LogstorConfig::new([1, 2]),
         [1, 2],
     )
 }
@@ -160,7 +163,7 @@ fn power_loss_or_a_failure_at_any_io_of_an_edit_leaves_it_made_or_not() {
 }
 
 #[test]
-fn what_has_outgrown_a_slot_gets_larger_ones_or_where_there_is_no_room_goes_on_as_it_is() {
+fn catalog_larger_than_a_slot_gets_larger_slots_or_without_space_goes_on() {
     let (disk, context, mut manifest) = fresh();
     let slot_bytes = manifest.place.slot_bytes;
     let create =
@@ -212,7 +215,7 @@ fn what_has_outgrown_a_slot_gets_larger_ones_or_where_there_is_no_room_goes_on_a
 }
 
 #[test]
-fn a_file_of_the_version_before_is_read_and_made_anew() {
+fn file_of_the_previous_version_is_read_and_rewritten() {
     let (disk, context, manifest) = fresh();
     let mut catalog = manifest.catalog().clone();
     catalog.kind = *b"lowtide\x02";
@@ -245,7 +248,7 @@ fn a_file_of_the_version_before_is_read_and_made_anew() {
 /// A slot that no longer counts is cleared: were it not, a damaged one would be passed over for it,
 /// and what was acknowledged since be lost in silence.
 #[test]
-fn a_damaged_slot_is_told_and_the_one_before_does_not_stand_in_for_it() {
+fn damaged_slot_is_reported_and_not_replaced_by_the_older_one() {
     let (disk, context, mut manifest) = fresh();
     manifest
         .append(&context, &ManifestEdit::Create { vb: 7 })
@@ -263,7 +266,7 @@ fn a_damaged_slot_is_told_and_the_one_before_does_not_stand_in_for_it() {
 }
 
 #[test]
-fn a_manifest_without_a_number_left_refuses_and_stays_as_it_is() {
+fn manifest_without_a_number_left_refuses_and_is_unchanged() {
     let (disk, context, manifest) = fresh();
     let catalog = manifest.catalog().clone();
     drop(manifest);
@@ -292,4 +295,30 @@ fn a_manifest_without_a_number_left_refuses_and_stays_as_it_is() {
         "numbers-used-up"
     );
     assert!(context.check_writable().is_ok() && found(&disk).catalog.vbuckets.is_empty());
+}
+
+/// L7: a manifest with right checksums is still data from outside.
+#[test]
+fn manifest_whose_vbuckets_share_or_lack_epochs_is_refused() {
+    let entry = |lineage: Lineage| CatalogEntry {
+        lineage,
+        start: EpochStart::default(),
+        purged: PurgedTombstones::default(),
+    };
+    let no_epoch = record::encode(&Vec::<(u32, u64)>::new(), FRAME_BYTES_MAX).expect("small");
+    let (no_epoch, _) = record::decode::<Lineage>(&no_epoch, FRAME_BYTES_MAX).expect("a list");
+    let contradictions = [
+        vec![(7, entry(Lineage::of(1))), (8, entry(Lineage::of(1)))],
+        vec![(7, entry(no_epoch))],
+        vec![(7, entry(Lineage::of(2)))],
+    ];
+    for vbuckets in contradictions {
+        let (disk, context, manifest) = fresh();
+        let mut catalog = manifest.catalog().clone();
+        catalog.vbuckets = vbuckets.into_iter().collect();
+        catalog.next_epoch = 2;
+        Manifest::make_file(&context, catalog, 9).expect("made");
+        let refused = read_manifest(&disk, Path::new(DIR)).expect_err("contradicts itself");
+        assert_eq!(refused.kind(), "corrupt");
+    }
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::checked_invariant;
+
 use super::super::segment::{LogFile, Segment};
 use super::SegmentTable;
 use crate::contract::EngineError;
 use crate::fault::{self, Fault};
-use crate::logstor::format::FrameHeader;
+use crate::logstor::format::{FrameHeader, to_u64};
 
 impl SegmentTable {
     /// Frees closed segments that nothing needs: the first sector of each says so, durably, before
@@ -61,7 +63,7 @@ impl SegmentTable {
         settled: u64,
     ) -> Result<(), EngineError> {
         let segments: Vec<_> = segments.collect();
-        let generations = self.inner.lock().take_generations(segments.len() as u64);
+        let generations = self.inner.lock().take_generations(to_u64(segments.len()));
         let generations = generations.ok_or_else(|| self.no_generation())?;
         let mut touched: BTreeMap<PathBuf, Arc<LogFile>> = BTreeMap::new();
         let mut written = Ok(());
@@ -85,7 +87,8 @@ impl SegmentTable {
         let mut inner = self.inner.lock();
         for segment in segments {
             for id in std::iter::once(segment.id).chain(segment.rest().iter().map(|rest| rest.id)) {
-                inner.closed.remove(&id);
+                let was_closed = inner.closed.remove(&id).is_some();
+                checked_invariant!(was_closed, "L8", "a segment that is freed was closed");
                 self.forget(&mut inner, id);
             }
         }

@@ -20,7 +20,8 @@ use std::sync::Arc;
 use super::super::store_context::StoreContext;
 use super::SegmentTable;
 use crate::contract::EngineError;
-use crate::disk::{DiskErrorKind, DiskFile, DiskResult};
+use crate::disk::{DiskFile, DiskResult};
+use crate::logstor::format::{to_u32, to_usize};
 
 /// Numbers of segments to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +37,8 @@ impl SegmentTable {
         Ok(())
     }
 
-    /// The space that upkeep is to make: `free` free segments, or the next file of the configured
-    /// preallocation.
+    /// Returns the space that upkeep is to make: `free` free segments, or the next file of the
+    /// configured preallocation.
     pub(in crate::logstor) fn due_space(&self, free: u32) -> Option<SpaceTarget> {
         let census = self.census();
         // One file a job: other jobs of the whole store run in between.
@@ -50,7 +51,7 @@ impl SegmentTable {
         (is_due && census.possible > 0).then_some(target)
     }
 
-    /// Bytes of the configured preallocation that are not made.
+    /// Returns the bytes of the configured preallocation that are not made.
     pub(in crate::logstor) fn unprepared_bytes(&self) -> u64 {
         let missing = self.prepared_segments().saturating_sub(self.census().total);
         u64::from(missing) * u64::from(self.geometry.segment_bytes)
@@ -78,8 +79,8 @@ impl SegmentTable {
         let (free, files, total) = {
             let inner = self.inner.lock();
             (
-                inner.free.len() as u32,
-                inner.files.len() as u32,
+                to_u32(inner.free.len()),
+                to_u32(inner.files.len()),
                 inner.total,
             )
         };
@@ -122,17 +123,18 @@ impl SegmentTable {
         inner
             .files
             .push(Arc::new(self.context.log_file(file.file, path)));
-        let (first, total) = (inner.total, inner.total + count);
+        let first = inner.total;
+        let total = first + count;
         inner.total = total;
         inner.free.extend(first..total);
         inner.refused_upto_bytes = 0;
-        self.uses.write().resize(total as usize, None);
+        self.uses.write().resize(to_usize(total), None);
     }
 
     /// Removes an unfinished file. If that fails, it is removed when the store is opened.
     pub(in crate::logstor) fn abandon_growth(&self) {
         if self.growth.lock().take().is_some() {
-            let files = self.inner.lock().files.len() as u32;
+            let files = to_u32(self.inner.lock().files.len());
             let path = self
                 .context
                 .dir
@@ -154,10 +156,7 @@ impl GrowingFile {
     fn begin(context: &StoreContext, path: &Path) -> DiskResult<Self> {
         let new_path = path.with_extension("new");
         // A failed attempt may have left it.
-        match context.disk.remove(&new_path) {
-            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        context.remove_if_there(&new_path)?;
         Ok(Self {
             file: context.disk.create(&new_path)?,
             done: 0,

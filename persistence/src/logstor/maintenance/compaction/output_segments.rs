@@ -56,7 +56,7 @@ impl OutputSegments {
         self.open.contains_key(&Some(vb))
     }
 
-    /// Open segments, each with the end of its durable frames.
+    /// Returns the open segments, each with the end of its durable frames.
     pub(in crate::logstor) fn ends(&self) -> impl Iterator<Item = (u32, u32)> {
         self.open.values().map(|open| (open.segment.id, open.used))
     }
@@ -71,13 +71,12 @@ impl OutputSegments {
         log: &Log,
         target: Target,
         record: &[u8],
-        len: u32,
     ) -> Result<Location, EngineError> {
         loop {
             if let Some(open) = self.open.get(&target) {
                 let slot = write.filling.entry(target).or_default();
                 let frames = &mut write.frames;
-                if let Some(location) = frames.place(FrameKind::Moved, open, slot, record, len) {
+                if let Some(location) = frames.place(FrameKind::Moved, open, slot, record) {
                     return Ok(location);
                 }
             }

@@ -19,7 +19,7 @@ use lowtide_checkpoint::Vbid;
 
 use super::output_segments::FilledSegment;
 use crate::contract::EngineError;
-use crate::logstor::format::Location;
+use crate::logstor::format::{Location, to_u64};
 use crate::logstor::log::{ClosedSegment, Segment};
 use crate::logstor::vbucket::{RecordId, Registry};
 
@@ -105,7 +105,7 @@ impl CompactionRound {
         self.bytes.values_mut().for_each(|bytes| bytes.fill(0));
     }
 
-    /// Bytes that are moved for each hundred that become free.
+    /// Returns the bytes that are moved for each hundred that become free.
     pub(super) fn cost_percent(&self) -> u64 {
         let all: u64 = self
             .victims
@@ -116,7 +116,7 @@ impl CompactionRound {
         moved.saturating_mul(100) / all.saturating_sub(moved).max(1)
     }
 
-    /// Generations of its victims.
+    /// Returns the generations of its victims.
     pub(super) fn generations(&self) -> impl Iterator<Item = u64> {
         self.victims.iter().map(|victim| victim.generation)
     }
@@ -126,7 +126,7 @@ impl CompactionRound {
     }
 
     pub(in crate::logstor::maintenance) fn copies_left(&self) -> u64 {
-        self.copies.len() as u64
+        to_u64(self.copies.len())
     }
 
     pub(in crate::logstor::maintenance) fn records_copied(&self) -> u64 {

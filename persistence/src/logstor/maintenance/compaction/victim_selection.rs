@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::logstor::format::to_u64;
 use crate::logstor::log::{ClosedSegment, Origin, Segment};
 
 /// A segment that may be rewritten.
@@ -25,19 +26,20 @@ pub(in crate::logstor::maintenance) fn select_by_gain(
 ) -> Vec<u32> {
     candidates.sort_unstable_by_key(|candidate| (candidate.live_bytes, candidate.id));
     candidates.truncate(VICTIMS_MAX);
-    let (mut live_bytes, mut best) = (0_u64, (0, 0));
-    for (count, candidate) in (1_u64..).zip(&candidates) {
-        live_bytes = live_bytes.saturating_add(candidate.live_bytes);
+    let mut live_bytes = 0_u64;
+    let mut best = (0, 0);
+    for (count, candidate) in (1..).zip(&candidates) {
+        live_bytes += candidate.live_bytes;
         // A sixteenth is for headers and for the ends of segments that no record fits into.
         let needed = (live_bytes + live_bytes / 16).div_ceil(segment_bytes.into());
-        let gain = count.saturating_sub(needed);
+        let gain = to_u64(count).saturating_sub(needed);
         // Of equal gains the first copies least.
         if gain > best.0 {
             best = (gain, count);
         }
     }
-    let (gain, count) = best;
-    let count = if gain == 0 { 0 } else { count as usize };
+    // Without a gain no count was noted.
+    let (_, count) = best;
     candidates
         .into_iter()
         .take(count)
@@ -73,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn dead_segments_go_and_full_ones_stay() {
+    fn dead_segments_are_chosen_and_full_ones_are_not() {
         assert_eq!(select_by_gain(candidates(&[100, 0, 95, 0]), 100), [1, 3]);
         assert_eq!(select_by_gain(candidates(&[100, 95, 90]), 100), [0; 0]);
         assert_eq!(select_by_gain(candidates(&[45, 90, 45]), 100), [0, 2]);
@@ -82,7 +84,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_chosen_fits_into_fewer_segments(live in prop::collection::vec(0_u64..=1000, 0..30)) {
+        fn chosen_segments_fit_into_fewer(live in prop::collection::vec(0_u64..=1000, 0..30)) {
             let chosen = select_by_gain(candidates(&live), 1000);
             let bytes: u64 = chosen.iter().map(|&id| live[id as usize]).sum();
             prop_assert!(chosen.is_empty() || bytes.div_ceil(1000) < chosen.len() as u64);

@@ -48,7 +48,7 @@ fn callers_get_their_own_results() {
 }
 
 #[test]
-fn a_group_of_many_vbuckets_is_one_sync() {
+fn group_of_many_vbuckets_takes_one_sync() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     let vbs: Vec<Vbid> = (0..40).map(Vbid).collect();
@@ -72,7 +72,7 @@ fn a_group_of_many_vbuckets_is_one_sync() {
 /// A group without room for all its batches is taken apart, and each batch gets the result that it
 /// gets alone. A failed write fails every batch of its group.
 #[test]
-fn a_group_that_does_not_fit_is_taken_apart() {
+fn group_that_does_not_fit_is_committed_batch_by_batch() {
     use crate::disk::{Fault, FaultyDisk};
     use crate::logstor::LogstorConfig;
     let disk = FaultyDisk::new(MemoryDisk::new());

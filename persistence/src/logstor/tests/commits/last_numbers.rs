@@ -44,7 +44,7 @@ fn commit_until_refused(engine: &Logstor) -> EngineError {
 
 /// L49.
 #[test]
-fn a_store_without_a_generation_or_an_append_left_refuses_writes_and_serves_reads() {
+fn store_without_a_generation_or_an_append_left_refuses_writes_and_serves_reads() {
     let spend: [fn(&Logstor); 2] = [
         |engine| engine.store.log.segments.leave_generations(3),
         |engine| engine.store.log.leave_numbers(4),
@@ -71,7 +71,7 @@ fn a_store_without_a_generation_or_an_append_left_refuses_writes_and_serves_read
 
 /// L49.
 #[test]
-fn an_image_without_a_number_left_is_not_made_and_the_store_goes_on() {
+fn image_without_a_number_left_is_not_made_and_the_store_goes_on() {
     for left in [0, 1] {
         let disk = MemoryDisk::new();
         let (engine, _) = open_with(&disk, IMAGES).expect("opens");
@@ -104,7 +104,7 @@ fn an_image_without_a_number_left_is_not_made_and_the_store_goes_on() {
 
 /// L49.
 #[test]
-fn a_vbucket_without_a_revision_left_takes_nothing_more_and_the_others_go_on() {
+fn vbucket_without_a_revision_left_takes_nothing_more_and_others_go_on() {
     let (disk, engine) = store();
     engine
         .store
@@ -131,7 +131,7 @@ fn a_vbucket_without_a_revision_left_takes_nothing_more_and_the_others_go_on() {
 
 /// L49.
 #[test]
-fn an_export_without_a_number_left_for_its_next_piece_ends_there() {
+fn export_without_a_number_left_for_its_next_piece_ends_there() {
     let (_, engine) = store();
     let mut export = engine.export(A).expect("there");
     export.leave_numbers(1);
@@ -146,7 +146,7 @@ fn an_export_without_a_number_left_for_its_next_piece_ends_there() {
 
 /// L49.
 #[test]
-fn the_last_seqno_is_refused_and_the_one_before_is_taken() {
+fn last_seqno_is_refused_and_the_one_before_is_accepted() {
     let (_, engine) = store();
     let before = contents(&engine, A);
     let state = state(1);

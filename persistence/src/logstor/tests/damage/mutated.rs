@@ -9,7 +9,7 @@ use crate::logstor::fuzzing;
 /// Found by libFuzzer. A vBucket without its state began again at seqno 1, and its old records won
 /// over the ones acknowledged then.
 #[test]
-fn a_vbucket_that_lost_its_state_takes_nothing() {
+fn vbucket_that_lost_its_state_takes_nothing() {
     let changes = [
         [0x06, 0xbb, 0x31, 0x06, 0x06, 0xae, 0x69, 0x02],
         [0x80, 0x06, 0x31, 0xbb, 0xff, 0x01, 0x06, 0xae],

@@ -1,5 +1,5 @@
-//! What an image spares an open, and the images that an open does not trust. A power loss while a
-//! vBucket is loaded from one changes nothing.
+//! Opening with an image: the reads that it saves, and the images that are not trusted. A power loss
+//! while a vBucket is loaded from one changes nothing.
 
 use lowtide_checkpoint::Vbid;
 

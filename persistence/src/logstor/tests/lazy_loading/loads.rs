@@ -1,9 +1,11 @@
 //! Loads: a vBucket is loaded at its first use, and all of them before anything is freed.
 
+use std::sync::Arc;
+
 use lowtide_checkpoint::{Key, Namespace, Vbid};
 
 use crate::contract::Engine;
-use crate::disk::MemoryDisk;
+use crate::disk::{MemoryDisk, MeteredDisk};
 use crate::logstor::Logstor;
 use crate::logstor::maintenance::reclaim;
 use crate::logstor::tests::support::{
@@ -128,4 +130,36 @@ fn reclaim_loads_everything_first() {
             expected
         );
     }
+}
+
+/// L23: asking for figures changes nothing.
+#[test]
+fn figures_load_and_read_nothing_and_count_what_is_loaded() {
+    let disk = MemoryDisk::new();
+    let (engine, _) = open_with(&disk, IMAGES).expect("opens");
+    for vb in [A, B] {
+        engine.create(vb).expect("created");
+        commit(&engine, vb, &[set(1, "a", b"1"), set(2, "b", b"2")]).expect("committed");
+    }
+    let before = engine.figures();
+    assert_eq!(before.vbuckets_unloaded, 0);
+    engine.close().expect("closed");
+    drop(engine);
+    let metered = MeteredDisk::new(Arc::new(disk));
+    let (engine, _) = open_with(&metered, IMAGES).expect("opens");
+    let reads = metered.stats().reads;
+    let figures = engine.figures();
+    assert_eq!(metered.stats().reads, reads);
+    assert_eq!(engine.store.registry.left_to_load(), 2);
+    assert_eq!(figures.vbuckets_unloaded, 2);
+    assert!(figures.live_records < before.live_records, "{figures:?}");
+    assert!(figures.debt_bytes > before.debt_bytes, "{figures:?}");
+    engine.store.registry.load_all().expect("readable");
+    let loaded = engine.figures();
+    assert_eq!(loaded.vbuckets_unloaded, 0);
+    assert_eq!(
+        (loaded.live_records, loaded.live_bytes),
+        (before.live_records, before.live_bytes)
+    );
+    assert_eq!(engine.stats()["live-bytes"], loaded.live_bytes);
 }

@@ -249,7 +249,7 @@ fn in_each_state(steps: &[usize], mut see: impl FnMut(&str, &dyn Fn(&Place) -> (
 }
 
 #[test]
-fn a_store_dropped_in_any_state_frees_its_directory_and_memory() {
+fn store_dropped_in_any_state_frees_its_directory_and_memory() {
     let steps: Vec<usize> = (0..6).chain((6..200).step_by(5)).collect();
     in_each_state(&steps, |what, make| {
         let disk = MemoryDisk::new();
@@ -269,7 +269,7 @@ fn a_store_dropped_in_any_state_frees_its_directory_and_memory() {
 }
 
 #[test]
-fn a_store_dropped_on_a_real_directory_opens_again() {
+fn store_dropped_on_a_real_directory_opens_again() {
     // Syncs of real files take long.
     in_each_state(&[0, 2, 9, 30], |what, make| {
         let dir = tempfile::tempdir().expect("a place for temporary files");
@@ -294,7 +294,7 @@ fn shown(snapshot: &dyn Snapshot) -> Result<Vec<Item>, EngineError> {
 }
 
 #[test]
-fn a_snapshot_of_a_dropped_store_shows_what_it_did_or_says_why_not() {
+fn snapshot_of_a_dropped_store_shows_the_same_or_reports_why_not() {
     let place = Place {
         disk: Arc::new(MemoryDisk::new()),
         dir: PathBuf::from("/store"),

@@ -8,7 +8,7 @@ use crate::logstor::tests::support::{A, B, commit, contents, noise, open, set};
 /// The store opens its directory at its start. An acknowledged file has its name durably, and a
 /// sync of the directory needs no further handle.
 #[test]
-fn a_full_table_of_handles_poisons_nothing() {
+fn full_table_of_handles_poisons_nothing() {
     let disk = FaultyDisk::new(MemoryDisk::new());
     let (engine, _) = open(&disk).expect("opens");
     engine.create(A).expect("created");

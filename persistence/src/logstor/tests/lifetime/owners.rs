@@ -11,13 +11,13 @@ use crate::logstor::{LogDirectory, LogFinding, Logstor, LogstorConfig, check_sto
 use crate::store_owner::StoreOwner;
 
 #[test]
-fn a_couchstore_directory_is_refused_and_left_as_it_is() {
+fn couchstore_directory_is_refused_and_unchanged() {
     let (disk, dir) = (FaultyDisk::new(MemoryDisk::new()), Path::new("/store"));
     disk.create_dir(dir).expect("made");
     drop(disk.create(&dir.join("7.couch.1")).expect("new"));
     let before = disk.io_count();
     let mut found: Vec<LogFinding> = Vec::new();
-    let opened = Logstor::open(Arc::new(disk.clone()), dir, LogstorConfig::DEFAULT).map(drop);
+    let opened = Logstor::open(Arc::new(disk.clone()), dir, LogstorConfig::new([1, 2])).map(drop);
     let read = LogDirectory::read(Arc::new(disk.clone()), dir, &mut found).map(drop);
     let checked = check_store(Arc::new(disk.clone()), dir, &mut found).map(drop);
     for result in [opened, read, checked] {

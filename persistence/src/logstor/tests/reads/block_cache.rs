@@ -33,7 +33,7 @@ fn got(snapshot: &dyn Snapshot, n: u64) -> Item {
 }
 
 #[test]
-fn what_was_read_is_read_once_and_no_more_is_kept_than_was_asked_for() {
+fn block_is_read_once_and_no_more_are_kept_than_configured() {
     let disk = MeteredDisk::new(std::sync::Arc::new(MemoryDisk::new()));
     for (cache_bytes, may_read_again) in [(1 << 20, false), (8 << 12, true), (0, true)] {
         let config = LogstorConfig {
@@ -66,7 +66,7 @@ fn what_was_read_is_read_once_and_no_more_is_kept_than_was_asked_for() {
 }
 
 #[test]
-fn what_a_reused_segment_had_is_not_kept() {
+fn blocks_of_a_reused_segment_are_not_kept() {
     let disk = MemoryDisk::new();
     let (engine, _) = open(&disk).expect("opens");
     filled(&engine);

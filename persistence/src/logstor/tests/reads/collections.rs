@@ -57,7 +57,7 @@ fn reopened(disk: &MemoryDisk, engine: Logstor) -> Logstor {
 }
 
 #[test]
-fn what_one_purge_spared_the_next_takes_if_it_is_the_highest_no_more() {
+fn tombstone_spared_by_one_purge_is_taken_by_the_next_if_no_longer_highest() {
     let disk = MemoryDisk::new();
     let engine = reopened(&disk, spared(&disk));
     assert_eq!(seqnos(&engine), [2, 4]);
@@ -84,7 +84,7 @@ fn what_one_purge_spared_the_next_takes_if_it_is_the_highest_no_more() {
 /// The tombstone's key is written again. The tombstone is shown neither together with the new
 /// record, nor after a rollback.
 #[test]
-fn what_was_spared_can_be_written_again() {
+fn key_of_a_spared_tombstone_can_be_written_again() {
     let disk = MemoryDisk::new();
     let engine = spared(&disk);
     commit(
@@ -102,7 +102,7 @@ fn what_was_spared_can_be_written_again() {
 }
 
 #[test]
-fn a_rollback_keeps_the_highest_seqnos_of_then() {
+fn rollback_restores_the_highest_seqnos_of_its_seqno() {
     let disk = MemoryDisk::new();
     let engine = spared(&disk);
     let pinned = engine.snapshot(A).expect("there");
@@ -136,7 +136,7 @@ fn a_rollback_keeps_the_highest_seqnos_of_then() {
 
 /// Aborts and prepares belong to their collection. System events are about one.
 #[test]
-fn what_counts_in_a_collection() {
+fn highest_seqno_of_a_collection_counts_its_items_and_no_system_events() {
     let event = |seqno, deleted| Item {
         seqno: Seqno(seqno),
         deleted,
@@ -176,7 +176,7 @@ fn what_counts_in_a_collection() {
 /// Guards that the seqnos of an image are merged with later appends, and that a vBucket the image
 /// does not know is scanned.
 #[test]
-fn highest_seqnos_come_from_an_image_and_from_what_came_since() {
+fn highest_seqnos_are_those_of_the_image_and_of_later_commits() {
     let disk = MemoryDisk::new();
     let (engine, _) = open_with(&disk, IMAGES).expect("opens");
     for vb in [A, B, C] {
@@ -233,7 +233,7 @@ fn highest_seqnos_come_from_an_image_and_from_what_came_since() {
 }
 
 #[test]
-fn what_was_spared_moves_with_its_vbucket() {
+fn spared_tombstones_move_with_their_vbucket() {
     let (source, disk) = (spared(&MemoryDisk::new()), MemoryDisk::new());
     let mut export = source.export(A).expect("there");
     let mut bytes = Vec::new();

@@ -32,7 +32,7 @@ fn stat(engine: &Logstor, name: &str) -> u64 {
 }
 
 #[test]
-fn rewriting_moves_no_more_than_is_committed_beside_it() {
+fn rewriting_job_moves_no_more_than_is_committed_concurrently() {
     let (engine, mut seqno) = overwritten();
     let mut job = engine
         .compact(A, CompactionRequest::default())
@@ -59,7 +59,7 @@ fn rewriting_moves_no_more_than_is_committed_beside_it() {
 }
 
 #[test]
-fn rewriting_goes_on_where_nobody_commits() {
+fn rewriting_continues_without_commits() {
     let (engine, mut seqno) = overwritten();
     let mut job = engine
         .compact(A, CompactionRequest::default())
@@ -82,7 +82,7 @@ fn rewriting_goes_on_where_nobody_commits() {
 }
 
 #[test]
-fn rewriting_waits_for_nobody_where_room_is_short() {
+fn rewriting_does_not_wait_when_space_is_short() {
     let config = LogstorConfig {
         disk_bytes: 36 * (64 << 10),
         garbage_percent: None,

@@ -33,7 +33,7 @@ fn snapshot_is_unchanged_by_rewriting() {
 }
 
 #[test]
-fn a_reader_keeps_the_segment_it_reads() {
+fn reader_keeps_the_segment_it_reads() {
     let (_, engine) = fresh();
     let [expected, _] = overwritten(&engine);
     let vbucket = engine.store.registry.loaded(A).expect("there");
@@ -45,8 +45,8 @@ fn a_reader_keeps_the_segment_it_reads() {
         commit(&engine, B, &[set(1000 + n, "filler", &noise(n, 50_000))]).expect("committed");
     }
     let mut items = Vec::new();
-    let hash_key = engine.store.context.hash_key;
-    read_rows(&rows, hash_key, &mut ReadBuffer::default(), &mut items).expect("readable");
+    let context = &engine.store.context;
+    read_rows(&rows, context, &mut ReadBuffer::default(), &mut items).expect("readable");
     assert_eq!(items, expected.into_values().collect::<Vec<_>>());
     let held = engine.stats()["free-segments"];
     drop(rows);

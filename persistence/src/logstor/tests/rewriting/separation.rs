@@ -82,7 +82,7 @@ fn old_mixed_segment_is_separated() {
 }
 
 #[test]
-fn a_segment_of_one_vbucket_is_adopted() {
+fn segment_of_one_vbucket_is_adopted() {
     let (_, engine) = fresh();
     for n in 0..60_u64 {
         commit(

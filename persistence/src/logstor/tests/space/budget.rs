@@ -27,7 +27,7 @@ fn fresh() -> (MemoryDisk, Logstor) {
 }
 
 #[test]
-fn overwriting_for_ever_takes_no_more_than_the_budget() {
+fn overwrites_take_no_more_than_the_budget() {
     for (keys, bytes) in [(20, 40_000), (200, 3000), (5, 200), (700, 1000)] {
         let (disk, engine) = fresh();
         let mut expected = Contents::new();
@@ -75,7 +75,7 @@ fn many_small_commits_are_packed() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_and_nothing_is_lost() {
+fn batch_that_does_not_fit_is_refused_and_nothing_is_lost() {
     let (disk, engine) = fresh();
     let mut expected = Contents::new();
     let mut seqno = 0;
@@ -148,7 +148,7 @@ fn values_larger_than_a_segment_come_back_and_are_freed() {
 }
 
 #[test]
-fn a_value_larger_than_the_store_is_refused() {
+fn value_larger_than_the_store_is_refused() {
     let (_, engine) = fresh();
     commit(&engine, A, &[set(1, "a", b"1")]).expect("committed");
     let error = commit(&engine, A, &[set(2, "huge", &vec![0; 10 << 20])]).expect_err("too large");
@@ -168,7 +168,7 @@ fn any_geometry_works() {
             segment_bytes,
             file_bytes,
             disk_bytes,
-            ..LogstorConfig::DEFAULT
+            ..LogstorConfig::new([1, 2])
         };
         let disk = MemoryDisk::new();
         let (engine, _) = open_with(&disk, config).expect("opens");
@@ -210,7 +210,7 @@ fn bytes_of_commits(keys: u64, value_bytes: usize) -> Vec<u64> {
 }
 
 #[test]
-fn where_room_is_short_every_commit_pays_its_part() {
+fn commit_short_of_space_does_its_part_of_the_rewriting() {
     for (keys, value_bytes) in [(200, 3000), (120, 7000), (20, 40_000), (1000, 1000)] {
         let bytes = bytes_of_commits(keys, value_bytes);
         let steady = &bytes[1000..];
@@ -239,7 +239,7 @@ fn where_room_is_short_every_commit_pays_its_part() {
 }
 
 #[test]
-fn what_a_job_has_claimed_is_no_reason_to_refuse_a_commit() {
+fn segments_claimed_by_a_job_are_no_reason_to_refuse_a_commit() {
     let (_, engine) = fresh();
     let mut expected = Contents::new();
     // Each key has two revisions: the store is full, and half of it is dead.
@@ -311,7 +311,7 @@ fn commits_until_refused(has_job: bool) -> u64 {
 }
 
 #[test]
-fn there_is_as_much_room_beside_a_job_that_stands_still() {
+fn job_that_stands_still_takes_no_space_from_commits() {
     let (alone, beside) = (commits_until_refused(false), commits_until_refused(true));
     // The records the job copied lie elsewhere.
     assert!(
@@ -321,7 +321,7 @@ fn there_is_as_much_room_beside_a_job_that_stands_still() {
 }
 
 #[test]
-fn a_commit_does_not_wait_for_a_file_that_is_being_made() {
+fn commit_does_not_wait_for_a_file_that_is_being_made() {
     let disk = MeteredDisk::new(Arc::new(MemoryDisk::new()));
     let config = LogstorConfig {
         file_bytes: 4 << 20,

@@ -97,7 +97,7 @@ fn use_it(disk: &FaultyDisk, expected: &Contents, has_b: &mut bool) -> Result<()
 
 /// L46.
 #[test]
-fn a_store_on_a_full_device_opens_reads_drops_and_compacts() {
+fn store_on_a_full_device_opens_reads_drops_and_compacts() {
     let (disk, expected) = full();
     let mut has_b = true;
     use_it(&disk, &expected, &mut has_b).expect("nothing of it needs room");
@@ -112,7 +112,7 @@ fn a_store_on_a_full_device_opens_reads_drops_and_compacts() {
 
 /// L46.
 #[test]
-fn a_half_written_manifest_of_a_failed_attempt_is_no_hindrance() {
+fn half_written_manifest_of_a_failed_attempt_is_replaced() {
     for bytes in [0, 74, 20_000] {
         let (disk, expected) = full();
         disk.remove(Path::new("/ballast")).expect("removed");
@@ -134,7 +134,7 @@ fn a_half_written_manifest_of_a_failed_attempt_is_no_hindrance() {
 
 /// L46.
 #[test]
-fn any_failure_or_power_loss_on_a_full_device_loses_nothing_and_it_opens_again() {
+fn failure_or_power_loss_on_a_full_device_loses_nothing() {
     let (counting, expected) = full();
     let before = counting.io_count();
     use_it(&counting, &expected, &mut true).expect("nothing of it needs room");
@@ -220,7 +220,7 @@ fn upkeep(engine: &Logstor) {
 
 /// L47.
 #[test]
-fn a_full_store_takes_deletions_and_then_what_they_made_room_for() {
+fn full_store_takes_deletions_and_then_uses_their_space() {
     let budget = LogstorConfig {
         disk_bytes: 32 * (64 << 10),
         ..SMALL
@@ -277,7 +277,7 @@ fn a_full_store_takes_deletions_and_then_what_they_made_room_for() {
 
 /// L47.
 #[test]
-fn a_full_store_takes_a_batch_that_makes_more_room_than_it_takes() {
+fn full_store_takes_a_batch_that_makes_more_space_than_it_takes() {
     let config = LogstorConfig {
         disk_bytes: 32 * (64 << 10),
         ..SMALL

@@ -42,7 +42,7 @@ fn some(seqno: u64, bytes: usize) -> [Item; 1] {
 
 /// L43.
 #[test]
-fn room_that_was_asked_for_is_made_by_upkeep_and_nobody_waits_for_it() {
+fn configured_files_are_made_by_maintenance_and_no_commit_waits() {
     let disk = MeteredDisk::new(Arc::new(MemoryDisk::new()));
     let (engine, _) = open_with(&disk, PREPARED).expect("opens");
     engine.create(A).expect("created");
@@ -103,7 +103,7 @@ fn room_that_was_asked_for_is_made_by_upkeep_and_nobody_waits_for_it() {
 }
 
 #[test]
-fn no_more_room_is_made_than_the_budget_allows() {
+fn no_more_files_are_made_than_the_budget_allows() {
     for segments in [32, 33, 64] {
         let disk = MemoryDisk::new();
         let disk_bytes = segments * SEGMENT_BYTES;
@@ -173,7 +173,7 @@ fn has_its_room(disk: &FaultyDisk, acknowledged: &Contents, what: &str) {
 }
 
 #[test]
-fn power_loss_while_room_is_made_leaves_whole_files() {
+fn power_loss_while_files_are_made_leaves_whole_files() {
     let counting = FaultyDisk::new(MemoryDisk::new());
     assert!(prepares(&counting).1.is_ok());
     for nth in 1..=counting.io_count() {
@@ -197,7 +197,7 @@ fn power_loss_while_room_is_made_leaves_whole_files() {
 }
 
 #[test]
-fn a_failure_while_room_is_made_is_told_and_harms_nothing() {
+fn failure_while_files_are_made_is_reported_and_harms_nothing() {
     let counting = FaultyDisk::new(MemoryDisk::new());
     assert!(prepares(&counting).1.is_ok());
     for nth in 1..=counting.io_count() {
@@ -218,7 +218,7 @@ fn a_failure_while_room_is_made_is_told_and_harms_nothing() {
 
 /// L44.
 #[test]
-fn a_device_without_room_is_told_once_and_asked_again_after_a_while() {
+fn full_device_is_reported_once_and_asked_again_later() {
     let disk = MemoryDisk::with_capacity_bytes(3 << 20);
     let ballast = Path::new("/ballast");
     let file = disk.create(ballast).expect("made");

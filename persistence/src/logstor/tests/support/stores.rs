@@ -7,6 +7,9 @@ use crate::contract::{Budget, EngineError, EnginePoint, Job, JobProgress, Recove
 use crate::disk::{Access, Disk, MemoryDisk};
 use crate::logstor::{Logstor, LogstorConfig};
 
+/// Key of every store of these tests.
+pub(in crate::logstor) const HASH_KEY: [u64; 2] = [0x6c6f_7774_6964_6531, 0x6c6f_6773_746f_7232];
+
 /// Small segments in small files, which fill after few commits; no images.
 pub(in crate::logstor) const SMALL: LogstorConfig = LogstorConfig {
     segment_bytes: 64 << 10,
@@ -16,7 +19,7 @@ pub(in crate::logstor) const SMALL: LogstorConfig = LogstorConfig {
     image_bytes: 1 << 40,
     // A cache of few blocks, which evicts often.
     cache_bytes: 8 << 12,
-    ..LogstorConfig::DEFAULT
+    ..LogstorConfig::new(HASH_KEY)
 };
 
 /// Same as [`SMALL`], with an image due after every append.

@@ -64,7 +64,7 @@ fn remove_copy(disk: &FaultyDisk) {
 
 /// Copies after every step of a life, while the store is open and goes on.
 #[test]
-fn a_copy_shows_what_the_store_does_at_every_moment_of_its_life() {
+fn copy_equals_the_store_at_every_moment_of_its_life() {
     for config in [SMALL, IMAGES] {
         let disk = FaultyDisk::new(MemoryDisk::new());
         let (engine, _) = open_with(&disk, config).expect("opens");
@@ -128,7 +128,7 @@ fn mostly_dead() -> FaultyDisk {
 }
 
 #[test]
-fn a_copy_is_smaller_and_purged_as_asked() {
+fn copy_is_smaller_and_purged_as_requested() {
     let disk = mostly_dead();
     let before = whole(&open(&disk).expect("opens").0);
     let report = compact(&disk, Some(Seqno(9))).expect("copied");
@@ -157,7 +157,7 @@ fn a_copy_is_smaller_and_purged_as_asked() {
 }
 
 #[test]
-fn a_copy_that_fails_anywhere_leaves_nothing() {
+fn failed_copy_leaves_nothing() {
     let ios = |disk: &FaultyDisk, work: &dyn Fn()| {
         let before = disk.io_count();
         work();
@@ -199,7 +199,7 @@ fn a_copy_that_fails_anywhere_leaves_nothing() {
 }
 
 #[test]
-fn a_store_that_is_written_to_while_it_is_copied_is_told_as_such() {
+fn store_written_to_while_it_is_copied_is_reported_as_in_use() {
     let disk = mostly_dead();
     let (engine, _) = open(&disk).expect("opens");
     let store = LogDirectory::read(Arc::new(disk.clone()), &dir(), &mut Vec::new()).expect("sound");
@@ -213,7 +213,7 @@ fn a_store_that_is_written_to_while_it_is_copied_is_told_as_such() {
 }
 
 #[test]
-fn a_copy_replaces_nothing() {
+fn copy_replaces_nothing() {
     let disk = mostly_dead();
     disk.create_dir(Path::new(TARGET)).expect("made");
     drop(

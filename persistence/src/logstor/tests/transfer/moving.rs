@@ -76,7 +76,7 @@ fn target(disk: &FaultyDisk) -> Logstor {
 
 /// Moves after every step of a life: rollbacks, purges, large values, compactions.
 #[test]
-fn an_import_is_what_was_exported_at_every_moment_of_a_life() {
+fn import_equals_the_export_at_every_moment_of_a_life() {
     let (source, _) = open(&MemoryDisk::new()).expect("opens");
     let mut pins = Pins::default();
     let disk = FaultyDisk::new(MemoryDisk::new());
@@ -235,7 +235,7 @@ proptest! {
 
 /// No record carries the state of the vBucket.
 #[test]
-fn a_vbucket_with_a_state_and_no_items_moves() {
+fn vbucket_with_a_state_and_no_items_moves() {
     let (source, _) = open(&MemoryDisk::new()).expect("opens");
     for vb in [A, B] {
         source.create(vb).expect("created");
@@ -277,7 +277,7 @@ fn exported() -> (Vec<u8>, Contents) {
 }
 
 #[test]
-fn an_export_outlives_its_vbucket() {
+fn export_outlives_its_vbucket() {
     let disk = MemoryDisk::new();
     let (source, _) = open(&disk).expect("opens");
     source.create(A).expect("created");
@@ -307,7 +307,7 @@ fn an_export_outlives_its_vbucket() {
 /// An image was begun after everything was written and before anything was adopted. It covered the
 /// records and did not list the vBucket, whose state was then looked for after the image.
 #[test]
-fn an_image_made_while_a_vbucket_is_imported_does_not_lose_it() {
+fn image_made_during_an_import_does_not_lose_the_vbucket() {
     let (bytes, expected) = exported();
     let config = LogstorConfig {
         image_bytes: 0,

@@ -14,14 +14,17 @@ use crate::contract::{Budget, CommitBatch, CompactionRequest, Engine, EngineErro
 use crate::disk::{Access, Disk, DiskError, MemoryDisk};
 use crate::logstor::config::LogstorConfig;
 use crate::logstor::engine::Logstor;
+use crate::logstor::format::to_usize;
 
 const DIRECTORY: &str = "/store";
+/// Key of the stores that are fuzzed.
+const HASH_KEY: [u64; 2] = [0x6c6f_7774_6964_6531, 0x6c6f_6773_746f_7232];
 pub(super) const CONFIG: LogstorConfig = LogstorConfig {
     segment_bytes: 64 << 10,
     file_bytes: 128 << 10,
     disk_bytes: 48 * (64 << 10),
     mixed_segments_max: 2,
-    ..LogstorConfig::DEFAULT
+    ..LogstorConfig::new(HASH_KEY)
 };
 const MANIFEST: &str = "MANIFEST";
 
@@ -50,7 +53,7 @@ pub(super) fn make(bytes: &[u8]) -> Option<MemoryDisk> {
             if name == MANIFEST {
                 seal::manifest(bytes);
             } else {
-                let segments = bytes.chunks_mut(CONFIG.segment_bytes as usize);
+                let segments = bytes.chunks_mut(to_usize(CONFIG.segment_bytes));
                 segments.for_each(|segment| seal::segment(segment, CONFIG.hash_key));
             }
         }
@@ -86,7 +89,7 @@ fn apply(files: &mut Files, change: &[u8]) -> Option<()> {
     };
     let number = usize::from(file) % files.len();
     let (_, bytes) = files.get_mut(number)?;
-    let at = u32::from_be_bytes([0, a, b, c]) as usize % bytes.len().max(1);
+    let at = to_usize(u32::from_be_bytes([0, a, b, c])) % bytes.len().max(1);
     // Near the start of a block: most blocks are nearly empty.
     let near = (at - at % 4096 + usize::from(d) % 160).min(bytes.len().saturating_sub(1));
     match what % 8 {
@@ -138,17 +141,22 @@ fn put(files: &Files) -> Result<MemoryDisk, DiskError> {
     Ok(disk)
 }
 
-/// The files of a store that has everything: several vBuckets, large records, tombstones, also a
-/// spared one, a rollback, rewritten and free segments.
+/// Returns the files of a store that has everything: several vBuckets, large records, tombstones,
+/// also a spared one, a rollback, rewritten and free segments.
 fn life() -> &'static Files {
     static LIFE: OnceLock<Files> = OnceLock::new();
-    LIFE.get_or_init(|| live().unwrap_or_default())
+    LIFE.get_or_init(|| {
+        let live = live();
+        assert!(live.is_ok(), "nothing is wrong with the disk: {live:?}");
+        live.unwrap_or_default()
+    })
 }
 
 fn live() -> Result<Files, EngineError> {
     let disk = MemoryDisk::new();
     let (engine, _) = Logstor::open(Arc::new(disk.clone()), directory(), CONFIG)?;
-    let (a, b) = (Vbid(1), Vbid(2));
+    let a = Vbid(1);
+    let b = Vbid(2);
     engine.create(a)?;
     engine.create(b)?;
     let set = |seqno: u64, key: &str, bytes: usize| Item {

@@ -1,12 +1,8 @@
 //! Correction of checksums after bytes were changed, so that the code behind them is reached.
 
 use crate::logstor::config::BLOCK_BYTES;
-use crate::logstor::format::{HEADER_BYTES, MAGIC, keyed_crc};
+use crate::logstor::format::{HEADER_BYTES, MAGIC, keyed_crc, to_usize, u32_at};
 use crate::record::FRAME_BYTES;
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
 
 fn put(bytes: &mut [u8], at: usize, value: u32) {
     if let Some(place) = bytes.get_mut(at..at.saturating_add(4)) {
@@ -17,14 +13,14 @@ fn put(bytes: &mut [u8], at: usize, value: u32) {
 /// Corrects the checksum of the record at the start. Returns its length, if it can be a record.
 pub(super) fn record(bytes: &mut [u8]) -> Option<usize> {
     let len = u32_at(bytes, 4)?;
-    let crc = crc32c::crc32c(bytes.get(4..len as usize)?);
+    let crc = crc32c::crc32c(bytes.get(4..to_usize(len))?);
     put(bytes, 0, crc);
-    Some(len as usize)
+    Some(to_usize(len))
 }
 
 /// Corrects the checksum of the header at the start.
 pub(super) fn header(bytes: &mut [u8], hash_key: [u64; 2]) {
-    let end = HEADER_BYTES as usize - 4;
+    let end = to_usize(HEADER_BYTES) - 4;
     if let Some(checked) = bytes.get(..end) {
         let crc = keyed_crc(hash_key, checked);
         put(bytes, end, crc);
@@ -33,18 +29,20 @@ pub(super) fn header(bytes: &mut [u8], hash_key: [u64; 2]) {
 
 /// Corrects the checksums of every frame in a segment.
 pub(super) fn segment(bytes: &mut [u8], hash_key: [u64; 2]) {
-    for start in (0..bytes.len()).step_by(BLOCK_BYTES as usize) {
+    for start in (0..bytes.len()).step_by(to_usize(BLOCK_BYTES)) {
         let Some(rest) = bytes
             .get_mut(start..)
             .filter(|rest| rest.starts_with(&MAGIC))
         else {
             continue;
         };
-        let payload_bytes = u32_at(rest, 48).unwrap_or(0) as usize;
-        let end = (HEADER_BYTES as usize)
+        let payload_bytes = to_usize(u32_at(rest, 48).unwrap_or(0));
+        let end = to_usize(HEADER_BYTES)
             .saturating_add(payload_bytes)
             .min(rest.len());
-        let payload = rest.get_mut(HEADER_BYTES as usize..end).unwrap_or_default();
+        let payload = rest
+            .get_mut(to_usize(HEADER_BYTES)..end)
+            .unwrap_or_default();
         let mut at = 0_usize;
         while let Some(taken) = payload.get_mut(at..).and_then(record) {
             at = at.saturating_add(taken.max(8));
@@ -66,7 +64,7 @@ fn slot(bytes: &mut [u8]) {
     let mut at = 0_usize;
     while let Some(len) = u32_at(bytes, at) {
         let start = at.saturating_add(FRAME_BYTES);
-        let end = start.saturating_add(len as usize);
+        let end = start.saturating_add(to_usize(len));
         let Some(body) = bytes.get(start..end).filter(|_| len > 0) else {
             return;
         };

@@ -10,6 +10,7 @@ use crate::logstor::log::Segment;
 
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum LogSeverity {
     /// Unfinished work. Nothing is lost or read wrongly.
     Note,
@@ -18,7 +19,7 @@ pub enum LogSeverity {
 }
 
 impl LogSeverity {
-    /// One word.
+    /// Returns one word.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -59,7 +60,7 @@ pub enum LogFindingKind {
 }
 
 impl LogFindingKind {
-    /// One short stable word.
+    /// Returns one short stable word.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -90,6 +91,7 @@ impl LogFindingKind {
 
 /// A finding of an inspection or a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogFinding {
     /// Kind.
     pub kind: LogFindingKind,
@@ -116,15 +118,14 @@ impl LogFinding {
         offset: u64,
         what: impl Into<String>,
     ) -> Self {
-        let (segment, vb, seqno, key) = (None, None, None, None);
         Self {
             kind,
             path: path.to_owned(),
             offset,
-            segment,
-            vb,
-            seqno,
-            key,
+            segment: None,
+            vb: None,
+            seqno: None,
+            key: None,
             what: what.into(),
         }
     }

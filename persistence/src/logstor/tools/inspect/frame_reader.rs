@@ -9,7 +9,7 @@
 
 use crate::logstor::config::BLOCK_BYTES;
 use crate::logstor::format::{
-    FrameHeader, FrameKind, HEADER_BYTES, MAGIC, ScannedFrame, payload_of,
+    FrameHeader, FrameKind, HEADER_BYTES, MAGIC, ScannedFrame, payload_of, to_u32, to_usize,
 };
 
 /// The frames of one use of a segment.
@@ -35,7 +35,7 @@ pub(super) fn read_frames(
     valid_bytes: impl Fn(u64) -> Option<u32>,
 ) -> FoundFrames {
     let header_at =
-        |offset: u32| FrameHeader::decode(bytes.get(offset as usize..)?, segment, hash_key);
+        |offset: u32| FrameHeader::decode(bytes.get(to_usize(offset)..)?, segment, hash_key);
     let mut found = FoundFrames::default();
     let first = header_at(0);
     if let Some(free) = first.filter(|header| header.kind == FrameKind::Free) {
@@ -52,12 +52,14 @@ pub(super) fn read_frames(
     };
     found.generation = Some(generation);
     let limit = valid_bytes(generation);
-    let end = limit.map_or(bytes.len(), |limit| bytes.len().min(limit as usize)) as u32;
+    let len = to_u32(bytes.len());
+    let end = limit.map_or(len, |limit| len.min(limit));
     let ours_at = |at: u32| {
         header_at(at)
             .filter(|header| header.generation == generation && header.kind != FrameKind::Free)
     };
-    let (mut at, mut number) = (0, 0);
+    let mut at = 0;
+    let mut number = 0;
     while at < end {
         let Some(header) = ours_at(at) else {
             let Some(next) = blocks(at, end).skip(1).find(|&at| ours_at(at).is_some()) else {
@@ -86,7 +88,7 @@ pub(super) fn read_frames(
             is_whole,
         });
         at = at.saturating_add(header.frame_bytes());
-        found.end = at.min(bytes.len() as u32);
+        found.end = at.min(len);
     }
     match limit {
         Some(limit) if at < limit => found.damage.push((at, "a frame's header is damaged")),
@@ -106,14 +108,14 @@ fn lost_start(
     found: &mut FoundFrames,
     header_at: impl Fn(u32) -> Option<FrameHeader>,
 ) -> Option<u64> {
-    let behind = blocks(BLOCK_BYTES, bytes.len() as u32).filter_map(header_at);
+    let behind = blocks(BLOCK_BYTES, to_u32(bytes.len())).filter_map(header_at);
     let generation = behind
         .filter(|header| header.kind != FrameKind::Free)
         .map(|header| header.generation)
         .max();
     let is_blank = bytes
         .iter()
-        .take(HEADER_BYTES as usize)
+        .take(to_usize(HEADER_BYTES))
         .all(|byte| *byte == 0);
     if generation.is_some() || !is_blank {
         found
@@ -124,12 +126,12 @@ fn lost_start(
 }
 
 fn blocks(from: u32, to: u32) -> impl Iterator<Item = u32> {
-    (from..to).step_by(BLOCK_BYTES as usize)
+    (from..to).step_by(to_usize(BLOCK_BYTES))
 }
 
 /// Returns whether bytes look like a damaged header of this use: a changed byte leaves either mark.
 fn is_like_header(bytes: &[u8], at: u32, generation: u64) -> bool {
-    let header = bytes.get(at as usize..).unwrap_or_default();
+    let header = bytes.get(to_usize(at)..).unwrap_or_default();
     header.starts_with(&MAGIC)
         || header
             .get(8..)

@@ -76,7 +76,7 @@ impl<'a> ImageAgreement<'a> {
             .filter(|covered| at.offset < covered.bytes)
     }
 
-    /// Contradictions about segments, one line each.
+    /// Returns contradictions about segments, one line each.
     pub(super) fn segments(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for covered in self.covered.values() {
@@ -92,10 +92,9 @@ impl<'a> ImageAgreement<'a> {
             let ends_before =
                 covered.bytes > found.end || (covered.is_closed && covered.bytes < found.end);
             if found.kind != Some(kind) || (ends_before && !is_large) {
-                let (bytes, end) = (covered.bytes, found.end);
                 wrong.push(format!(
-                    "it knows {bytes} bytes of segment {}, whose frames end at {end}",
-                    covered.segment
+                    "it knows {} bytes of segment {}, whose frames end at {}",
+                    covered.bytes, covered.segment, found.end
                 ));
             }
         }
@@ -125,7 +124,7 @@ impl<'a> ImageAgreement<'a> {
         wrong
     }
 
-    /// A contradiction about a vBucket, if there is one.
+    /// Returns a contradiction about a vBucket, if there is one.
     pub(super) fn section(&mut self, section: &ImageSection, rows: &[ImageRow]) -> Option<String> {
         let entry = self.source.catalog.vbuckets.get(&section.vb)?;
         if entry.lineage != section.lineage {

@@ -15,6 +15,7 @@ use super::source::StoreSource;
 use super::survey::SegmentSurvey;
 use crate::contract::EngineError;
 use crate::disk::{Access, DiskErrorKind};
+use crate::logstor::format::to_u64;
 use crate::logstor::index_image::{Image, ImageRow, ImageSection};
 
 /// A file with an image's name.
@@ -117,7 +118,7 @@ fn rows(image: &Image, section: &ImageSection) -> Result<Rows, EngineError> {
     let ascend = rows
         .windows(2)
         .all(|pair| matches!(pair, [a, b] if a.fingerprint < b.fingerprint));
-    let are_all = ascend && rows.len() as u64 == section.rows;
+    let are_all = ascend && to_u64(rows.len()) == section.rows;
     Ok(if are_all {
         Ok(rows)
     } else {

@@ -27,7 +27,7 @@ pub enum SegmentKind {
 }
 
 impl SegmentKind {
-    /// One word.
+    /// Returns one word.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,6 +48,7 @@ impl SegmentKind {
 
 /// Layout of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SegmentLayout {
     /// Number.
     pub id: u32,
@@ -77,6 +78,7 @@ pub struct SegmentLayout {
 
 /// Layout of a vBucket.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct VBucketLayout {
     /// Number.
     pub vb: Vbid,
@@ -99,6 +101,7 @@ pub struct VBucketLayout {
 
 /// Layout of an index image.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ImageLayout {
     /// File.
     pub path: PathBuf,
@@ -116,6 +119,7 @@ pub struct ImageLayout {
 
 /// Layout of a store.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct LogLayout {
     /// Bytes of a segment.
     pub segment_bytes: u32,

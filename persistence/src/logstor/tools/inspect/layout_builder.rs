@@ -9,7 +9,7 @@ use super::layout::{ImageLayout, LogLayout, SegmentKind, SegmentLayout, VBucketL
 use super::source::StoreSource;
 use super::survey::{SegmentSurvey, SurveyedSegment};
 use super::vbucket_contents::VBucketContents;
-use crate::logstor::format::{FrameKind, HEADER_BYTES};
+use crate::logstor::format::{FrameKind, HEADER_BYTES, to_u64};
 
 /// Builds the layout of a store.
 pub(super) fn build_layout(
@@ -48,17 +48,17 @@ pub(super) fn build_layout(
     let geometry = source.catalog.geometry;
     let segment_bytes = u64::from(geometry.segment_bytes);
     let file_bytes = source.files.iter().map(|file| file.bytes).sum();
-    let used = segments
+    let used_segments = segments
         .iter()
         .filter(|segment| segment.kind.is_used())
-        .count() as u64
-        * segment_bytes;
+        .count();
+    let used = to_u64(used_segments) * segment_bytes;
     let live_bytes = segments.iter().map(|segment| segment.live_bytes).sum();
     LogLayout {
         segment_bytes: geometry.segment_bytes,
         segments_per_file: geometry.segments_per_file,
         file_bytes,
-        files: source.files.len() as u64,
+        files: to_u64(source.files.len()),
         live_bytes,
         dead_bytes: used.saturating_sub(live_bytes),
         free_bytes: file_bytes - used.min(file_bytes),
@@ -139,7 +139,7 @@ fn vbucket(source: &StoreSource, vb: Vbid, contents: &VBucketContents) -> VBucke
             .map(|(collection, seqno)| (collection, Seqno(seqno)))
             .collect(),
         live_bytes: contents.live_bytes(),
-        hidden: contents.rows.iter().filter(|row| row.hidden).count() as u64,
+        hidden: to_u64(contents.rows.iter().filter(|row| row.hidden).count()),
         stale_records: contents.stale_records,
     }
 }
@@ -159,9 +159,11 @@ fn image(survey: &SegmentSurvey, file: &ImageFile) -> ImageLayout {
         bytes: file.bytes,
         last_append: directory.map(|directory| directory.append_seqno),
         keys: sections.map(|section| section.rows).sum(),
-        segments: segments().count() as u64,
-        segments_current: segments()
-            .filter(|covered| survey.is_current(covered))
-            .count() as u64,
+        segments: to_u64(segments().count()),
+        segments_current: to_u64(
+            segments()
+                .filter(|covered| survey.is_current(covered))
+                .count(),
+        ),
     }
 }

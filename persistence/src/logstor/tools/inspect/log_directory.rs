@@ -67,7 +67,7 @@ impl LogDirectory {
         Ok(self.source.same_manifest()? && self.survey.is_unchanged()?)
     }
 
-    /// Settings that give another store the same geometry and hash key.
+    /// Returns settings that give another store the same geometry and hash key.
     pub(in crate::logstor) fn config(&self) -> LogstorConfig {
         let Catalog {
             geometry, hash_key, ..
@@ -76,12 +76,11 @@ impl LogDirectory {
         LogstorConfig {
             segment_bytes: geometry.segment_bytes,
             file_bytes,
-            hash_key: *hash_key,
-            ..LogstorConfig::DEFAULT
+            ..LogstorConfig::new(*hash_key)
         }
     }
 
-    /// The layout of the store.
+    /// Returns the layout of the store.
     #[must_use]
     pub fn layout(&self) -> LogLayout {
         build_layout(&self.source, &self.survey, &self.contents, &self.images)
@@ -107,30 +106,30 @@ impl LogDirectory {
         Ok(())
     }
 
-    /// Files that are not the store's own.
+    /// Returns the files that are not the store's own.
     #[must_use]
     pub fn others(&self) -> &[PathBuf] {
         &self.source.others
     }
 
-    /// The vBuckets, ascending.
+    /// Returns the vBuckets, ascending.
     pub fn vbuckets(&self) -> impl Iterator<Item = Vbid> {
         self.contents.keys().copied()
     }
 
-    /// A vBucket's figures.
+    /// Returns a vBucket's figures.
     #[must_use]
     pub fn info(&self, vb: Vbid) -> Option<VBucketInfo> {
         self.contents.get(&vb).map(|contents| contents.info)
     }
 
-    /// A vBucket's state, if it has a readable one.
+    /// Returns a vBucket's state, if it has a readable one.
     #[must_use]
     pub fn state(&self, vb: Vbid) -> Option<&VBucketState> {
         self.contents.get(&vb)?.state.as_ref()
     }
 
-    /// The items of a vBucket, ascending by seqno, read one by one.
+    /// Returns the items of a vBucket, ascending by seqno, read one by one.
     pub fn items(&self, vb: Vbid) -> impl Iterator<Item = Result<Item, EngineError>> {
         let rows = self
             .contents

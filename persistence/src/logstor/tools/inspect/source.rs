@@ -15,7 +15,7 @@ use lowtide_checkpoint::Vbid;
 use super::finding::{LogFinding, LogFindingKind, LogObserver};
 use crate::contract::EngineError;
 use crate::disk::{Access, Disk, DiskError};
-use crate::logstor::format::HEADER_BYTES;
+use crate::logstor::format::{HEADER_BYTES, to_usize};
 use crate::logstor::index_image::image_number;
 use crate::logstor::log::{Catalog, LogFile, MANIFEST_NAME, Segment, SegmentTable, read_manifest};
 use crate::store_owner::StoreOwner;
@@ -49,7 +49,7 @@ pub(super) struct StoreSource {
 
 const PREFIX: &str = "log-";
 
-/// The number of a file that is a log file by its name.
+/// Returns the number of a file that is a log file by its name.
 fn log_file_number(name: &str) -> Option<u32> {
     let number = name.strip_prefix(PREFIX)?.parse().ok()?;
     (SegmentTable::file_name(number) == name).then_some(number)
@@ -149,13 +149,20 @@ impl StoreSource {
             expected = number.saturating_add(1);
             let path = self.dir.join(SegmentTable::file_name(number));
             let file = self.disk.open(&path, Access::ReadOnly)?;
-            let (bytes, geometry) = (file.len()?, self.catalog.geometry);
+            let bytes = file.len()?;
+            let geometry = self.catalog.geometry;
             let segment_bytes = u64::from(geometry.segment_bytes);
-            let whole = (bytes / segment_bytes).min(geometry.segments_per_file.into());
+            let segments = u32::try_from(bytes / segment_bytes)
+                .unwrap_or(u32::MAX)
+                .min(geometry.segments_per_file);
+            let whole = u64::from(segments);
             let is_last = Some(number) == last;
-            let is_full = whole == u64::from(geometry.segments_per_file);
+            let is_full = segments == geometry.segments_per_file;
             if whole == 0 || bytes != whole * segment_bytes || !(is_full || is_last) {
-                let what = format!("{bytes} bytes are no log file's length");
+                let what = format!(
+                    "log file length {bytes} is not that of 1 to {} segments of {segment_bytes} bytes",
+                    geometry.segments_per_file
+                );
                 observer.found(LogFinding::of_file(
                     LogFindingKind::File,
                     &path,
@@ -173,13 +180,13 @@ impl StoreSource {
                 file,
                 bytes,
                 first,
-                segments: whole as u32,
+                segments,
             });
         }
         Ok(())
     }
 
-    /// All segments, in order.
+    /// Returns all segments, in order.
     pub(super) fn segments(&self) -> impl Iterator<Item = Segment> {
         let bytes = self.catalog.geometry.segment_bytes;
         self.files.iter().flat_map(move |file| {
@@ -199,9 +206,9 @@ impl StoreSource {
     /// Reads the bytes that a write to a segment would change: its start, and those behind its last
     /// frame.
     pub(super) fn trace(segment: &Segment, end: u32) -> Result<Vec<u8>, EngineError> {
-        let mut trace = segment.read(0, HEADER_BYTES as usize)?;
+        let mut trace = segment.read(0, to_usize(HEADER_BYTES))?;
         if end < segment.bytes {
-            trace.extend(segment.read(end, HEADER_BYTES as usize)?);
+            trace.extend(segment.read(end, to_usize(HEADER_BYTES))?);
         }
         Ok(trace)
     }
@@ -216,7 +223,7 @@ impl StoreSource {
             .is_some_and(|now| now.catalog == self.catalog && now.torn_bytes == self.torn_bytes))
     }
 
-    /// The vBucket whose records have an epoch.
+    /// Returns the vBucket whose records have an epoch.
     pub(super) fn vbucket_of(&self, epoch: u32) -> Option<Vbid> {
         self.of_epoch.get(&epoch).copied().map(Vbid)
     }

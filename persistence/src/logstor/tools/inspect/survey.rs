@@ -39,7 +39,7 @@ pub(super) struct SurveyedRecord {
     pub(super) append_seqno: u64,
 }
 
-/// The highest seqno of each collection of these records.
+/// Returns the highest seqno of each collection of these records.
 pub(super) fn high_seqnos_of<'a>(
     records: impl IntoIterator<Item = &'a SurveyedRecord>,
 ) -> CollectionHighSeqnos {
@@ -120,7 +120,7 @@ impl SegmentSurvey {
         Ok(survey)
     }
 
-    /// The segment of a record.
+    /// Returns the segment of a record.
     pub(super) fn segment_of(&self, at: Location) -> Option<&Arc<Segment>> {
         self.segments.get(&at.segment).map(|found| &found.segment)
     }

@@ -13,7 +13,7 @@ use super::finding::{LogFinding, LogFindingKind, LogObserver};
 use super::source::StoreSource;
 use super::survey::{SegmentSurvey, SurveyedRecord, SurveyedState, high_seqnos_of};
 use crate::contract::VBucketInfo;
-use crate::logstor::format::{CollectionHighSeqnos, Fingerprint, Location, decode_state};
+use crate::logstor::format::{CollectionHighSeqnos, Fingerprint, Location, decode_state, to_u64};
 use crate::logstor::log::{CatalogEntry, MANIFEST_NAME};
 
 /// A key's newest record.
@@ -101,12 +101,13 @@ impl Reader<'_> {
         mut records: Vec<SurveyedRecord>,
         newest_state: Option<&SurveyedState>,
     ) -> VBucketContents {
-        let found = records.len() as u64;
+        let found = to_u64(records.len());
         records.retain(|record| self.entry.lineage.contains(record.epoch, record.seqno));
         records
             .sort_unstable_by_key(|record| (record.fingerprint, record.seqno, record.append_seqno));
         self.compare_copies(&records);
-        let (mut rows, mut copies) = (Vec::new(), BTreeMap::new());
+        let mut rows = Vec::new();
+        let mut copies = BTreeMap::new();
         for key in records.chunk_by(|a, b| a.fingerprint == b.fingerprint) {
             let Some(newest) = key.last() else { continue };
             let other_copies = u16::try_from(key.len() - 1).unwrap_or(u16::MAX);
@@ -139,7 +140,7 @@ impl Reader<'_> {
             }
         }
         rows.sort_unstable_by_key(|row: &KeyRow| row.seqno);
-        let stale_records = found - rows.len() as u64;
+        let stale_records = found - to_u64(rows.len());
         let high_seqnos = high_seqnos_of(&records);
         let mut contents = VBucketContents {
             rows,
@@ -207,9 +208,10 @@ impl Reader<'_> {
                 .rows
                 .iter()
                 .filter(|row| !row.hidden && row.tombstone == tombstone);
-            shown.count() as u64
+            to_u64(shown.count())
         };
-        let (items, deleted) = (count(false), count(true));
+        let items = count(false);
+        let deleted = count(true);
         let purge_seqno = contents
             .state
             .as_ref()
@@ -246,12 +248,12 @@ impl VBucketContents {
                 .is_some_and(|copies| copies.contains(&at))
     }
 
-    /// Locations of all needed records.
+    /// Returns the locations of all needed records.
     pub(in crate::logstor) fn references(&self) -> impl Iterator<Item = Location> {
         self.rows.iter().map(|row| row.at).chain(self.state_at)
     }
 
-    /// Bytes of those records.
+    /// Returns the bytes of those records.
     pub(in crate::logstor) fn live_bytes(&self) -> u64 {
         self.references().map(|at| u64::from(at.len)).sum()
     }

@@ -96,7 +96,7 @@ impl Registry {
         self.is_fully_loaded.load(Ordering::Acquire)
     }
 
-    /// Number of vBuckets that are left to load.
+    /// Returns the number of vBuckets that are left to load.
     pub(in crate::logstor) fn left_to_load(&self) -> usize {
         let vbuckets = self.vbuckets.read();
         vbuckets

@@ -13,6 +13,8 @@ impl Registry {
     /// Quarantines the segments of a vBucket.
     pub(in crate::logstor) fn quarantine(&self, vb: Vbid, segments: BTreeSet<u32>) {
         for &id in &segments {
+            // Another vBucket may have it in quarantine. No job has claimed it: nothing is rewritten
+            // before everything is loaded (L23).
             self.log.segments.try_claim(id);
         }
         self.quarantined.lock().insert(vb, segments);

@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 
 use super::VBucketIndex;
-
 #[cfg(test)]
 use crate::logstor::format::Location;
+use crate::logstor::format::to_u64;
 
 impl VBucketIndex {
-    /// Locations of all referenced records.
+    /// Returns the locations of all referenced records.
     #[cfg(test)]
     pub(in crate::logstor) fn locations(&self) -> Vec<Location> {
         let inner = self.lock();
         inner.index.locations().chain(inner.state_at).collect()
     }
 
-    /// Records of purged tombstones without a slot.
+    /// Returns the records of purged tombstones without a slot.
     #[cfg(test)]
     pub(in crate::logstor) fn reclaimed_tombstones(&self) -> BTreeMap<u64, u32> {
         self.lock().reclaimed_tombstones.clone()
@@ -39,19 +39,20 @@ impl VBucketIndex {
             "{} items, {} deleted, hidden {:?}",
             inner.items, inner.deleted, inner.purged_pending
         );
-        dump += &format!(", given up {:?}\n", inner.reclaimed_tombstones);
+        dump += &format!(", reclaimed {:?}\n", inner.reclaimed_tombstones);
         for slot in inner.index.iter_at(0, u64::MAX) {
             dump += &format!("{slot:?}\n");
         }
         dump
     }
 
-    /// Violations of its invariants, one line each: O(keys) under the lock.
+    /// Returns violations of its invariants, one line each: O(keys) under the lock.
     pub(in crate::logstor) fn check(&self) -> Vec<String> {
         let inner = self.lock();
         let mut wrong = inner.index.check();
         let view = inner.view();
-        let (mut items, mut deleted) = (0, 0);
+        let mut items = 0;
+        let mut deleted = 0;
         for slot in inner
             .index
             .iter_at(0, u64::MAX)
@@ -69,9 +70,8 @@ impl VBucketIndex {
                 inner.items, inner.deleted
             ));
         }
-        if inner.items + inner.deleted + inner.purged_pending.len() as u64
-            != inner.index.len() as u64
-        {
+        let counted = inner.items + inner.deleted + to_u64(inner.purged_pending.len());
+        if counted != to_u64(inner.index.len()) {
             wrong.push(format!(
                 "{} keys, {} of them hidden",
                 inner.index.len(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::logstor::format::to_usize;
 use crate::logstor::index_image::{CoveredSegment, Image};
 use crate::logstor::log::Segment;
 
@@ -25,10 +26,10 @@ impl ImageCoverage {
             false;
             current
                 .last_key_value()
-                .map_or(0, |(&last, _)| last as usize + 1)
+                .map_or(0, |(&last, _)| to_usize(last) + 1)
         ];
         for &id in current.keys() {
-            if let Some(is_current) = is_current.get_mut(id as usize) {
+            if let Some(is_current) = is_current.get_mut(to_usize(id)) {
                 *is_current = true;
             }
         }
@@ -42,7 +43,7 @@ impl ImageCoverage {
     /// Returns whether the covered use of a segment goes on.
     pub(super) fn is_current(&self, segment: u32) -> bool {
         self.is_current
-            .get(segment as usize)
+            .get(to_usize(segment))
             .copied()
             .unwrap_or(false)
     }

@@ -8,9 +8,9 @@ use lowtide_checkpoint::VBucketState;
 use super::VBucketIndex;
 use super::lazy_index::LazyIndex;
 use super::view::View;
+use crate::damage::Damage;
 use crate::logstor::format::{CollectionHighSeqnos, Location, PurgedTombstones};
 use crate::logstor::index::Slot;
-use crate::logstor::log::Damage;
 
 /// The state an index begins with.
 #[derive(Debug, Default)]
@@ -33,18 +33,20 @@ pub(in crate::logstor) struct InitialState {
 }
 
 impl VBucketIndex {
-    /// The initial state of an index that is rolled back to a pinned view of this one. Tombstones
-    /// that the view shows and that were purged since are left out, except those with the highest
-    /// seqnos of that moment.
+    /// Returns the initial state of an index that is rolled back to a pinned view of this one.
+    /// Tombstones that the view shows and that were purged since are left out, except those with
+    /// the highest seqnos of that moment.
     pub(in crate::logstor) fn state_at_snapshot(
         &self,
         view: &View,
         purged: &PurgedTombstones,
     ) -> InitialState {
-        let (inner, high) = (self.lock(), view.high());
+        let inner = self.lock();
+        let high = view.high();
         let mut slots: Vec<Slot> = inner.index.iter_at(0, high).collect();
         for slot in &mut slots {
-            // All other records of the key count, older or newer: counting too many does no harm.
+            // All other records of the key count, older or newer: counting too many does no harm. With
+            // the highest number the exact one is unknown, and a tombstone stays.
             slot.other_copies = inner
                 .index
                 .get(slot.fingerprint)
@@ -73,12 +75,11 @@ impl VBucketIndex {
             .range(..=high)
             .map(|(&seqno, &records)| (seqno, records))
             .collect();
-        let (high_seqnos, state) = (Arc::clone(&view.high_seqnos), view.state.clone());
         InitialState {
             high,
-            high_seqnos,
+            high_seqnos: Arc::clone(&view.high_seqnos),
             purged: Arc::new(purged),
-            state,
+            state: view.state.clone(),
             slots,
             reclaimed_tombstones,
             ..InitialState::default()

@@ -15,17 +15,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::Invariant;
+
 use super::image_coverage::ImageCoverage;
 use super::log_tail::LogTail;
 use crate::contract::EngineError;
-use crate::logstor::format::{CollectionHighSeqnos, Fingerprint, ScannedFrame};
+use crate::logstor::format::{CollectionHighSeqnos, Fingerprint, ScannedFrame, to_u64, to_usize};
 use crate::logstor::index::Slot;
 use crate::logstor::index_image::{
     CoveredSegment, ImageRow, ImageSection, RowMerge, SegmentContents, sort_for_merge,
 };
 use crate::logstor::log::{
-    Lineage, ScannedRecord, ScannedSegment, ScannedState, Segment, SegmentUses, high_seqnos_of,
-    scan_large_record, scan_segment,
+    Lineage, ScannedRecord, ScannedSegment, ScannedState, Segment, SegmentUses, StoreContext,
+    high_seqnos_of, scan_large_record, scan_segment,
 };
 
 /// The lazy index of a vBucket.
@@ -74,14 +76,14 @@ impl LazyIndex {
         lazy
     }
 
-    /// The image's section, unless the vBucket was rolled back since.
+    /// Returns the image's section, unless the vBucket was rolled back since.
     fn section(&self) -> Option<(&ImageCoverage, &ImageSection)> {
         let coverage = self.coverage.as_deref()?;
         let section = coverage.image.directory.section(self.vb)?;
         (section.lineage == self.lineage).then_some((coverage, section))
     }
 
-    /// Covered uses with records of the vBucket.
+    /// Returns covered uses with records of the vBucket.
     fn covered_uses(&self) -> impl Iterator<Item = (&Arc<Segment>, &CoveredSegment)> {
         let coverage = self
             .coverage
@@ -142,7 +144,7 @@ impl LazyIndex {
             .cloned()
     }
 
-    /// The newest state that the image covers, if its record is still there.
+    /// Returns the newest state that the image covers, if its record is still there.
     ///
     /// # Errors
     /// Same as [`LazyIndex::load`] if the image has no section of the vBucket: it was made during
@@ -186,7 +188,7 @@ impl LazyIndex {
         Ok(newest)
     }
 
-    /// The segments with records of the vBucket.
+    /// Returns the segments with records of the vBucket.
     pub(in crate::logstor) fn segments(&self) -> BTreeSet<u32> {
         self.covered_uses()
             .map(|(segment, _)| segment.id)
@@ -199,20 +201,23 @@ impl LazyIndex {
     ///
     /// # Errors
     /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if image and log are damaged.
-    pub(super) fn load(&self) -> Result<(Vec<Slot>, CollectionHighSeqnos), EngineError> {
+    pub(super) fn load(
+        &self,
+        context: &StoreContext,
+    ) -> Result<(Vec<Slot>, CollectionHighSeqnos), EngineError> {
         let scanned = self.log_tail.sorted();
-        let (mut slots, high_seqnos) = match self.image_slots(&scanned)? {
+        let (mut slots, high_seqnos) = match self.image_slots(&scanned, context)? {
             Some(slots) => (slots, self.image_high_seqnos(&scanned)),
             None => {
                 let scanned = self.scan_covered(scanned)?;
-                (slots_of(&scanned), high_seqnos_of(&scanned))
+                (slots_of(&scanned, context)?, high_seqnos_of(&scanned))
             }
         };
         slots.sort_unstable_by_key(|slot| slot.seqno);
         Ok((slots, high_seqnos))
     }
 
-    /// Highest seqnos of the image and of the records scanned beyond it.
+    /// Returns the highest seqnos of the image and of the records scanned beyond it.
     fn image_high_seqnos(&self, scanned: &[ScannedRecord]) -> CollectionHighSeqnos {
         let mut high_seqnos = high_seqnos_of(scanned);
         self.section()
@@ -221,13 +226,18 @@ impl LazyIndex {
         high_seqnos
     }
 
-    /// Slots by the image; `None` if its rows are damaged.
-    fn image_slots(&self, mut scanned: &[ScannedRecord]) -> Result<Option<Vec<Slot>>, EngineError> {
+    /// Returns the slots by the image; `None` if its rows are damaged, or not all there.
+    fn image_slots(
+        &self,
+        mut scanned: &[ScannedRecord],
+        context: &StoreContext,
+    ) -> Result<Option<Vec<Slot>>, EngineError> {
         let Some((coverage, section)) = self.section() else {
             return Ok(None);
         };
         let mut slots = Vec::with_capacity(scanned.len());
         let mut before = None;
+        let mut rows_read = 0;
         for block in &section.blocks {
             let rows = match coverage.image.rows(block) {
                 Err(EngineError::Corrupt { .. }) => return Ok(None),
@@ -240,6 +250,7 @@ impl LazyIndex {
                 return Ok(None);
             }
             before = Some(block.last);
+            rows_read += to_u64(rows.len());
             let upto = scanned.partition_point(|item| item.fingerprint <= block.last);
             let (here, rest) = scanned.split_at(upto);
             scanned = rest;
@@ -248,11 +259,10 @@ impl LazyIndex {
                 slots.push(slot(&row));
             }
         }
-        slots.extend(
-            RowMerge::new([], scanned, |_| false)
-                .flatten()
-                .map(|row| slot(&row)),
-        );
+        if rows_read != section.rows {
+            return Ok(None);
+        }
+        slots.extend(slots_of(scanned, context)?);
         Ok(Some(slots))
     }
 
@@ -294,7 +304,7 @@ impl LazyIndex {
         segment: &Segment,
         covered: &CoveredSegment,
     ) -> Result<ScannedSegment, EngineError> {
-        let bytes = segment.read(0, covered.bytes as usize)?;
+        let bytes = segment.read(0, to_usize(covered.bytes))?;
         let read = scan_segment(segment, &bytes, self.hash_key, None, |_| None)?;
         let end = read.frames.last().map_or(0, ScannedFrame::end);
         let is_ours = |frame: &&ScannedFrame| {
@@ -310,12 +320,19 @@ impl LazyIndex {
     }
 }
 
-/// The slots of scanned records.
-fn slots_of(scanned: &[ScannedRecord]) -> Vec<Slot> {
-    // Without an image there is nothing to contradict.
+/// Returns the slots of scanned records.
+///
+/// # Errors
+/// [`EngineError::Internal`] if a key has records and none of them wins.
+fn slots_of(scanned: &[ScannedRecord], context: &StoreContext) -> Result<Vec<Slot>, EngineError> {
     RowMerge::new([], scanned, |_| false)
-        .filter_map(Result::ok)
-        .map(|row| slot(&row))
+        .map(|row| {
+            let row = row
+                .ok()
+                .invariant("L20", "records alone contradict no image")
+                .map_err(|violation| context.internal(violation))?;
+            Ok(slot(&row))
+        })
         .collect()
 }
 

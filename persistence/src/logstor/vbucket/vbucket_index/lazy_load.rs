@@ -26,10 +26,11 @@ use std::sync::Arc;
 use super::lazy_index::{LazyIndex, Lookup};
 use super::{Inner, VBucketIndex};
 use crate::contract::EngineError;
+use crate::damage::Damage;
 use crate::fault::{self, Fault};
 use crate::logstor::format::Fingerprint;
 use crate::logstor::index::{KeyIndex, ReferenceCounts, Slot};
-use crate::logstor::log::{Damage, SegmentTable};
+use crate::logstor::log::SegmentTable;
 
 /// Slots below which the rest is replayed under the lock. Tests and models have few.
 const SLOTS_LOCKED: usize = if cfg!(any(test, checkpoint_loom)) {
@@ -96,7 +97,7 @@ impl VBucketIndex {
         let Some(from) = self.lazy()? else {
             return Ok(());
         };
-        let (slots, high_seqnos) = match from.load().map_err(Damage::of) {
+        let (slots, high_seqnos) = match from.load(&self.log.context).map_err(Damage::of) {
             Ok(loaded) => loaded,
             Err(Err(error)) => return Err(error),
             Err(Ok(damage)) => {
@@ -136,7 +137,7 @@ impl VBucketIndex {
         Ok(())
     }
 
-    /// The lazy state, unless the vBucket is loaded.
+    /// Returns the lazy state, unless the vBucket is loaded.
     fn lazy(&self) -> Result<Option<Arc<LazyIndex>>, EngineError> {
         match &self.lock().load_state {
             LoadState::Loaded => Ok(None),
@@ -155,19 +156,15 @@ impl VBucketIndex {
             let inner = self.lock();
             match (&inner.load_state, inner.committed(of)) {
                 (LoadState::Damaged(damage), _) => return Err(damage.error()),
+                (_, Some(slot)) if slot.tombstone && inner.purged.hides(slot.seqno) => {
+                    return Ok(Lookup::Absent);
+                }
                 (_, Some(slot)) => {
-                    let is_hidden = slot.tombstone && inner.purged.hides(slot.seqno);
                     if fault::is(Fault::SegmentTakenLate) {
                         drop(inner);
                     }
-                    let segment = self
-                        .log
-                        .segments
-                        .get(slot.location.segment)
-                        .filter(|_| !is_hidden);
-                    return Ok(
-                        segment.map_or(Lookup::Absent, |segment| Lookup::Found(slot, segment))
-                    );
+                    let (slot, segment) = self.with_segment(slot)?;
+                    return Ok(Lookup::Found(slot, segment));
                 }
                 (LoadState::Loaded, None) => return Ok(Lookup::Absent),
                 (LoadState::Lazy(from), None) => (Arc::clone(from), Arc::clone(&inner.purged)),
@@ -177,22 +174,22 @@ impl VBucketIndex {
         if let (true, Lookup::Found(slot, _)) = (fault::is(Fault::SegmentTakenLate), &found) {
             let slot = *slot;
             drop((from, found));
-            let segment = self.log.segments.get(slot.location.segment);
-            found = segment.map_or(Lookup::Absent, |segment| Lookup::Found(slot, segment));
+            let (slot, segment) = self.with_segment(slot)?;
+            found = Lookup::Found(slot, segment);
         }
         let is_hidden =
             matches!(&found, Lookup::Found(slot, _) if slot.tombstone && purged.hides(slot.seqno));
         Ok(if is_hidden { Lookup::Absent } else { found })
     }
 
-    /// Bytes of a key's newest record; 0 if there is none, or it is not in memory.
+    /// Returns the bytes of a key's newest record; 0 if there is none, or it is not in memory.
     pub(in crate::logstor) fn newest_bytes(&self, of: Fingerprint) -> u32 {
         self.lock()
             .committed(of)
             .map_or(0, |slot| slot.location.len)
     }
 
-    /// Damage of the vBucket, if it is known to be unreadable.
+    /// Returns the damage of the vBucket, if it is known to be unreadable.
     pub(in crate::logstor) fn damage(&self) -> Option<Damage> {
         match &self.lock().load_state {
             LoadState::Damaged(damage) => Some(damage.clone()),
@@ -225,8 +222,10 @@ impl Inner {
         } = loaded;
         self.load_state = LoadState::Loaded;
         let front = std::mem::replace(&mut self.index, index);
-        (self.items, self.deleted) = (items, deleted);
-        (self.purged_pending, self.reclaimed_tombstones) = (purged_pending, reclaimed_tombstones);
+        self.items = items;
+        self.deleted = deleted;
+        self.purged_pending = purged_pending;
+        self.reclaimed_tombstones = reclaimed_tombstones;
         self.replay(&front, segments);
         // Highest seqnos of commits are merged already.
         self.merge_high_seqnos(&high_seqnos);
@@ -250,8 +249,8 @@ impl Inner {
         }
     }
 
-    /// The newest record of a key that was committed since the store was opened. Once loaded, the
-    /// newest of all.
+    /// Returns the newest record of a key that was committed since the store was opened. Once
+    /// loaded, the newest of all.
     fn committed(&self, of: Fingerprint) -> Option<Slot> {
         let frozen = || self.frozen.iter().rev().find_map(|index| index.get(of));
         self.index.get(of).or_else(frozen)

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::checked_invariant;
+
 use super::view::View;
 use super::{Inner, VBucketIndex};
 use crate::logstor::index::ReferenceCounts;
@@ -14,7 +16,7 @@ pub(in crate::logstor) struct PinnedView {
 }
 
 impl VBucketIndex {
-    /// The current view.
+    /// Returns the current view.
     pub(in crate::logstor) fn view(&self) -> View {
         self.lock().view()
     }
@@ -22,7 +24,8 @@ impl VBucketIndex {
     /// Pins the current view. Returns the number with which it is unpinned.
     pub(in crate::logstor) fn pin(&self) -> (u64, View) {
         let mut inner = self.lock();
-        let (number, view) = (inner.next_pin, inner.view());
+        let number = inner.next_pin;
+        let view = inner.view();
         inner.next_pin += 1;
         inner.pins.insert(number, view.clone());
         (number, view)
@@ -30,7 +33,8 @@ impl VBucketIndex {
 
     pub(in crate::logstor::vbucket) fn unpin(&self, number: u64) {
         let mut inner = self.lock();
-        inner.pins.remove(&number);
+        let was_pinned = inner.pins.remove(&number).is_some();
+        checked_invariant!(was_pinned, "L11", "a view is pinned until it is released");
         let uses = self.log.segments.uses();
         let counts = ReferenceCounts(&uses);
         if inner.index.overlay_len() > 0 {
@@ -43,7 +47,8 @@ impl VBucketIndex {
         inner.reclaim_purged(counts);
     }
 
-    /// The newest pinned view at or below a seqno, of this index or of one before a rollback.
+    /// Returns the newest pinned view at or below a seqno, of this index or of one before a
+    /// rollback.
     pub(in crate::logstor) fn newest_pinned(self: &Arc<Self>, to: u64) -> Option<PinnedView> {
         let here = self.highest_pin(to).map(|view| PinnedView {
             vbucket: Arc::clone(self),
@@ -65,7 +70,7 @@ impl VBucketIndex {
             .cloned()
     }
 
-    /// The lowest high seqno of a pinned view.
+    /// Returns the lowest high seqno of a pinned view.
     pub(in crate::logstor) fn lowest_pinned(&self) -> u64 {
         let inner = self.lock();
         inner

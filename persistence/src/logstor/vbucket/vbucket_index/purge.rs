@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::{Inner, VBucketIndex};
-use crate::logstor::format::{CollectionHighSeqnos, Fingerprint, PurgedTombstones};
+use crate::logstor::format::{CollectionHighSeqnos, Fingerprint, PurgedTombstones, to_u64};
 use crate::logstor::index::{ReferenceCounts, Slot};
 
 /// The tombstones that a purge hides.
@@ -27,6 +27,7 @@ impl VBucketIndex {
     pub(in crate::logstor) fn plan_purge(&self, upto: u64) -> Option<PurgePlan> {
         let inner = self.lock();
         let Inner { index, purged, .. } = &*inner;
+        // The highest seqno stays; in an empty vBucket there is nothing at or below 0.
         let last = upto.min(inner.high.saturating_sub(1));
         let highest = inner.high_seqnos.seqnos();
         // Tombstones that the last purge spared and that were not superseded, then those above its
@@ -58,24 +59,24 @@ impl VBucketIndex {
     }
 
     /// Hides the tombstones of a plan that the manifest has already. Returns their number.
-    pub(in crate::logstor) fn apply_purge(&self, plan_purge: PurgePlan) -> u64 {
-        let PurgePlan { purged, tombstones } = plan_purge;
+    pub(in crate::logstor) fn apply_purge(&self, plan: PurgePlan) -> u64 {
+        let PurgePlan { purged, tombstones } = plan;
         let mut inner = self.lock();
-        let count = tombstones.len() as u64;
+        let count = to_u64(tombstones.len());
         inner.purged = Arc::new(purged);
-        inner.deleted -= count;
+        inner.take_off(true, count);
         inner.purged_pending.extend(tombstones);
         let uses = self.log.segments.uses();
         inner.reclaim_purged(ReferenceCounts(&uses));
         count
     }
 
-    /// Highest seqnos of its collections.
+    /// Returns the highest seqnos of its collections.
     pub(in crate::logstor) fn high_seqnos(&self) -> Arc<CollectionHighSeqnos> {
         Arc::clone(&self.lock().high_seqnos)
     }
 
-    /// The purge seqno that is reported.
+    /// Returns the purge seqno that is reported.
     pub(in crate::logstor) fn purge_seqno(&self) -> u64 {
         self.view().info.purge.0
     }

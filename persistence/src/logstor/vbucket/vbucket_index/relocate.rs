@@ -1,10 +1,11 @@
 //! The part of rewriting that changes an index: records move by compare-and-swap, and freed records
 //! are counted off.
 
+use lowtide_checkpoint::internal::{Invariant, violated};
+
 use super::{Inner, VBucketIndex};
 use crate::logstor::format::{Fingerprint, Location};
 use crate::logstor::index::ReferenceCounts;
-use lowtide_checkpoint::internal::violated;
 
 /// The identity of a record, whatever its location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +114,11 @@ impl Inner {
             return false;
         };
         if *records != u32::MAX {
-            *records = records.saturating_sub(1);
+            // One that has none left is removed below, as it should have been before.
+            *records = records
+                .checked_sub(1)
+                .expected("L16", "a record that is freed was counted")
+                .unwrap_or(0);
         }
         if *records == 0 {
             self.reclaimed_tombstones.remove(&seqno);

@@ -29,15 +29,15 @@ impl View {
         self.info.high.0
     }
 
-    /// Tombstones that are hidden from it.
+    /// Returns the tombstones that are hidden from it.
     pub(in crate::logstor) const fn purged(&self) -> &Arc<PurgedTombstones> {
         &self.purged
     }
 }
 
 impl Inner {
-    /// The current view. Its purge seqno is that of a purge here, or of one at the source of the
-    /// items.
+    /// Returns the current view. Its purge seqno is that of a purge here, or of one at the source
+    /// of the items.
     pub(super) fn view(&self) -> View {
         let purge_seqno = self
             .state
@@ -50,16 +50,15 @@ impl Inner {
             items: self.items,
             deleted: self.deleted,
         };
-        let state = self
-            .state
-            .as_ref()
-            .map(|state| match state.purge_seqno.0 == purge_seqno {
-                true => Arc::clone(state),
-                false => Arc::new(VBucketState {
-                    purge_seqno: Seqno(purge_seqno),
-                    ..(**state).clone()
-                }),
-            });
+        let state = self.state.as_ref().map(|state| {
+            if state.purge_seqno.0 == purge_seqno {
+                return Arc::clone(state);
+            }
+            Arc::new(VBucketState {
+                purge_seqno: Seqno(purge_seqno),
+                ..(**state).clone()
+            })
+        });
         View {
             info,
             state,

@@ -18,10 +18,13 @@ use crate::cli::tools::compact::compacted::Compacted;
 use crate::cli::tools::compact::in_place::{in_use, one, report_failure};
 use crate::cli::tools::progress::progress_bar;
 use crate::cli::tools::store::Target;
+use crate::published_key::PUBLISHED_HASH_KEY;
 
 pub(in crate::cli) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Failure> {
+    // The store keeps its own key.
+    let config = LogstorConfig::new(PUBLISHED_HASH_KEY);
     let (store, recovered) =
-        Logstor::open(Arc::new(OsDisk::new()), path, LogstorConfig::DEFAULT).map_err(in_use)?;
+        Logstor::open(Arc::new(OsDisk::new()), path, config).map_err(in_use)?;
     for (file, what) in &recovered.repairs {
         message!("note: {}: {what}", file.display());
     }

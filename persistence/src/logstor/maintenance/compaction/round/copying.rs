@@ -5,17 +5,17 @@
 //! A record is copied only as it was read and verified (L48): a copy of anything else would pass
 //! for the record, and the record would be freed.
 
-use lowtide_checkpoint::internal::Invariant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lowtide_checkpoint::Vbid;
+use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 
 use super::super::output_segments::{OutputSegments, PendingWrite, Target};
 use super::{CompactionRound, DurableCopy, Packing, RecordCopy};
 use crate::contract::{Budget, EngineError};
 use crate::logstor::config::COMMIT_RESERVE;
-use crate::logstor::format::{Location, RecordView};
+use crate::logstor::format::{Location, RecordView, to_u64, to_usize};
 use crate::logstor::log::Segment;
 
 impl CompactionRound {
@@ -54,23 +54,35 @@ impl CompactionRound {
         }
         let bytes = write.frames.bytes();
         let counters = &log.context.counters;
-        counters.records_rewritten.add(placed.len() as u64);
+        counters.records_rewritten.add(to_u64(placed.len()));
         counters.rewritten_bytes.add(bytes);
-        self.records_copied += placed.len() as u64;
+        self.records_copied += to_u64(placed.len());
         let segments: BTreeMap<u32, Arc<Segment>> = write
             .frames
             .frames()
             .iter()
             .map(|frame| (frame.segment.id, Arc::clone(&frame.segment)))
             .collect();
-        let durable = placed.into_iter().filter_map(|(copy, to)| {
-            Some(DurableCopy {
+        for (copy, to) in placed {
+            checked_invariant!(
+                write
+                    .frames
+                    .record_at(to)
+                    .is_some_and(|view| self.record_id(&view) == (copy.epoch, copy.id)),
+                "L15",
+                "a copy is the record that it is a copy of"
+            );
+            // A copy that is not counted could bring its record back.
+            let segment = segments
+                .get(&to.segment)
+                .invariant("L16", "a copy lies in a frame of its append")
+                .map_err(|violation| log.context.internal(violation))?;
+            self.pending.push(DurableCopy {
                 copy,
                 to,
-                _segment: Arc::clone(segments.get(&to.segment)?),
-            })
-        });
-        self.pending.extend(durable);
+                _segment: Arc::clone(segment),
+            });
+        }
         self.filled.extend(outputs.written(write));
         Ok(bytes)
     }
@@ -86,9 +98,9 @@ impl CompactionRound {
             offset,
             len,
         } = copy.from;
-        let start = offset as usize;
+        let start = to_usize(offset);
         let bytes = self.bytes.get(&segment);
-        let record = bytes.and_then(|bytes| bytes.get(start..start.checked_add(len as usize)?));
+        let record = bytes.and_then(|bytes| bytes.get(start..start.checked_add(to_usize(len))?));
         let is_it = |record: &&[u8]| {
             RecordView::verified(record)
                 .is_some_and(|view| self.record_id(&view) == (copy.epoch, copy.id))
@@ -99,7 +111,7 @@ impl CompactionRound {
             .invariant("L48", "a record to be copied is what was read")
             .map_err(|violation| log.context.internal(violation))?;
         let target = self.target(outputs, copy.vb);
-        outputs.place(write, log, target, record, len)
+        outputs.place(write, log, target, record)
     }
 
     fn target(&self, outputs: &OutputSegments, vb: Vbid) -> Target {
@@ -107,8 +119,7 @@ impl CompactionRound {
         if self.packing == Packing::Together {
             return None;
         }
-        let census = log.segments.census();
-        let is_short = census.free.saturating_add(census.possible) <= COMMIT_RESERVE + 2;
+        let is_short = log.segments.census().available() <= COMMIT_RESERVE + 2;
         let volume = self.volumes.get(&vb).copied().unwrap_or(0);
         let is_enough = volume >= u64::from(log.segments.geometry().segment_bytes / 8);
         (!is_short && (is_enough || outputs.has(vb))).then_some(vb)

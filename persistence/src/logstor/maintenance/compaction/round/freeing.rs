@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::super::output_segments::OutputSegments;
 use super::{CompactionRound, DurableCopy};
 use crate::contract::EngineError;
+use crate::logstor::format::to_u64;
 use crate::logstor::vbucket::{RecordId, VBucketIndex};
 
 /// Records that are counted off under a vBucket's lock at once: commits wait for that lock.
@@ -50,6 +51,7 @@ impl CompactionRound {
         let vbuckets = self.registry.by_epoch();
         let mut by_epoch: BTreeMap<u32, Vec<RecordId>> = BTreeMap::new();
         for segment in &freed {
+            // A dead segment that could not be read has none: its records stay counted.
             for (epoch, id) in self.records.remove(&segment.id).unwrap_or_default() {
                 by_epoch.entry(epoch).or_default().push(id);
             }
@@ -69,7 +71,7 @@ impl CompactionRound {
             .retain(|victim| freed.iter().all(|freed| freed.id != victim.id));
         let count = freed
             .iter()
-            .map(|segment| 1 + segment.rest().len() as u64)
+            .map(|segment| 1 + to_u64(segment.rest().len()))
             .sum();
         log.context.counters.segments_compacted.add(count);
         log.segments.reuse(freed);

@@ -5,12 +5,10 @@
 
 use std::sync::Arc;
 
-use lowtide_checkpoint::Namespace;
-
 use super::{CompactionRound, RecordCopy};
 use crate::contract::EngineError;
 use crate::logstor::format::{
-    Fingerprint, Location, RecordView, payload_of, records_in, scan_frames,
+    Fingerprint, Location, RecordView, payload_of, records_in, scan_frames, to_usize,
 };
 use crate::logstor::log::{ClosedSegment, Origin, Segment};
 use crate::logstor::vbucket::{ByEpoch, RecordId, VBucketIndex};
@@ -31,7 +29,8 @@ impl CompactionRound {
                 continue;
             }
             // From here on the claim is released when the round is dropped.
-            let (id, is_dead) = (segment.id, segment.live_records() == 0);
+            let id = segment.id;
+            let is_dead = segment.live_records() == 0;
             self.victims.push(Arc::clone(&segment));
             match self.read(&segment, closed, &vbuckets) {
                 // No record of it is needed, and freeing it may have begun before. Unread records
@@ -66,7 +65,7 @@ impl CompactionRound {
         if let Origin::Large { .. } = closed.origin {
             return self.read_large(segment);
         }
-        let bytes = segment.read(0, closed.used as usize)?;
+        let bytes = segment.read(0, to_usize(closed.used))?;
         let hash_key = self.registry.log.context.hash_key;
         let frames = scan_frames(&bytes, segment.id, hash_key, |_| Some(closed.used));
         let whole = frames.frames.iter().filter(|frame| frame.is_whole);
@@ -122,19 +121,18 @@ impl CompactionRound {
         Ok(())
     }
 
-    /// The epoch and the identity of a record.
+    /// Returns the epoch and the identity of a record.
     pub(super) fn record_id(&self, view: &RecordView<'_>) -> (u32, RecordId) {
         let id = match view.operation {
             None => RecordId::State,
-            Some(operation) => {
-                let namespace = operation.namespace().unwrap_or(Namespace::System);
-                let fingerprint =
-                    Fingerprint::of(self.registry.log.context.hash_key, namespace, view.key);
-                RecordId::Item {
-                    fingerprint,
-                    seqno: view.seqno,
-                }
-            }
+            Some(operation) => RecordId::Item {
+                fingerprint: Fingerprint::of_record(
+                    self.registry.log.context.hash_key,
+                    operation,
+                    view.key,
+                ),
+                seqno: view.seqno,
+            },
         };
         (view.epoch, id)
     }

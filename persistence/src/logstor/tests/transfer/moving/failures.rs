@@ -59,7 +59,7 @@ fn power_loss_at_any_io_of_an_import_leaves_all_of_it_or_nothing() {
 }
 
 #[test]
-fn any_failure_of_an_import_leaves_nothing_and_it_can_be_tried_again() {
+fn failed_import_leaves_nothing_and_can_be_repeated() {
     let (bytes, expected) = exported();
     let faults = [
         Fault::Eio,
@@ -111,7 +111,7 @@ fn any_failure_of_an_import_leaves_nothing_and_it_can_be_tried_again() {
 }
 
 #[test]
-fn a_damaged_export_is_refused_and_leaves_nothing() {
+fn damaged_export_is_refused_and_leaves_nothing() {
     let (bytes, _) = exported();
     let disk = FaultyDisk::new(MemoryDisk::new());
     let engine = target(&disk);
@@ -152,7 +152,7 @@ fn a_damaged_export_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn a_job_that_is_dropped_leaves_nothing_and_one_import_of_a_vbucket_runs_at_a_time() {
+fn dropped_import_leaves_nothing_and_one_import_of_a_vbucket_runs_at_a_time() {
     let (bytes, expected) = exported();
     let disk = FaultyDisk::new(MemoryDisk::new());
     let engine = target(&disk);

@@ -8,6 +8,7 @@ use super::super::frame_reader::read_frames;
 use super::super::source::StoreSource;
 use super::{SegmentSurvey, SurveyedSegment, Uses};
 use crate::contract::EngineError;
+use crate::logstor::format::to_usize;
 use crate::logstor::log::Segment;
 
 impl SegmentSurvey {
@@ -19,8 +20,9 @@ impl SegmentSurvey {
         uses: &mut Uses,
         observer: &mut dyn LogObserver,
     ) -> Result<(), EngineError> {
-        let (id, catalog) = (segment.id, &source.catalog);
-        let bytes = segment.read(0, segment.bytes as usize)?;
+        let id = segment.id;
+        let catalog = &source.catalog;
+        let bytes = segment.read(0, to_usize(segment.bytes))?;
         let found = read_frames(&bytes, id, catalog.hash_key, |generation| {
             catalog.valid_bytes(id, generation)
         });

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lowtide_checkpoint::Namespace;
 
 use super::super::finding::{LogFinding, LogFindingKind, LogObserver};
 use super::super::frame_reader::FoundFrames;
@@ -13,7 +12,7 @@ use super::{SegmentSurvey, SurveyedRecord, SurveyedState, Uses};
 use crate::contract::EngineError;
 use crate::logstor::format::{
     Fingerprint, Fragment, FrameKind, HEADER_BYTES, Location, RecordView, ScannedFrame,
-    collection_of_record, decode_item, decode_state, records_in,
+    collection_of_record, decode_item, decode_state, records_in, to_u32, to_u64, to_usize, u32_at,
 };
 use crate::logstor::log::Segment;
 
@@ -33,20 +32,21 @@ impl SegmentSurvey {
             .iter()
             .find(counts)
             .map(|frame| frame.header.kind);
-        let counting = found.frames.iter().filter(counts).count() as u64;
+        let counting = to_u64(found.frames.iter().filter(counts).count());
         if let Some(place) = self.segments.get_mut(&segment.id) {
-            (place.kind, place.frames) = (kind, counting);
+            place.kind = kind;
+            place.frames = counting;
         }
-        let bytes = segment.read(0, found.end as usize)?;
+        let bytes = segment.read(0, to_usize(found.end))?;
         for frame in found
             .frames
             .iter()
             .filter(counts)
             .filter(|frame| frame.header.kind != FrameKind::Large)
         {
-            let start = frame.offset.saturating_add(HEADER_BYTES) as usize;
+            let start = to_usize(frame.offset.saturating_add(HEADER_BYTES));
             let end = start
-                .saturating_add(frame.header.payload_bytes as usize)
+                .saturating_add(to_usize(frame.header.payload_bytes))
                 .min(bytes.len());
             let payload = bytes.get(start..end).unwrap_or_default();
             let mut last = frame.offset;
@@ -69,7 +69,7 @@ impl SegmentSurvey {
                     len: view.len,
                 };
                 let record = payload
-                    .get((offset - frame.offset - HEADER_BYTES) as usize..)
+                    .get(to_usize(offset - frame.offset - HEADER_BYTES)..)
                     .unwrap_or_default();
                 self.push(
                     source,
@@ -114,11 +114,10 @@ impl SegmentSurvey {
                     "a vBucket's state can't be read",
                 ));
             }
-            let (epoch, revision, high) = (view.epoch, view.cas, view.seqno);
             self.states.push(SurveyedState {
-                epoch,
-                revision,
-                high,
+                epoch: view.epoch,
+                revision: view.cas,
+                high: view.seqno,
                 at,
                 state,
                 append_seqno,
@@ -126,21 +125,19 @@ impl SegmentSurvey {
             return;
         };
         if decode_item(&Bytes::copy_from_slice(
-            record.get(..view.len as usize).unwrap_or_default(),
+            record.get(..to_usize(view.len)).unwrap_or_default(),
         ))
         .is_none()
         {
             observer.found(finding(LogFindingKind::Record, "a record that is no item"));
         }
-        let namespace = operation.namespace().unwrap_or(Namespace::System);
         self.records.push(SurveyedRecord {
             epoch: view.epoch,
-            fingerprint: Fingerprint::of(source.catalog.hash_key, namespace, view.key),
+            fingerprint: Fingerprint::of_record(source.catalog.hash_key, operation, view.key),
             seqno: view.seqno,
             at,
-            crc: record
-                .first_chunk()
-                .map_or(0, |crc| u32::from_be_bytes(*crc)),
+            // A record that was verified has a checksum.
+            crc: u32_at(record, 0).unwrap_or(0),
             tombstone: view.tombstone,
             collection: collection_of_record(view),
             append_seqno,
@@ -180,7 +177,7 @@ impl SegmentSurvey {
                     (fragment.index == index).then(|| Arc::clone(segment))
                 })
                 .collect();
-            let is_complete = rest.len() as u32 + 1 == first.count.max(1);
+            let is_complete = to_u32(rest.len()) + 1 == first.count.max(1);
             segment.set_rest(rest);
             let record = is_complete.then(|| segment.read_large_record());
             let record = match record.transpose() {

@@ -1,0 +1,53 @@
+//! The numbers of the formats: reading them from bytes, and converting them to lengths in memory and
+//! back. Each is written once.
+//!
+//! A length in memory is a `usize`, and the formats have `u32` and `u64`. A bare `as` between them
+//! does not show whether it can lose anything. Here each direction has a name.
+//!
+//! # Invariants
+//!
+//! Nothing is lost (L49): `usize` has 32 or 64 bits, and what becomes a `u32` is a part of a segment
+//! or a number of segments.
+
+use lowtide_checkpoint::internal::checked_invariant;
+
+/// Converts a number of a format to a length or an index.
+#[inline]
+pub(in crate::logstor) const fn to_usize(number: u32) -> usize {
+    number as usize
+}
+
+/// Converts a length or a count.
+#[inline]
+pub(in crate::logstor) const fn to_u64(length: usize) -> u64 {
+    length as u64
+}
+
+/// Converts the length of a part of a segment, or a number of segments, files or frames.
+#[inline]
+pub(in crate::logstor) fn to_u32(length: usize) -> u32 {
+    checked_invariant!(
+        u32::try_from(length).is_ok(),
+        "L49",
+        "a part of a segment has a length of 32 bits"
+    );
+    length as u32
+}
+
+/// Reads the number at an offset. `None` behind the end of the bytes.
+#[inline]
+pub(in crate::logstor) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Same as [`u16_at`], for a longer number.
+#[inline]
+pub(in crate::logstor) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Same as [`u16_at`], for a longer number.
+#[inline]
+pub(in crate::logstor) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
