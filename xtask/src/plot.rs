@@ -165,7 +165,8 @@ fn draw(rows: &[Row]) -> String {
         let x = place(ratio);
         text(&mut plot, [x, 34.0], "tick", name);
         let class = if ratio == 1.0 { "same" } else { "line" };
-        let (top, bottom) = (TOP - 12.0, height - ROW);
+        let top = TOP - 12.0;
+        let bottom = height - ROW;
         let _ = writeln!(
             plot,
             r#"<path d="M{x:.1} {top:.1}V{bottom:.1}" class="{class}"/>"#
@@ -188,13 +189,15 @@ fn draw(rows: &[Row]) -> String {
 }
 
 fn draw_row(plot: &mut String, row: &Row, y: f64) {
-    let (same, end) = (place(1.0), place(row.advantage));
+    let same = place(1.0);
+    let end = place(row.advantage);
     let class = if row.advantage < 1.0 {
         "worse"
     } else {
         "better"
     };
-    let (left, width) = (same.min(end), (same - end).abs().max(1.0));
+    let left = same.min(end);
+    let width = (same - end).abs().max(1.0);
     let top = y - 10.0;
     text(plot, [BARS[0] - 10.0, y], "name", &row.what);
     let _ = writeln!(

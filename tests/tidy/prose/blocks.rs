@@ -67,7 +67,8 @@ fn whole_line(line: &str) -> Option<(&'static str, &str)> {
 
 /// Returns the comment behind a line's code.
 fn behind_code(line: &str) -> Option<&str> {
-    let (mut is_string, mut is_escaped) = (false, false);
+    let mut is_string = false;
+    let mut is_escaped = false;
     for (at, c) in line.char_indices() {
         let is_quote = c == '"' && !is_escaped && !line[..at].ends_with('\'');
         is_string ^= is_quote;
@@ -81,7 +82,8 @@ fn behind_code(line: &str) -> Option<&str> {
 
 fn comments(text: &str) -> Vec<Block> {
     let lines: Vec<_> = text.lines().collect();
-    let (mut blocks, mut at) = (Vec::new(), 0);
+    let mut blocks = Vec::new();
+    let mut at = 0;
     while let Some(line) = lines.get(at) {
         let first = at;
         at += 1;
