@@ -1,6 +1,7 @@
 //! The workspace's own sources, read as text: which code may import which, the shape of files and
 //! modules, the words of comments, and the agreement of pages and code.
 
+mod changelog;
 mod features;
 mod files;
 mod invariants;
