@@ -41,7 +41,9 @@ pub fn run(arguments: &Arguments) {
         .map(str::to_owned)
         .to_vec();
     let mut table = Table::new(&title, columns);
-    let (mut calm, mut waking, mut sent) = (Vec::new(), Vec::new(), Vec::new());
+    let mut calm = Vec::new();
+    let mut waking = Vec::new();
+    let mut sent = Vec::new();
     for _ in 0..arguments.runs {
         let (quiet, loud) = lowtide(arguments);
         calm.push(figures(quiet));
@@ -70,7 +72,8 @@ fn paced(arguments: &Arguments, mut call: impl FnMut(u64) -> Duration) {
 
 /// Returns the latencies of the calls that woke no consumer, and of those that woke one.
 fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
-    let (mut quiet, mut loud) = (Vec::new(), Vec::new());
+    let mut quiet = Vec::new();
+    let mut loud = Vec::new();
     let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
     let mut parts: Vec<Part<'_>> = Vec::new();
     for consumer in 0..CONSUMERS {
@@ -88,7 +91,8 @@ fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
         }));
     }
     let producer = &manager;
-    let (calm, waking) = (&mut quiet, &mut loud);
+    let calm = &mut quiet;
+    let waking = &mut loud;
     parts.push(Box::new(move || {
         let mut woken = 0;
         paced(arguments, |n| {

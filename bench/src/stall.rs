@@ -43,11 +43,13 @@ fn stalled(arguments: &Arguments) {
     let columns = ["updates/s", "peak queue MiB", "items read", "wrong values"]
         .map(str::to_owned)
         .to_vec();
-    let (updates, runs) = (arguments.updates, arguments.runs);
+    let updates = arguments.updates;
+    let runs = arguments.runs;
     let title =
         format!("one stalled consumer, {updates} Zipf updates over {KEYS} keys, median of {runs}");
     let mut table = Table::new(&title, columns);
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut ours = Vec::new();
+    let mut theirs = Vec::new();
     for _ in 0..runs {
         ours.push(in_process("lowtide", updates));
         theirs.push(in_process("crossbeam-unbounded", updates));
@@ -97,7 +99,8 @@ fn lowtide(keys: &[u64]) -> [f64; 4] {
         .expect("valid")
         .cursor;
     let mut newest = vec![0; KEYS];
-    let (mut peak, started) = (0, Instant::now());
+    let mut peak = 0;
+    let started = Instant::now();
     for (n, &key) in keys.iter().enumerate() {
         let seqno = manager.queue(item(key, n as u64)).expect("active").seqno;
         newest[key as usize] = seqno.0;

@@ -145,7 +145,8 @@ pub fn run(arguments: &Arguments) {
 /// Measures one store from its first commit on.
 fn life(name: &str, with: With, dir: &Path, items: u64, commits: u64) -> Figures {
     let mut figures = Vec::new();
-    let (dir, second) = (storage::new_dir(dir), storage::new_dir(dir));
+    let second = storage::new_dir(dir);
+    let dir = storage::new_dir(dir);
     with(dir.path(), &mut |store| {
         let mut work = Work::new(items);
         let user_bytes = items * (KEY_BYTES + VALUE_BYTES) as u64;
@@ -210,7 +211,8 @@ fn quantiles(mut times: Vec<Duration>, items: u64) -> [f64; 3] {
 
 /// Scans everything; returns items a second.
 fn scanned(store: &dyn Store, items: u64) -> f64 {
-    let (mut count, mut last) = (0, 0);
+    let mut count = 0;
+    let mut last = 0;
     let started = Instant::now();
     store.scan(&mut |seqno, key, value| {
         assert!(seqno > last && key.len() == KEY_BYTES && value.len() == VALUE_BYTES);

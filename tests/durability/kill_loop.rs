@@ -37,7 +37,8 @@ fn run_and_kill(dir: &Path, seed: u64, done: u64) -> Vec<String> {
         .spawn()
         .expect("the program runs");
     let mut out = BufReader::new(child.stdout.take().expect("piped"));
-    let (mut lines, mut left) = (Vec::new(), done);
+    let mut lines = Vec::new();
+    let mut left = done;
     loop {
         let mut line = String::new();
         let read = out.read_line(&mut line).expect("readable");
@@ -90,7 +91,8 @@ fn rounds(rounds: u64, seed: u64) -> Tally {
     VBS.iter().for_each(|&vb| engine.create(vb).expect("new"));
     drop(engine);
     let mut expected: BTreeMap<Vbid, Expected> = VBS.map(|vb| (vb, Expected::default())).into();
-    let (mut state, mut tally) = (seed, Tally::default());
+    let mut state = seed;
+    let mut tally = Tally::default();
     for round in 0..rounds {
         let child_seed = killing::draw(&mut state, u64::MAX);
         let lines = run_and_kill(&dir, child_seed, 1 + killing::draw(&mut state, DONE_MAX));

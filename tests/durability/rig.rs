@@ -171,7 +171,8 @@ impl Rig {
             if !there.contains(&vb) {
                 engine.create(vb)?;
             }
-            let (info, snapshot) = (engine.info(vb)?, engine.snapshot(vb)?);
+            let info = engine.info(vb)?;
+            let snapshot = engine.snapshot(vb)?;
             self.flusher.attach(
                 vb,
                 snapshot.state().cloned().unwrap_or_else(|| state(vb)),
@@ -296,7 +297,8 @@ impl Rig {
             .expect("no other flush");
         let engine = self.engine.as_ref().expect("open");
         let committed = group.commit(engine, 1);
-        let (mut more, mut failed) = (false, None);
+        let mut more = false;
+        let mut failed = None;
         for Flushed { vb, result, .. } in self.flusher.finish(committed) {
             match result {
                 Ok(persisted) => {

@@ -58,10 +58,11 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        match path.is_dir() {
-            true if name.starts_with("target") || name == ".git" => {}
-            true => walk(&path, found),
-            false => found.push(path),
+        let is_output = name.starts_with("target") || name == ".git";
+        if !path.is_dir() {
+            found.push(path);
+        } else if !is_output {
+            walk(&path, found);
         }
     }
 }

@@ -271,7 +271,7 @@ fn each_invariant_links_to_an_existing_checker() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
-/// Guards the form: a statement that something must hold, and a footnote for each mark.
+/// Guards the form: one sentence that something must hold, and a footnote for each mark.
 #[test]
 fn each_invariant_is_a_statement_with_must() {
     let files = files::all();
@@ -282,6 +282,10 @@ fn each_invariant_is_a_statement_with_must() {
         let has_note = document.contains(&format!("\n[^{name}]: "));
         if !row.statement.contains(" must ") {
             wrong.push(format!("{name}: no \"must\""));
+        }
+        let sentence = row.statement.strip_suffix(&mark).unwrap_or(row.statement);
+        if !sentence.ends_with('.') || sentence.contains(". ") {
+            wrong.push(format!("{name}: not one sentence"));
         }
         if row.statement.contains("[^") != has_note || row.statement.ends_with(&mark) != has_note {
             wrong.push(format!("{name}: its footnote"));

@@ -17,7 +17,7 @@ const ROOMS_MAX: usize = 14;
 type Module = Vec<String>;
 
 /// The modules of one crate, and what each names of the others.
-struct Graph {
+pub(super) struct Graph {
     modules: BTreeSet<Module>,
     faces: BTreeSet<Module>,
     /// From, to, and the path that is named.
@@ -25,7 +25,7 @@ struct Graph {
 }
 
 impl Graph {
-    fn of(name: &str, files: &[SourceFile]) -> Self {
+    pub(super) fn of(name: &str, files: &[SourceFile]) -> Self {
         let source = format!("{name}/src/");
         let own: BTreeMap<Module, &SourceFile> = files
             .iter()
@@ -62,6 +62,14 @@ impl Graph {
     fn rooms(&self, folder: &[String]) -> BTreeSet<&str> {
         let below = self.modules.iter();
         below.filter_map(|module| room(module, folder)).collect()
+    }
+
+    /// Returns pairs of rooms of a folder of which the first uses the second.
+    pub(super) fn uses(&self, folder: &[String]) -> BTreeSet<(&str, &str)> {
+        let pairs = self.arrows.iter();
+        let pairs =
+            pairs.filter_map(|(from, to, _)| Some((room(from, folder)?, room(to, folder)?)));
+        pairs.filter(|(from, to)| from != to).collect()
     }
 
     /// The rooms of a folder that lead to themselves, each with an arrow that does.

@@ -1,5 +1,5 @@
-//! The words of comments, error texts and pages: the rules for prose in CONTRIBUTING.md, as far as
-//! a program can check them.
+//! The words of comments, error texts, names of tests and pages: the rules for prose in
+//! CONTRIBUTING.md, as far as a program can check them.
 //!
 //! Text that was written before the rules has an allowance in `prose_allowed.txt`: a line has a
 //! path, a count and a rule. Allowances only shrink. A file with more matches must be reworded, and

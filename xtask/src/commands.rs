@@ -18,6 +18,7 @@ Usage: cargo xtask COMMAND
   seeds               run the simulator on its fixed seeds
   fuzz [SECONDS]      run each fuzz target for that long, 60 s by default; needs nightly and cargo-fuzz
   bench [ARGUMENTS]   run the benchmarks against peers, with the runner's own arguments
+  plot                draw the plot of docs/performance.md from its table
   help                print this text
 ";
 
@@ -42,6 +43,8 @@ pub(crate) enum Command {
         /// Arguments for the benchmarks' own program.
         arguments: Vec<String>,
     },
+    /// The plot of the recorded measurements.
+    Plot,
     /// The list of commands.
     Help,
 }
@@ -67,6 +70,7 @@ impl Command {
                     arguments: rest.to_vec(),
                 });
             }
+            "plot" => Self::Plot,
             "help" | "--help" | "-h" => Self::Help,
             other => return Err(usage(&format!("unknown command {other:?}"))),
         };
@@ -165,7 +169,9 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["verify", "fix", "models", "seeds", "fuzz", "bench", "help"]
+            [
+                "verify", "fix", "models", "seeds", "fuzz", "bench", "plot", "help"
+            ]
         );
         for name in names {
             assert!(parse(name).is_ok(), "{name}");

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 mod commands;
 mod fuzzing;
+mod plot;
 mod step;
 
 use commands::{Command, HELP};
@@ -55,6 +56,7 @@ fn run(command: &Command) -> Result<(), Failure> {
             fuzzing::steps(&fuzzing::targets(root)?, *seconds)
         }
         Command::Bench { arguments } => commands::bench(arguments),
+        Command::Plot => return plot::write(root),
     };
     steps.iter().try_for_each(|step| step.run(root))
 }

@@ -1,10 +1,10 @@
 //! SQLite, bundled: one table, whose primary key is the seqno, with a unique index of the keys.
 //!
 //! `journal_mode=WAL` and `synchronous=FULL`: the log is synced at each commit. REPLACE removes the
-//! superseded row by the unique index. Statements are prepared once. Reads are memory-mapped and
-//! the page cache has everyone's size, as its documentation advises for reading. Where memory is
-//! short, reads are not mapped, which is its default: the kernel would read around every page. It
-//! has no checksums of pages.
+//! superseded row by the unique index. Statements are prepared once. Reads are memory-mapped, as its
+//! documentation advises, and its page cache is as large as the caches of the other engines. Where
+//! memory is short, reads are not mapped, which is its default: the kernel would read around every
+//! page. It has no checksums of pages.
 
 use std::path::Path;
 

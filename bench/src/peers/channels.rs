@@ -54,7 +54,8 @@ pub fn kanal(work: &Work) -> Duration {
     let mut parts: Vec<Part<'_>> = Vec::new();
     for receiver in receivers {
         parts.push(Box::new(move || {
-            let (mut taken, mut items) = (0, Vec::with_capacity(TAKE));
+            let mut taken = 0;
+            let mut items = Vec::with_capacity(TAKE);
             while taken < work.items {
                 let item: Arc<Plain> = receiver.recv().expect("its senders live");
                 black_box(item.touch());

@@ -70,9 +70,11 @@ pub fn run(work: &Work) -> Duration {
         }));
     }
     for producer in 0..work.producers {
-        let (manager, make) = (&manager, &make);
+        let manager = &manager;
+        let make = &make;
         parts.push(Box::new(move || {
-            let (mut queued, mut since) = (Vec::with_capacity(work.batch), 0);
+            let mut queued = Vec::with_capacity(work.batch);
+            let mut since = 0;
             let mut numbers = work.share(producer);
             while !numbers.is_empty() {
                 let end = numbers.end.min(numbers.start + work.batch as u64);

@@ -72,7 +72,8 @@ fn produce(producer: &mut impl Producer<Slot>, work: &Work, number: u64) {
 /// Polls and yields, as the ring's documentation shows. The poller's barrier has no public name.
 macro_rules! consume {
     ($poller:expr, $work:expr) => {{
-        let (mut poller, work) = ($poller, $work);
+        let mut poller = $poller;
+        let work = $work;
         Box::new(move || {
             let mut seen = 0;
             while seen < work.items {

@@ -23,11 +23,14 @@ pub fn mutex_vecdeque(work: &Work) -> Duration {
         cursors: vec![0; work.consumers as usize],
         ..Queue::default()
     });
-    let (filled, emptied) = (Condvar::new(), Condvar::new());
+    let filled = Condvar::new();
+    let emptied = Condvar::new();
     let take = if work.batch == 1 { 1 } else { 256 };
     let mut parts: Vec<Part<'_>> = Vec::new();
     for consumer in 0..work.consumers as usize {
-        let (queue, filled, emptied) = (&queue, &filled, &emptied);
+        let queue = &queue;
+        let filled = &filled;
+        let emptied = &emptied;
         parts.push(Box::new(move || {
             let mut taken = Vec::with_capacity(take);
             let mut seen = 0;
@@ -58,7 +61,9 @@ pub fn mutex_vecdeque(work: &Work) -> Duration {
         }));
     }
     for producer in 0..work.producers {
-        let (queue, filled, emptied) = (&queue, &filled, &emptied);
+        let queue = &queue;
+        let filled = &filled;
+        let emptied = &emptied;
         parts.push(Box::new(move || {
             let mut numbers = work.share(producer);
             while !numbers.is_empty() {

@@ -147,7 +147,8 @@ fn serving_after_kill(peer: &str, with: With, dir: &Path, items: u64) -> [Durati
         let found = store.high();
         took[3] = started.elapsed();
         assert_eq!((bytes, found), (VALUE_BYTES, first.seqno), "{peer}");
-        let (mut count, mut before) = (0, 0);
+        let mut count = 0;
+        let mut before = 0;
         store.scan(&mut |seqno, _, _| {
             count += 1;
             before = if seqno < first.seqno { seqno } else { before };

@@ -82,7 +82,8 @@ pub fn read_ahead_kib(dir: &Path) -> f64 {
 /// Returns the directory of a device's statistics, for the device that `dir` is on.
 fn device(dir: &Path) -> Option<PathBuf> {
     let device = fs::metadata(dir).ok()?.dev();
-    let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & 0xfff00);
+    let major = device >> 8 & 0xfff;
+    let minor = device & 0xff | device >> 12 & 0xfff00;
     Some(PathBuf::from(format!("/sys/dev/block/{major}:{minor}")))
 }
 

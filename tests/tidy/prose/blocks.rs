@@ -1,17 +1,29 @@
-//! The prose in a file, block by block: comments and error texts of Rust files, paragraphs of
-//! pages.
+//! The prose in a file, block by block: comments, error texts and names of tests in Rust files,
+//! paragraphs of pages.
 //!
 //! A block is joined from its lines, so that a phrase is found across a line break.
 
 use crate::files::SourceFile;
 
-/// A comment, an error text or a paragraph.
+/// The place of a block, on which its rules depend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// A doc comment of an item, or the head of a file.
+    Doc,
+    /// Another comment, or a paragraph.
+    Plain,
+    /// The text of an `error` attribute.
+    ErrorText,
+    /// The name of a test, with blanks for its underscores.
+    TestName,
+}
+
+/// A comment, an error text, the name of a test or a paragraph.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Block {
     /// Number of its first line.
     pub(super) line: usize,
-    /// `true` if it is a doc comment of an item, or the head of a file.
-    pub(super) is_doc: bool,
+    pub(super) kind: Kind,
     /// Text with its line breaks, without fenced code.
     pub(super) text: String,
 }
@@ -21,6 +33,7 @@ pub(super) fn blocks(file: &SourceFile) -> Vec<Block> {
     if file.is_rust() {
         let mut blocks = comments(&file.text);
         blocks.extend(error_texts(&file.text));
+        blocks.extend(test_names(&file.text));
         blocks
     } else if file.path.ends_with(".md") {
         paragraphs(&file.text)
@@ -54,7 +67,8 @@ fn whole_line(line: &str) -> Option<(&'static str, &str)> {
 
 /// Returns the comment behind a line's code.
 fn behind_code(line: &str) -> Option<&str> {
-    let (mut is_string, mut is_escaped) = (false, false);
+    let mut is_string = false;
+    let mut is_escaped = false;
     for (at, c) in line.char_indices() {
         let is_quote = c == '"' && !is_escaped && !line[..at].ends_with('\'');
         is_string ^= is_quote;
@@ -68,7 +82,8 @@ fn behind_code(line: &str) -> Option<&str> {
 
 fn comments(text: &str) -> Vec<Block> {
     let lines: Vec<_> = text.lines().collect();
-    let (mut blocks, mut at) = (Vec::new(), 0);
+    let mut blocks = Vec::new();
+    let mut at = 0;
     while let Some(line) = lines.get(at) {
         let first = at;
         at += 1;
@@ -76,7 +91,7 @@ fn comments(text: &str) -> Vec<Block> {
             if let Some(comment) = behind_code(line) {
                 blocks.push(Block {
                     line: first + 1,
-                    is_doc: false,
+                    kind: Kind::Plain,
                     text: comment.to_owned(),
                 });
             }
@@ -87,9 +102,10 @@ fn comments(text: &str) -> Vec<Block> {
             at += 1;
         }
         let block = lines[first..at].iter().filter_map(|line| whole_line(line));
+        let is_doc = marker == "///" || marker == "//!" && first == 0;
         blocks.push(Block {
             line: first + 1,
-            is_doc: marker == "///" || marker == "//!" && first == 0,
+            kind: if is_doc { Kind::Doc } else { Kind::Plain },
             text: without_fences(block.map(|(_, text)| text)),
         });
     }
@@ -111,13 +127,34 @@ fn error_texts(text: &str) -> Vec<Block> {
         })?;
         Some(Block {
             line: text[..at].lines().count().max(1),
-            is_doc: false,
+            kind: Kind::ErrorText,
             text: rest[..end].to_owned(),
         })
     };
     text.match_indices(attribute)
         .filter_map(|(at, _)| string(at))
         .collect()
+}
+
+/// Returns the names of the functions behind `test` attributes.
+fn test_names(text: &str) -> Vec<Block> {
+    let mut is_test = false;
+    let mut blocks = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        is_test |= line == "#[test]";
+        let Some(rest) = line.strip_prefix("fn ").filter(|_| is_test) else {
+            continue;
+        };
+        is_test = false;
+        let name = rest.split('(').next().unwrap_or(rest);
+        blocks.push(Block {
+            line: at + 1,
+            kind: Kind::TestName,
+            text: name.replace('_', " "),
+        });
+    }
+    blocks
 }
 
 fn paragraphs(text: &str) -> Vec<Block> {
@@ -131,7 +168,7 @@ fn paragraphs(text: &str) -> Vec<Block> {
             None if is_blank => {}
             None => blocks.push(Block {
                 line: at + 1,
-                is_doc: false,
+                kind: Kind::Plain,
                 text: line.to_owned(),
             }),
         }
@@ -144,7 +181,7 @@ fn paragraphs(text: &str) -> Vec<Block> {
 mod tests {
     use super::*;
 
-    fn texts(path: &str, text: &str) -> Vec<(usize, bool, String)> {
+    fn texts(path: &str, text: &str) -> Vec<(usize, Kind, String)> {
         let file = SourceFile {
             path: path.to_owned(),
             text: text.to_owned(),
@@ -152,13 +189,14 @@ mod tests {
         let blocks = blocks(&file).into_iter();
         let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
         blocks
-            .map(|block| (block.line, block.is_doc, words(block.text)))
+            .map(|block| (block.line, block.kind, words(block.text)))
             .collect()
     }
 
-    /// Guards the reader of Rust files: each comment and error text, no string and no fenced code.
+    /// Guards the reader of Rust files: each comment, error text and name of a test, no string and
+    /// no fenced code.
     #[test]
-    fn rust_file_gives_comments_and_error_texts() {
+    fn rust_file_gives_comments_error_texts_and_test_names() {
         let text = concat!(
             "//! Head of\n//! a file.\n",
             "use a::b; // Behind.\n",
@@ -169,18 +207,21 @@ mod tests {
             "#[error(transparent)]\n",
             "let s = (\"http://a\", '\"'); // After.\n",
             "mod m {\n    //! Inner.\n}\n",
+            "#[test]\n#[should_panic]\nfn zero_is_refused() {}\nfn no_test() {}\n",
         );
+        use Kind::{Doc, ErrorText, Plain, TestName};
         let expected = [
-            (1, true, "Head of a file."),
-            (3, false, "Behind."),
-            (4, true, "Doc. More."),
-            (10, false, "Plain."),
-            (16, false, "After."),
-            (18, false, "Inner."),
-            (10, false, "plain {a} \\\" text"),
-            (11, false, "broken"),
+            (1, Doc, "Head of a file."),
+            (3, Plain, "Behind."),
+            (4, Doc, "Doc. More."),
+            (10, Plain, "Plain."),
+            (16, Plain, "After."),
+            (18, Plain, "Inner."),
+            (10, ErrorText, "plain {a} \\\" text"),
+            (11, ErrorText, "broken"),
+            (22, TestName, "zero is refused"),
         ];
-        let expected = expected.map(|(line, is_doc, text)| (line, is_doc, text.to_owned()));
+        let expected = expected.map(|(line, kind, text)| (line, kind, text.to_owned()));
         assert_eq!(texts("a.rs", text), expected);
     }
 
@@ -189,7 +230,7 @@ mod tests {
     fn page_gives_paragraphs() {
         let text = "# Title\n\nOne\ntwo.\n\n```text\ncode\n```\nThree.\n";
         let expected = [(1, "# Title"), (3, "One two."), (9, "Three.")];
-        let expected = expected.map(|(line, text)| (line, false, text.to_owned()));
+        let expected = expected.map(|(line, text)| (line, Kind::Plain, text.to_owned()));
         assert_eq!(texts("a.md", text), expected);
         assert_eq!(texts("a.scn", text), []);
     }

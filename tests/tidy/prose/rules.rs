@@ -1,6 +1,6 @@
 //! The banned words and openings, and the search for them in a block.
 
-use super::blocks::Block;
+use super::blocks::{Block, Kind};
 
 /// Banned phrases under one name.
 struct Rule {
@@ -19,11 +19,25 @@ const fn rule(name: &'static str, phrases: &'static [&'static str]) -> Rule {
 }
 
 const RULES: &[Rule] = &[
-    rule("nobody", &["nobody"]),
-    rule("somebody", &["somebody"]),
+    rule("nobody", &["nobody", "no one"]),
+    rule(
+        "somebody",
+        &[
+            "somebody",
+            "someone",
+            "someone's",
+            "anybody",
+            "anyone",
+            "everybody",
+            "everyone",
+            "everyone's",
+        ],
+    ),
     rule("whoever", &["whoever"]),
-    rule("he", &["he", "him"]),
+    rule("he", &["he", "him", "his", "she"]),
     rule("anew", &["anew"]),
+    rule("beside", &["beside"]),
+    rule("hitherto", &["hitherto", "whence", "thereof", "wherein"]),
     rule("but for", &["but for"]),
     rule("come to be", &["come to be", "comes to be", "came to be"]),
     // `If there is none` is plain English; `it is none of ours` is not.
@@ -37,11 +51,31 @@ const RULES: &[Rule] = &[
     rule("so much", &["so much"]),
     // At a clause's end it refers to another item; `as there are two` does not.
     rule("as there", &["as there.", "as there,", "as there;"]),
-    rule("is told", &["is told", "are told"]),
+    // Before `from` it is the plain word for a distinction.
+    Rule {
+        except: &["be told from"],
+        ..rule(
+            "is told",
+            &[
+                "is told",
+                "are told",
+                "was told",
+                "were told",
+                "be told",
+                "been told",
+                "being told",
+            ],
+        )
+    },
 ];
 
-/// First words that a doc line must not have.
+/// First words that a doc line and the name of a test must not have.
 const OPENINGS: &[&str] = &["what", "who", "whoever", "where", "so", "of", "as"];
+/// Further first words that the name of a test must not have: the subject stands without an
+/// article.
+const ARTICLES: &[&str] = &["a", "an", "the"];
+/// Words of a relative clause, which an error text must not have.
+const RELATIVES: &[&str] = &["which", "who", "whose"];
 
 /// A banned phrase or opening in a file.
 #[derive(Debug, Eq, PartialEq)]
@@ -96,13 +130,25 @@ fn begins_with(found: &[(String, usize)], phrases: &[&str]) -> Option<usize> {
 pub(super) fn matches(block: &Block) -> Vec<Match> {
     let tokens = tokens(&block.text, block.line);
     let mut found = Vec::new();
-    if let Some((word, line)) = tokens.first().filter(|_| block.is_doc)
-        && OPENINGS.contains(&word.as_str())
-    {
-        found.push(Match {
-            rule: format!("^{word}"),
-            line: *line,
-        });
+    let mut report = |rule: String, line: usize| found.push(Match { rule, line });
+    if let Some((word, line)) = tokens.first() {
+        let is_opening = match block.kind {
+            Kind::Doc => OPENINGS.contains(&word.as_str()),
+            Kind::TestName => OPENINGS.iter().chain(ARTICLES).any(|other| other == word),
+            Kind::Plain | Kind::ErrorText => false,
+        };
+        if is_opening {
+            report(format!("^{word}"), *line);
+        }
+    }
+    if block.kind == Kind::ErrorText {
+        if block.text.starts_with(char::is_uppercase) || block.text.ends_with('.') {
+            report("error text".to_owned(), block.line);
+        }
+        let relatives = tokens.iter();
+        for (word, line) in relatives.filter(|(word, _)| RELATIVES.contains(&word.as_str())) {
+            report(format!("error text: {word}"), *line);
+        }
     }
     for rule in RULES {
         let mut at = 0;
@@ -128,10 +174,10 @@ pub(super) fn matches(block: &Block) -> Vec<Match> {
 mod tests {
     use super::*;
 
-    fn of(text: &str, is_doc: bool) -> Vec<String> {
+    fn of(text: &str, kind: Kind) -> Vec<String> {
         let block = Block {
             line: 1,
-            is_doc,
+            kind,
             text: text.to_owned(),
         };
         matches(&block)
@@ -148,18 +194,37 @@ mod tests {
                 let broken = phrase.replace(' ', "\n");
                 for phrase in [phrase, &*broken, &*phrase.to_uppercase()] {
                     let text = format!("The reader {phrase} and waits.");
-                    assert_eq!(of(&text, true), [rule.name], "{text}");
+                    assert_eq!(of(&text, Kind::Doc), [rule.name], "{text}");
                 }
             }
         }
         for word in OPENINGS {
             let text = format!("{word} it reads.");
-            let found = of(&text, true);
-            assert!(found.contains(&format!("^{word}")), "{text}: {found:?}");
-            assert!(!of(&text, false).contains(&format!("^{word}")), "{text}");
+            let opening = format!("^{word}");
+            for kind in [Kind::Doc, Kind::TestName] {
+                let found = of(&text, kind);
+                assert!(found.contains(&opening), "{text}: {found:?}");
+            }
+            assert!(!of(&text, Kind::Plain).contains(&opening), "{text}");
             let inside = format!("Reads {word} it.");
-            assert!(!of(&inside, true).contains(&format!("^{word}")), "{inside}");
+            assert!(!of(&inside, Kind::Doc).contains(&opening), "{inside}");
         }
+    }
+
+    /// Guards the form of error texts and names of tests.
+    #[test]
+    fn error_text_and_test_name_have_rules_of_their_own() {
+        for text in ["Not found", "not found."] {
+            assert_eq!(of(text, Kind::ErrorText), ["error text"], "{text}");
+            assert_eq!(of(text, Kind::Plain), [""; 0], "{text}");
+        }
+        let relative = "a key which is empty";
+        assert_eq!(of(relative, Kind::ErrorText), ["error text: which"]);
+        assert_eq!(of(relative, Kind::Plain), [""; 0]);
+        assert_eq!(of("{path}: not found", Kind::ErrorText), [""; 0]);
+        assert_eq!(of("the key is empty", Kind::TestName), ["^the"]);
+        assert_eq!(of("the key is empty", Kind::Doc), [""; 0]);
+        assert_eq!(of("empty key is told as such", Kind::TestName), ["is told"]);
     }
 
     /// Guards plain English and code from the rules.
@@ -172,8 +237,9 @@ mod tests {
             "The cursor is not for this, but it is for that. So. Many.",
             "The header of the theme, anewed.",
             "`What` it reads.",
+            "A tail that cannot be told from a torn one.",
         ] {
-            assert_eq!(of(text, true), [""; 0], "{text}");
+            assert_eq!(of(text, Kind::Doc), [""; 0], "{text}");
         }
     }
 
@@ -182,7 +248,7 @@ mod tests {
     fn match_has_the_line_of_its_first_word() {
         let block = Block {
             line: 7,
-            is_doc: true,
+            kind: Kind::Doc,
             text: "Reads\n`code\nhere` so\nmany and so many.".to_owned(),
         };
         let lines: Vec<_> = matches(&block).iter().map(|found| found.line).collect();
