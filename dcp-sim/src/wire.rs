@@ -23,8 +23,8 @@
 //!   [`WireError`] that names the command and the part. The error also says which status to answer,
 //!   or that the connection must close.
 //! - Keys and values are slices of the input, never copies.
-//! - A message whose fields hold documented values decodes from its own bytes to itself. Encoding
-//!   checks lengths only, so a test can send invalid messages on purpose.
+//! - S34. A message whose fields hold documented values decodes from its own bytes to itself.
+//!   Encoding checks lengths only, so a test can send invalid messages on purpose.
 
 mod body;
 mod error;

@@ -208,18 +208,15 @@ impl Consumer {
             filter: Bytes::new(),
         };
         let opaque = self.ask(vb, Command::StreamRequest(request))?;
-        let (is_open, prepared) = (false, Seqno::ZERO);
-        let before = self.streams.insert(
-            vb,
-            PassiveStream {
-                opaque,
-                is_open,
-                unanswered: None,
-                prepared,
-            },
-        );
+        let stream = PassiveStream {
+            opaque,
+            is_open: false,
+            unanswered: None,
+            prepared: Seqno::ZERO,
+        };
+        let replaced = self.streams.insert(vb, stream);
         self.replaced_requests.extend(
-            before
+            replaced
                 .filter(|stream| !stream.is_open)
                 .map(|stream| stream.opaque),
         );
@@ -227,14 +224,15 @@ impl Consumer {
     }
 
     fn acknowledge(&mut self, bytes: u32) -> Result<(), ConsumerError> {
-        if let Some(bytes) = self.acknowledgements.received(bytes) {
-            Request::new(Vbid(0), 0, Command::BufferAck(bytes)).encode(&mut self.output)?;
+        if let Some(due) = self.acknowledgements.received(bytes)? {
+            Request::new(Vbid(0), 0, Command::BufferAck(due)).encode(&mut self.output)?;
         }
         Ok(())
     }
 
     pub(super) fn ask(&mut self, vb: Vbid, command: Command) -> Result<u32, ConsumerError> {
         let opaque = self.next_opaque;
+        // Requests that many numbers apart were answered long ago.
         self.next_opaque = self.next_opaque.wrapping_add(1);
         Request::new(vb, opaque, command).encode(&mut self.output)?;
         Ok(opaque)

@@ -1,6 +1,7 @@
 //! Messages of a stream: applied to the stream's replica, or refused with a status.
 
 use lowtide_checkpoint::Vbid;
+use lowtide_checkpoint::internal::Invariant;
 
 use super::connection::Consumer;
 use super::error::ConsumerError;
@@ -44,6 +45,7 @@ impl Consumer {
                     Ok(item) => replicas
                         .apply_item(vb, item)
                         .map_err(|error| status_of(&error)),
+                    // The connection stays: the frame was sound.
                     Err(error) => Err(error.status().unwrap_or(Status::INVALID)),
                 },
             });
@@ -75,12 +77,14 @@ impl Consumer {
     /// Completes a message that was applied: answers, events and the end of the stream.
     fn applied(&mut self, request: &Request) -> Result<Option<ConsumerEvent>, ConsumerError> {
         let vb = request.vb;
+        let stream = self
+            .streams
+            .get_mut(&vb)
+            .invariant("S5", "a message is applied to its stream only")?;
         match &request.command {
             Command::SnapshotMarker(marker) => {
-                let end = Some(marker.end).filter(|_| marker.flags.contains(MarkerFlags::ACK));
-                if let Some(stream) = self.streams.get_mut(&vb) {
-                    stream.unanswered = end;
-                }
+                let is_answered = marker.flags.contains(MarkerFlags::ACK);
+                stream.unanswered = is_answered.then_some(marker.end);
                 Ok(None)
             }
             Command::StreamEnd(reason) => {
@@ -95,7 +99,7 @@ impl Consumer {
                 Ok(Some(ConsumerEvent::StateSet { vb, state: *state }))
             }
             command => {
-                if let (Some(stream), Some(seqno)) = (self.streams.get_mut(&vb), command.seqno())
+                if let Some(seqno) = command.seqno()
                     && stream.unanswered.take_if(|end| *end <= seqno).is_some()
                 {
                     let marker = Opcode::DCP_SNAPSHOT_MARKER;

@@ -1,5 +1,6 @@
 //! Responses of the producer: to stream requests, to the open request and to options.
 
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{FailoverLog, Vbid};
 
 use super::connection::{Consumer, PassiveStream};
@@ -13,11 +14,9 @@ impl Consumer {
         response: &Response,
         replicas: &mut impl Replicas,
     ) -> Result<Option<ConsumerEvent>, ConsumerError> {
-        let (opcode, status, opaque) = (
-            response.reply.opcode(),
-            response.reply.status(),
-            response.opaque,
-        );
+        let opaque = response.opaque;
+        let opcode = response.reply.opcode();
+        let status = response.reply.status();
         match opcode {
             Opcode::DCP_STREAM_REQ => {}
             Opcode::DCP_OPEN if !status.is_success() => {
@@ -27,6 +26,7 @@ impl Consumer {
                 self.granted.take(response);
                 return Ok(None);
             }
+            // No other answer changes anything.
             _ => return Ok(None),
         }
         if self.replaced_requests.remove(&opaque) {
@@ -34,19 +34,24 @@ impl Consumer {
         }
         let asked =
             |(_, stream): &(&Vbid, &PassiveStream)| stream.opaque == opaque && !stream.is_open;
-        let vb = self.streams.iter().find(asked).map(|(&vb, _)| vb);
-        let vb = vb.ok_or(ConsumerError::NoSuchRequest { opaque })?;
+        let (&vb, _) = self
+            .streams
+            .iter()
+            .find(asked)
+            .ok_or(ConsumerError::NoSuchRequest { opaque })?;
         match &response.reply {
             Reply::StreamAccepted(entries) => {
-                let log = FailoverLog::from_entries(entries.clone());
-                let log = log.map_err(|source| ConsumerError::FailoverLog { vb, source })?;
+                let log = FailoverLog::from_entries(entries.clone())
+                    .map_err(|source| ConsumerError::FailoverLog { vb, source })?;
                 if let Err(error) = replicas.adopt_failover_log(vb, log) {
                     // The vBucket to apply the stream to is gone.
                     return self.close_lost_stream(vb, status_of(&error)).map(Some);
                 }
-                if let Some(stream) = self.streams.get_mut(&vb) {
-                    stream.is_open = true;
-                }
+                let stream = self
+                    .streams
+                    .get_mut(&vb)
+                    .invariant("S5", "a stream that was accepted was requested")?;
+                stream.is_open = true;
                 Ok(Some(ConsumerEvent::StreamOpened(vb)))
             }
             Reply::Rollback(seqno) => {

@@ -1,5 +1,7 @@
 //! Events and actions of a node.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Key, Seqno, State, VbUuid, Vbid};
 use lowtide_persistence::{BackfillOutcome, BackfillStep, CommittedGroup, EngineError, FlushGroup};
@@ -10,6 +12,7 @@ use crate::consumer::ConsumerEvent;
 
 /// Event of a node.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// A client writes to an active vBucket. `None` deletes.
     Write {
@@ -102,6 +105,7 @@ pub enum Event {
 
 /// Action that the host executes.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Action {
     /// Send bytes to the producer on that node.
     ToProducer(NodeId, Bytes),
@@ -124,8 +128,13 @@ pub enum Action {
     WakeFlusher,
     /// Report [`Event::SendDue`].
     WakeSender(NodeId),
-    /// Report the event after that many microseconds.
-    Later(u64, Box<Event>),
+    /// Report the event after a pause.
+    Later {
+        /// Length of the pause.
+        pause: Duration,
+        /// The event.
+        event: Box<Event>,
+    },
     /// The consumer on that node has every prepare of the vBucket up to `seqno`, as durable as
     /// required.
     Prepared {

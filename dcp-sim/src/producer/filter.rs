@@ -93,18 +93,18 @@ impl FilterRequest {
 }
 
 fn collections(ids: &Value) -> Result<BTreeSet<u32>, Status> {
-    let ids = ids
+    let texts = ids
         .as_array()
-        .filter(|ids| !ids.is_empty())
+        .filter(|texts| !texts.is_empty())
         .ok_or(Status::INVALID)?;
-    let ids = ids
+    let collections = texts
         .iter()
-        .map(|id| u32::try_from(hex(id)?).map_err(|_| Status::INVALID));
-    let ids = ids.collect::<Result<BTreeSet<_>, _>>()?;
-    if ids.iter().any(|id| RESERVED.contains(id)) {
+        .map(|text| u32::try_from(hex(text)?).map_err(|_| Status::INVALID))
+        .collect::<Result<BTreeSet<_>, _>>()?;
+    if collections.iter().any(|id| RESERVED.contains(id)) {
         Err(Status::UNKNOWN_COLLECTION)
     } else {
-        Ok(ids)
+        Ok(collections)
     }
 }
 

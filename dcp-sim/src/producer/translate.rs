@@ -76,7 +76,12 @@ fn dressed(item: Item, options: &Options) -> Item {
             ..item
         };
     }
-    let item = inflated(item, options);
+    without_xattrs(inflated(item, options), options)
+}
+
+/// Returns the item without the extended attributes that this connection did not request.
+fn without_xattrs(item: Item, options: &Options) -> Item {
+    let has_xattrs = options.flags.contains(OpenFlags::INCLUDE_XATTRS);
     let Some(value) = &item.value else {
         return item;
     };
@@ -84,7 +89,7 @@ fn dressed(item: Item, options: &Options) -> Item {
         return item;
     }
     let is_tombstone = matches!(item.operation, Operation::Deletion | Operation::Expiration);
-    let value = match (has(OpenFlags::INCLUDE_XATTRS), is_tombstone) {
+    let value = match (has_xattrs, is_tombstone) {
         (true, true) if !options.deleted_user_xattrs && !options.sync_writes => {
             xattrs::of_the_system(value)
         }
@@ -94,7 +99,7 @@ fn dressed(item: Item, options: &Options) -> Item {
     };
     let datatype = match value {
         None => Datatype::RAW,
-        Some(_) if has(OpenFlags::INCLUDE_XATTRS) => item.datatype,
+        Some(_) if has_xattrs => item.datatype,
         Some(_) => item.datatype.without(Datatype::XATTR),
     };
     Item {
@@ -113,9 +118,11 @@ fn inflated(item: Item, options: &Options) -> Item {
     if !item.datatype.contains(Datatype::SNAPPY) || options.is_replica_link {
         return item;
     }
-    let compressed = item.value.as_deref().unwrap_or_default();
-    let claimed = snap::raw::decompress_len(compressed).unwrap_or(usize::MAX);
-    if claimed > compressed.len().saturating_mul(EXPANSION_MAX) {
+    let Some(compressed) = &item.value else {
+        return item;
+    };
+    let bytes_max = compressed.len().saturating_mul(EXPANSION_MAX);
+    if !snap::raw::decompress_len(compressed).is_ok_and(|bytes| bytes <= bytes_max) {
         return item;
     }
     match snap::raw::Decoder::new().decompress_vec(compressed) {

@@ -34,6 +34,7 @@ pub(super) fn request_bytes(opcode: Opcode, frame_bytes: usize) -> u32 {
     } else {
         0
     };
+    // Only a frame that cannot be encoded has a size beyond the field.
     u32::try_from(frame_bytes)
         .unwrap_or(u32::MAX)
         .saturating_add(surcharge)

@@ -96,9 +96,7 @@ impl EngineCall {
             Self::Create(vb) => create(engine, vb).map(|()| EngineAnswer::Done),
             Self::Drop(vb) => drop_vbucket(engine, vb).map(|()| EngineAnswer::Done),
             Self::Rollback(vb, to) if fault::is(Fault::RollbackForgetsTheDisk) => {
-                let mut stored = Stored::read(engine, vb)?;
-                stored.high = stored.high.min(to);
-                Ok(EngineAnswer::RolledBack(Box::new(stored)))
+                without_rollback(engine, vb, to)
             }
             Self::Rollback(vb, to) => match engine.rollback(vb, to)? {
                 RolledBack::Done { .. } => Ok(EngineAnswer::RolledBack(Box::new(Stored::read(
@@ -142,4 +140,11 @@ fn drop_vbucket(engine: &dyn Engine, vb: Vbid) -> Result<(), EngineError> {
         Err(EngineError::UnknownVBucket { .. }) => Ok(()),
         result => result,
     }
+}
+
+/// Body of [`Fault::RollbackForgetsTheDisk`].
+fn without_rollback(engine: &dyn Engine, vb: Vbid, to: Seqno) -> Result<EngineAnswer, EngineError> {
+    let mut stored = Stored::read(engine, vb)?;
+    stored.high = stored.high.min(to);
+    Ok(EngineAnswer::RolledBack(Box::new(stored)))
 }

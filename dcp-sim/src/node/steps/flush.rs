@@ -1,7 +1,9 @@
 //! Flushes and engine calls of a node: one operation at a time (N1), retried after a failure (N2).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use lowtide_checkpoint::internal::invariant;
 use lowtide_checkpoint::{Seqno, Vbid};
 use lowtide_persistence::{CommittedGroup, EngineError, Flushed, whole_seqno};
 
@@ -12,7 +14,7 @@ use crate::node::event::{Action, Event};
 use crate::node::state::Node;
 
 /// Pause after the first failure. It doubles with each further one.
-const PAUSE_MICROS: u64 = 1_000;
+const PAUSE: Duration = Duration::from_millis(1);
 /// Largest number of doublings.
 const DOUBLINGS_MAX: u32 = 8;
 
@@ -44,8 +46,14 @@ impl Node {
         group: CommittedGroup,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
+        invariant!(
+            self.is_engine_busy && !self.calls.has_running(),
+            "N1",
+            "a flush that was answered was in progress"
+        );
         self.is_engine_busy = false;
-        let (mut failure, mut prepared) = (None, Vec::new());
+        let mut failure = None;
+        let mut prepared = Vec::new();
         for Flushed { vb, result } in self.flusher.finish(group) {
             match result {
                 Ok(persisted) => {
@@ -56,12 +64,11 @@ impl Node {
                     let purged = state.map_or(Seqno::ZERO, |state| state.purge_seqno);
                     self.purged(vb, purged);
                     prepared.push((vb, persisted.prepared));
-                    let (seqno, items) = (persisted.seqno, persisted.items);
                     actions.push(Action::Persisted {
                         vb,
-                        seqno,
+                        seqno: persisted.seqno,
                         whole,
-                        items,
+                        items: persisted.items,
                     });
                     if persisted.more {
                         self.dirty.insert(vb);
@@ -95,8 +102,9 @@ impl Node {
             error,
         });
         if !self.begin_call(actions) {
-            let pause = self.pause_micros();
-            actions.push(Action::Later(pause, Box::new(Event::FlushDue)));
+            let pause = self.pause();
+            let event = Box::new(Event::FlushDue);
+            actions.push(Action::Later { pause, event });
         }
     }
 
@@ -155,8 +163,9 @@ impl Node {
             self.calls.reopen();
         } else {
             self.calls.pause(call);
-            let pause = self.pause_micros();
-            actions.push(Action::Later(pause, Box::new(Event::Retry(call))));
+            let pause = self.pause();
+            let event = Box::new(Event::Retry(call));
+            actions.push(Action::Later { pause, event });
         }
         self.proceed(actions);
     }
@@ -167,9 +176,10 @@ impl Node {
         self.proceed(actions);
     }
 
-    fn pause_micros(&mut self) -> u64 {
-        let pause = PAUSE_MICROS << self.failures.min(DOUBLINGS_MAX);
-        self.failures += 1;
+    fn pause(&mut self) -> Duration {
+        let pause = PAUSE * (1 << self.failures.min(DOUBLINGS_MAX));
+        // Only the first failures make a difference.
+        self.failures = self.failures.saturating_add(1);
         pause
     }
 

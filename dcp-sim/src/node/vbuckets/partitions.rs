@@ -45,6 +45,8 @@ impl PartitionTable {
     pub(in crate::node) fn remove(&mut self, vb: Vbid) {
         self.partitions.remove(&vb);
         self.changed.remove(&vb);
+        self.rebranched.remove(&vb);
+        self.prepares.remove(&vb);
     }
 
     pub(in crate::node) fn get(&self, vb: Vbid) -> Option<&Partition> {
@@ -82,8 +84,8 @@ impl PartitionTable {
         self.prepares.insert(vb, open);
     }
 
-    pub(in crate::node) fn set_observed(&mut self, wanted: bool) {
-        self.observations = wanted.then(Vec::new);
+    pub(in crate::node) fn observe_from_now(&mut self) {
+        self.observations = Some(Vec::new());
     }
 
     /// Records an observation, if requested.
@@ -93,6 +95,7 @@ impl PartitionTable {
         }
     }
 
+    /// Returns the observations since the last call: none unless they are recorded.
     pub(in crate::node) fn take_observations(&mut self) -> Vec<Observation> {
         self.observations
             .as_mut()
@@ -154,15 +157,16 @@ impl consumer::Replicas for PartitionTable {
     }
 
     fn apply_item(&mut self, vb: Vbid, item: Item) -> Result<(), VBucketError> {
-        let high_completed = self.require(vb)?.vbucket.high_completed_seqno();
-        let prepares = self.prepares.entry(vb).or_default();
-        let item = prepares.complete(vb, item, high_completed)?;
         let partition = self.partitions.get_mut(&vb).ok_or(not_here(vb))?;
+        let prepares = self.prepares.entry(vb).or_default();
+        let high_completed = partition.vbucket.high_completed_seqno();
+        let item = prepares.complete(vb, item, high_completed)?;
         partition.vbucket.receive(item.clone())?;
         let revision = partition.documents.apply(&item);
         partition.collections.take_note(&item);
-        let (seqno, content) = (item.seqno, partition.documents.content());
         prepares.take_note(&item);
+        let seqno = item.seqno;
+        let content = partition.documents.content();
         self.changed.insert(vb);
         self.observe(|| Observation::Item {
             vb,

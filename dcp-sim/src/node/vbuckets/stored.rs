@@ -40,7 +40,8 @@ impl Stored {
             .state()
             .map_or(Seqno::ZERO, |state| state.high_completed_seqno);
         let mut prepares = Vec::new();
-        let (mut documents, mut collections) = (Documents::default(), Collections::default());
+        let mut documents = Documents::default();
+        let mut collections = Collections::default();
         let mut from = Some(Seqno::ZERO);
         while let Some(start) = from {
             let slice = snapshot.scan(start, snapshot.high(), SLICE)?;
@@ -53,10 +54,9 @@ impl Stored {
             }
             from = slice.next;
         }
-        let (state, high) = (snapshot.state().cloned(), snapshot.high());
         Ok(Self {
-            state,
-            high,
+            state: snapshot.state().cloned(),
+            high: snapshot.high(),
             purge: snapshot.info().purge,
             prepares,
             documents,

@@ -36,7 +36,7 @@ impl FlowControl {
         }
     }
 
-    /// Subtracts acknowledged bytes. An excess is ignored.
+    /// Subtracts acknowledged bytes. An excess, which the consumer may send, is ignored.
     pub fn acknowledged(&mut self, bytes: u32) {
         self.unacknowledged_bytes = self.unacknowledged_bytes.saturating_sub(u64::from(bytes));
     }

@@ -16,6 +16,7 @@
 //! snapshot. That client waits until memory has all the rest, since only then is its last visible
 //! item known (S33).
 
+use lowtide_checkpoint::internal::{Invariant, Violation, violated};
 use lowtide_checkpoint::{
     CheckpointError, ResumePoint, ResumeRequest, Seqno, SnapshotMarker, SnapshotType, State,
     VBucket, VBucketState, VbUuid, may_lack_purged,
@@ -58,7 +59,11 @@ impl ActiveStream {
                 return self.opened(scan, vbucket, options);
             }
             Source::Disk(Disk::Reading) => {}
-            _ => return Ok(false),
+            // The stream ended, and its last message waits to be sent.
+            Source::Over => return Ok(false),
+            Source::Memory | Source::Exhausted | Source::Disk(_) => {
+                return Err(violated("S11", "a step is of a stream that waits for it").into());
+            }
         }
         if self.survey.is_some() {
             return self.surveyed(scan, &items, vbucket, options);
@@ -126,12 +131,7 @@ impl ActiveStream {
         };
         let mut end = rest.unwrap_or(high);
         if !self.is_disk_only() {
-            let after = if fault::is(Fault::HandOverSkipsOne) {
-                high.next().min(vbucket.high_seqno())
-            } else {
-                high
-            };
-            match self.register(vbucket, after) {
+            match self.register(vbucket, hand_over_point(high, vbucket)) {
                 // The cursor was dropped, and memory dropped more than this snapshot has: another
                 // round follows.
                 Ok(registration) if registration.backfill => {
@@ -162,7 +162,7 @@ impl ActiveStream {
             end = end_of(&self.gathered, reach);
         }
         if options.collections {
-            self.announce_disk(&scan, end, options);
+            self.announce_disk(&scan, end, options)?;
         } else {
             self.survey = Some(Survey::default());
         }
@@ -186,6 +186,7 @@ impl ActiveStream {
             since: now,
         });
         self.standstill = Some(standstill);
+        // A clock that was set back only delays the end.
         now.saturating_sub(standstill.since) >= limits.standstill_nanos
     }
 
@@ -195,21 +196,27 @@ impl ActiveStream {
     }
 
     /// Announces the snapshot from disk, joined with memory up to `end`.
-    pub(super) fn announce_disk(&mut self, scan: &BackfillScan, end: Seqno, options: &Options) {
-        if let Some(state) = scan.state() {
-            let origin = if end > scan.high() {
-                Origin::Joined
-            } else {
-                Origin::Disk
-            };
-            let mut marker = marker(state, end, scan.info().purge);
-            if self.state == State::Active {
-                // A promoted copy's snapshot is complete although its last commit is older.
-                marker.high_prepared_seqno =
-                    marker.high_prepared_seqno.max(Some(state.prepared_seqno));
-            }
-            self.outbox.announce(&marker, origin, options);
+    pub(super) fn announce_disk(
+        &mut self,
+        scan: &BackfillScan,
+        end: Seqno,
+        options: &Options,
+    ) -> Result<(), Violation> {
+        let state = scan
+            .state()
+            .invariant("S1", "a commit with items has a state to announce")?;
+        let origin = if end > scan.high() {
+            Origin::Joined
+        } else {
+            Origin::Disk
+        };
+        let mut marker = marker(state, end, scan.info().purge);
+        if self.state == State::Active {
+            // A promoted copy's snapshot is complete although its last commit is older.
+            marker.high_prepared_seqno = marker.high_prepared_seqno.max(Some(state.prepared_seqno));
         }
+        self.outbox.announce(&marker, origin, options);
+        Ok(())
     }
 
     /// Returns `true` if the client asked for no deletions in its initial backfill.
@@ -272,9 +279,18 @@ impl ActiveStream {
     }
 }
 
+/// Returns the seqno after which the cursor continues.
+fn hand_over_point(high: Seqno, vbucket: &VBucket) -> Seqno {
+    if fault::is(Fault::HandOverSkipsOne) {
+        return high.next().min(vbucket.high_seqno());
+    }
+    high
+}
+
 /// Returns the end of a snapshot that is committed in part, if the scan ends inside it.
 fn half(scan: &BackfillScan) -> Option<Seqno> {
-    let (high, state) = (scan.high(), scan.state()?);
+    let high = scan.high();
+    let state = scan.state()?;
     (state.snapshot_start <= high && high < state.snapshot_end).then_some(state.snapshot_end)
 }
 

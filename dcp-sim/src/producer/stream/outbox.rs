@@ -8,10 +8,11 @@
 //!   this node receives it itself, and lost its cursor inside it or received the rest as part of
 //!   another one. The next marker then starts where the cut one did (S28), and says that a key may
 //!   repeat (S32).
-//! - No item lies outside the last marker's range.
+//! - S2. No item lies outside the last marker's range, and the seqnos rise.
 
 use std::collections::VecDeque;
 
+use lowtide_checkpoint::internal::checked_invariant;
 use lowtide_checkpoint::{Item, Seqno, SnapshotMarker};
 
 use crate::fault::{self, Fault};
@@ -99,6 +100,7 @@ impl Outbox {
         self.unanswered_markers
     }
 
+    /// Records the answer to a marker. An answer too many, which the client may send, is ignored.
     pub(super) fn marker_answered(&mut self) {
         self.unanswered_markers = self.unanswered_markers.saturating_sub(1);
     }
@@ -212,11 +214,25 @@ impl Outbox {
         if self.filter.passes(item)
             && let Some(command) = command(item, options)?
         {
-            (self.told, is_told) = (item.seqno, true);
+            checked_invariant!(
+                self.announces(item.seqno) || fault::is(Fault::MarkerEndsEarly),
+                "S2",
+                "an item lies inside the announced snapshot"
+            );
+            self.told = item.seqno;
+            is_told = true;
             self.push(command);
         }
         self.filter.take_note(item);
         Ok(is_told)
+    }
+
+    /// Returns `true` if the last marker covers `seqno` and nothing at or above it was sent.
+    fn announces(&self, seqno: Seqno) -> bool {
+        let is_inside = self
+            .announced
+            .is_some_and(|announced| announced.start <= seqno && seqno <= announced.end);
+        is_inside && self.told < seqno
     }
 
     /// Returns `true` if the client sees the item.
@@ -255,11 +271,7 @@ impl Outbox {
     /// end.
     pub(super) fn cut_short(&mut self, seqno: Seqno) -> Option<Seqno> {
         let cut = self.announced.filter(|announced| announced.end > seqno)?;
-        self.next_start = if fault::is(Fault::CutSnapshotStartsAnew) {
-            seqno.next()
-        } else {
-            cut.start
-        };
+        self.next_start = start_of_rest(cut, seqno);
         self.is_cut = true;
         self.snapshot_id = None;
         Some(cut.end)
@@ -298,4 +310,12 @@ impl Outbox {
         let message = self.message(command);
         self.messages.push_back(message);
     }
+}
+
+/// Returns the start of the marker that continues a snapshot cut short at `seqno`.
+fn start_of_rest(cut: Announced, seqno: Seqno) -> Seqno {
+    if fault::is(Fault::CutSnapshotStartsAnew) {
+        return seqno.next();
+    }
+    cut.start
 }

@@ -46,18 +46,15 @@ pub(super) enum Disk {
 }
 
 impl Disk {
+    /// Moves to the next step of the host, and returns it.
     pub(super) fn next(&mut self) -> Turn {
-        match self {
-            Self::Wanted | Self::Halved => {
-                *self = Self::Opening;
-                Turn::Backfill
-            }
-            Self::Opening | Self::Reading => Turn::Nothing,
-            Self::Paused(_) => match std::mem::replace(self, Self::Reading) {
-                Self::Paused(scan) => Turn::ReadOn(scan),
-                _ => Turn::Nothing,
-            },
-        }
+        let (state, turn) = match std::mem::replace(self, Self::Wanted) {
+            Self::Wanted | Self::Halved => (Self::Opening, Turn::Backfill),
+            Self::Paused(scan) => (Self::Reading, Turn::ReadOn(scan)),
+            waiting @ (Self::Opening | Self::Reading) => (waiting, Turn::Nothing),
+        };
+        *self = state;
+        turn
     }
 
     /// Returns `true` if the next slice waits for the current one to be sent.

@@ -21,11 +21,12 @@ pub(super) fn of_the_system(value: &Bytes) -> Option<Bytes> {
     let mut rest = attributes;
     while let Some((attribute, after)) = sized(&rest) {
         if attribute.starts_with(b"_") {
-            kept.put_u32(attribute.len() as u32);
-            kept.extend_from_slice(&attribute);
+            let with_length = rest.len() - after.len();
+            kept.extend_from_slice(&rest.slice(..with_length));
         }
         rest = after;
     }
+    // They are a part of attributes whose length is such a number.
     let length = u32::try_from(kept.len())
         .ok()
         .filter(|&length| length > 0)?;

@@ -97,7 +97,11 @@ impl Body for Prepare {
             .u32(self.lock_time)
             .u8(self.nru)
             .u8(self.deleted.into())
-            .u8(self.durability as u8);
+            .u8(match self.durability {
+                DurabilityLevel::Majority => 1,
+                DurabilityLevel::MajorityAndPersistOnMaster => 2,
+                DurabilityLevel::PersistToMajority => 3,
+            });
         parts.cas = self.cas;
         parts.datatype = self.datatype;
         parts.key = self.key.clone();

@@ -116,7 +116,7 @@ impl Marker {
         }
     }
 
-    /// Same as [`Marker::from_snapshot`], in form 2.0.
+    /// Same as [`Marker::from_snapshot`], in form 2.0. An unknown seqno is sent as 0.
     #[must_use]
     pub fn from_snapshot_v2_0(snapshot: &SnapshotMarker) -> Self {
         let form = MarkerForm::V2_0 {
@@ -129,7 +129,7 @@ impl Marker {
         }
     }
 
-    /// Same as [`Marker::from_snapshot`], in form 2.2.
+    /// Same as [`Marker::from_snapshot`], in form 2.2. An unknown seqno is sent as 0.
     #[must_use]
     pub fn from_snapshot_v2_2(snapshot: &SnapshotMarker) -> Self {
         let form = MarkerForm::V2_2 {

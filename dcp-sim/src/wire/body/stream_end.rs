@@ -46,6 +46,12 @@ impl StreamEndReason {
         Self::LostPrivileges,
     ];
 
+    /// Returns the protocol's number of the reason.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        self as u32
+    }
+
     /// Returns the reason's name in scenario files and dumps.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -75,11 +81,11 @@ impl Body for StreamEndReason {
         extras.finish()?;
         Self::ALL
             .into_iter()
-            .find(|reason| *reason as u32 == code)
+            .find(|reason| reason.code() == code)
             .ok_or_else(|| frame.bad("stream end reason", code))
     }
 
     fn write(&self, parts: &mut Parts) {
-        parts.extras = Extras::new().u32(*self as u32);
+        parts.extras = Extras::new().u32(self.code());
     }
 }

@@ -143,9 +143,9 @@ impl Event {
                 fields.put_u64(manifest_uid);
                 fields.put_u32(scope);
                 fields.put_u32(collection);
-                max_ttl
-                    .into_iter()
-                    .for_each(|seconds| fields.put_u32(seconds));
+                if let Some(seconds) = max_ttl {
+                    fields.put_u32(seconds);
+                }
             }
             Self::CollectionDropped {
                 manifest_uid,
