@@ -8,14 +8,12 @@ use lowtide_checkpoint::{ResumePoint, Seqno, Vbid};
 use super::ack::Acknowledgements;
 use super::error::ConsumerError;
 use super::granted::Granted;
+use super::options::ConsumerOptions;
 use super::replicas::{ConsumerEvent, Replicas};
 use crate::idle_timeout::IdleTimer;
 use crate::wire::{
     Command, Frame, Head, Message, Request, Response, StreamRequest, StreamRequestFlags, WireError,
 };
-
-/// Seconds between no-operations, as Couchbase's replicas request.
-const NOOP_SECONDS: u32 = 20;
 
 /// State of one vBucket's stream.
 #[derive(Clone, Copy, Debug)]
@@ -43,35 +41,22 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Creates the consumer of a new connection. It opens the connection under `name`, with a
-    /// flow-control buffer of `buffer_bytes`.
+    /// Creates the consumer of a new connection, which opens it under `name`.
     ///
     /// # Errors
-    /// If the name cannot be encoded.
-    pub fn new(name: &str, buffer_bytes: u32) -> Result<Self, ConsumerError> {
-        Self::with_noop_interval(name, buffer_bytes, NOOP_SECONDS)
-    }
-
-    /// Same as [`Consumer::new`], with `noop_seconds` between the producer's no-operations.
-    ///
-    /// # Errors
-    /// If the name cannot be encoded.
-    pub fn with_noop_interval(
-        name: &str,
-        buffer_bytes: u32,
-        noop_seconds: u32,
-    ) -> Result<Self, ConsumerError> {
+    /// [`ConsumerError::Wire`] if the name is too long to be encoded.
+    pub fn new(name: &str, options: ConsumerOptions) -> Result<Self, ConsumerError> {
         let mut consumer = Self {
             streams: BTreeMap::new(),
             replaced_requests: BTreeSet::new(),
             next_opaque: 1,
             granted: Granted::default(),
-            acknowledgements: Acknowledgements::new(buffer_bytes),
+            acknowledgements: Acknowledgements::new(options.buffer_bytes),
             idle: IdleTimer::default(),
             input: BytesMut::new(),
             output: Vec::new(),
         };
-        consumer.negotiate(name, buffer_bytes, noop_seconds)?;
+        consumer.negotiate(name, &options)?;
         Ok(consumer)
     }
 

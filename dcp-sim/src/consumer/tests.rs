@@ -5,6 +5,7 @@ use lowtide_checkpoint::{
 
 use super::connection::Consumer;
 use super::error::ConsumerError;
+use super::options::ConsumerOptions;
 use super::replicas::ConsumerEvent;
 use crate::wire::{
     Command, Frame, Head, Marker, MarkerFlags, Message, Opcode, Reply, Request, Response, Status,
@@ -16,7 +17,7 @@ mod rig;
 
 #[test]
 fn new_consumer_opens_and_negotiates_before_any_stream() {
-    let mut consumer = Consumer::new("replica", 1_000).expect("a short name");
+    let mut consumer = Consumer::new("replica", ConsumerOptions::new()).expect("a short name");
     let opcodes: Vec<_> = sent(&mut consumer)
         .into_iter()
         .map(|message| match message {

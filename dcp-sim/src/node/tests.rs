@@ -10,7 +10,7 @@ use super::event::{Action, Event};
 use super::state::Node;
 use super::steps::ReadError;
 use super::vbuckets::Stored;
-use crate::consumer::Consumer;
+use crate::consumer::{Consumer, ConsumerOptions};
 
 mod branches;
 mod calls;
@@ -158,7 +158,10 @@ fn items_are_expelled_by_the_last_of_flusher_and_stream() {
 /// No revision follows the highest one that an engine can store.
 #[test]
 fn write_after_the_highest_revision_is_refused() {
-    for rev_seqno in [lowtide_checkpoint::ItemLimits::DEFAULT.rev_seqno, u64::MAX] {
+    for rev_seqno in [
+        lowtide_checkpoint::ItemLimits::DEFAULT.rev_seqno_max,
+        u64::MAX,
+    ] {
         let mut node = node(State::Active);
         let highest = Item {
             seqno: Seqno(1),

@@ -11,6 +11,8 @@
 //! A vBucket here has no manifest. It knows the default collection and scope, and that ids 1 to 7
 //! are reserved.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/commands/stream-request-value.md`, "Key Definition".
+//!
 //! # Invariants
 //!
 //! - S18. An item that passes the filter is sent. About the others the client learns at most that a

@@ -5,6 +5,9 @@
 //! included: markers, data, system events, seqno advances, vBucket states, stream ends. Responses,
 //! no-operations and requests of consumers are free.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/flow-control.md`, "What messages must be acknowledged by DCP
+//! clients?".
+//!
 //! A prepare costs two bytes more than its size. Couchbase's producer has always added them and
 //! expects its consumers to acknowledge them (MB-46634). Counting the real size would leak two
 //! bytes of buffer for each prepare.

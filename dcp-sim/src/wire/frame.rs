@@ -4,6 +4,8 @@
 //! lengths of a frame are consistent, and its body is at most [`Frame::BODY_BYTES_MAX`]. The
 //! content of the parts is not checked here.
 //!
+//! Source: kv_engine, `docs/BinaryProtocol.md`, "Packet Structure".
+//!
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | magic: 0x80 request, 0x81 response; with framing extras 0x08 request, 0x18 response |

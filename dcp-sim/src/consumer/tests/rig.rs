@@ -9,6 +9,7 @@ use lowtide_checkpoint::{
 
 use crate::consumer::connection::Consumer;
 use crate::consumer::error::ConsumerError;
+use crate::consumer::options::ConsumerOptions;
 use crate::consumer::replicas::{ConsumerEvent, Replicas};
 use crate::wire::{Command, Frame, Marker, Message, Opcode, Reply, Request, Response, Status};
 
@@ -81,7 +82,8 @@ pub(super) fn from_zero() -> ResumePoint {
 
 /// Consumer with a pending stream request for [`VB`].
 pub(super) fn requested(buffer_bytes: u32) -> Rig {
-    let mut consumer = Consumer::new("test", buffer_bytes).expect("a short name");
+    let options = ConsumerOptions::new().with_buffer_bytes(buffer_bytes);
+    let mut consumer = Consumer::new("test", options).expect("a short name");
     consumer.take_output();
     consumer.request_stream(VB, from_zero()).expect("sendable");
     let request = sent(&mut consumer);

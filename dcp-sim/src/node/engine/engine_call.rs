@@ -14,6 +14,7 @@ use crate::node::vbuckets::Stored;
 
 /// A call to the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EngineCall {
     /// Create an empty vBucket.
     Create(Vbid),
@@ -29,6 +30,7 @@ pub enum EngineCall {
 
 /// A vBucket of a reopened store.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Attached {
     /// The vBucket.
     pub vb: Vbid,
@@ -40,6 +42,7 @@ pub struct Attached {
 
 /// Answer of the engine.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum EngineAnswer {
     /// The call is done.
     Done,
@@ -53,6 +56,7 @@ pub enum EngineAnswer {
 
 /// A call and its answer.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct EngineDone {
     /// The call.
     pub call: EngineCall,
@@ -88,6 +92,15 @@ impl EngineCall {
         EngineDone {
             call: self,
             result: self.try_run(engine),
+        }
+    }
+
+    /// Returns the answer of a call that could not run, because the store is closed or gone.
+    #[must_use]
+    pub const fn failed(self, error: EngineError) -> EngineDone {
+        EngineDone {
+            call: self,
+            result: Err(error),
         }
     }
 

@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use lowtide_checkpoint::Vbid;
 
-use crate::consumer::{Consumer, ConsumerEvent};
+use crate::consumer::{Consumer, ConsumerEvent, ConsumerOptions};
 use crate::fault::{self, Fault};
 use crate::node::config::NodeId;
 use crate::node::error::NodeError;
@@ -54,7 +54,8 @@ impl Node {
     /// If the node lacks one of the vBuckets.
     pub fn follow(&mut self, peer: NodeId, vbs: &[Vbid]) -> Result<Vec<Action>, NodeError> {
         self.producer_gone(peer);
-        let consumer = Consumer::new(&format!("replication:{peer}"), self.config.buffer_bytes)
+        let options = ConsumerOptions::new().with_buffer_bytes(self.config.buffer_bytes);
+        let consumer = Consumer::new(&format!("replication:{peer}"), options)
             .map_err(|source| NodeError::Consumer { peer, source })?;
         self.consumers.insert(peer, consumer);
         self.follow_more(peer, vbs)

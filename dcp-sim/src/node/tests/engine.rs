@@ -176,9 +176,10 @@ fn rollback_happens_in_the_engine_before_memory() {
     let mut actions = Vec::new();
     rig.node.roll_back(VB, Seqno(2), &mut actions);
     rig.wanted.extend(actions);
-    rig.node
-        .consumers
-        .insert(1, Consumer::new("test", 1_000).expect("a name"));
+    rig.node.consumers.insert(
+        1,
+        Consumer::new("test", ConsumerOptions::new()).expect("a name"),
+    );
     let asked = rig.node.follow_more(1, &[VB]);
     assert!(
         matches!(asked, Err(NodeError::NotHere { .. })),

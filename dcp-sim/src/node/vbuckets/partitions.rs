@@ -15,6 +15,7 @@ use crate::producer::Collections;
 
 /// A vBucket and its documents.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Partition {
     /// The vBucket: order, memory and state.
     pub vbucket: VBucket,

@@ -14,6 +14,7 @@ const SLICE: ScanLimit = ScanLimit {
 
 /// Content of a vBucket in its store.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Stored {
     /// State committed with the last batch; `None` without a batch.
     pub state: Option<VBucketState>,

@@ -3,6 +3,8 @@
 //!
 //! Each option gets the status that Couchbase's server returns.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/commands/control.md`.
+//!
 //! # Invariants
 //!
 //! - A refused option changes nothing.

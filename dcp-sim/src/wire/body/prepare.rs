@@ -4,6 +4,8 @@
 //! acknowledges it with DCP_SEQNO_ACK once it is as durable as its level demands. Datatype and CAS
 //! are in the header. The value may be empty.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/commands/prepare.md`.
+//!
 //! | part | bytes | field |
 //! |---|---|---|
 //! | extras | 8 | seqno, never 0 |

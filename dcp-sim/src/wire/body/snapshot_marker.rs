@@ -14,6 +14,8 @@
 //! | high prepared seqno | 8 | | | value |
 //!
 //! Form 2.1 belonged to a removed feature and is refused.
+//!
+//! Source: kv_engine, `docs/dcp/documentation/commands/snapshot-marker.md`.
 
 use bytes::{BufMut, Bytes};
 use lowtide_checkpoint::{Seqno, SnapshotMarker, SnapshotType};
@@ -45,6 +47,7 @@ bit_set! {
 
 /// Form of a marker, with the fields that only this form has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MarkerForm {
     /// The first form.
     V1,

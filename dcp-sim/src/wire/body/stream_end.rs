@@ -1,6 +1,8 @@
 //! End of a stream, and its reason.
 //!
 //! DCP_STREAM_END is sent by the producer and not answered: extras u32 reason; no key, no value.
+//!
+//! Source: kv_engine, `docs/dcp/documentation/commands/stream-end.md`.
 
 use super::parts::{Body, Parts};
 use crate::wire::error::WireError;
@@ -10,6 +12,7 @@ use crate::wire::opcode::Opcode;
 
 /// Reason for the end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 #[repr(u32)]
 pub enum StreamEndReason {
     /// Everything requested has been sent.

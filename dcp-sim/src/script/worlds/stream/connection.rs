@@ -5,12 +5,14 @@
 //! - One message is delivered at a time. Everything that it causes on either side happens before
 //!   the next one, except the consumer's output while it is held.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::{Seqno, State, Vbid};
 
 use super::node::StreamNode;
 use super::words;
-use crate::consumer::{Consumer, ConsumerEvent};
+use crate::consumer::{Consumer, ConsumerEvent, ConsumerOptions};
 use crate::producer::{Producer, ProducerEvent};
 use crate::script::language::ConnectOptions;
 use crate::wire::{Command, Frame, KeyForm, Message, StreamEndReason};
@@ -42,10 +44,11 @@ impl Connection {
             from: from.to_owned(),
             to: to.to_owned(),
             producer: Producer::new(&name),
-            consumer: Consumer::with_noop_interval(
+            consumer: Consumer::new(
                 &name,
-                options.buffer_bytes,
-                options.noop_seconds,
+                ConsumerOptions::new()
+                    .with_buffer_bytes(options.buffer_bytes)
+                    .with_noop_interval(Duration::from_secs(options.noop_seconds.into())),
             )
             .map_err(|_| BROKEN)?,
             end: options.end,
