@@ -32,6 +32,7 @@ mod fields;
 mod flags;
 mod flow_control;
 mod frame;
+mod frame_buffer;
 mod framing;
 mod item;
 mod message;
@@ -49,6 +50,7 @@ pub use body::{
 pub use error::{Part, WireError};
 pub use flow_control::flow_control_bytes;
 pub use frame::{Frame, Head};
+pub(crate) use frame_buffer::FrameBuffer;
 pub use framing::StreamId;
 pub use item::{DeletionForm, ItemFormat, KeyForm, system_event};
 pub use message::Message;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use lowtide_checkpoint::{ResumePoint, Seqno, Vbid};
 
 use super::ack::Acknowledgements;
@@ -12,7 +12,7 @@ use super::options::ConsumerOptions;
 use super::replicas::{ConsumerEvent, Replicas};
 use crate::idle_timeout::IdleTimer;
 use crate::wire::{
-    Command, Frame, Head, Message, Request, Response, StreamRequest, StreamRequestFlags, WireError,
+    Command, FrameBuffer, Head, Message, Request, Response, StreamRequest, StreamRequestFlags,
 };
 
 /// State of one vBucket's stream.
@@ -36,7 +36,7 @@ pub struct Consumer {
     pub(super) granted: Granted,
     acknowledgements: Acknowledgements,
     idle: IdleTimer,
-    input: BytesMut,
+    input: FrameBuffer,
     output: Vec<u8>,
 }
 
@@ -53,7 +53,7 @@ impl Consumer {
             granted: Granted::default(),
             acknowledgements: Acknowledgements::new(options.buffer_bytes),
             idle: IdleTimer::default(),
-            input: BytesMut::new(),
+            input: FrameBuffer::default(),
             output: Vec::new(),
         };
         consumer.negotiate(name, &options)?;
@@ -139,12 +139,14 @@ impl Consumer {
     ) -> Result<Vec<ConsumerEvent>, ConsumerError> {
         self.idle.reset();
         let mut events = Vec::new();
-        while let Some(frame) = self.next_frame(&mut bytes)? {
+        while let Some(frame) = self.input.next_frame(&mut bytes)? {
             let counted = crate::wire::flow_control_bytes(&frame);
             match (Message::decode(&frame), frame.head) {
-                (Ok(Message::Request(request)), _) => events.extend(self.take(&request, replicas)?),
+                (Ok(Message::Request(request)), _) => {
+                    events.extend(self.handle_request(&request, replicas)?)
+                }
                 (Ok(Message::Response(response)), _) => {
-                    events.extend(self.response(&response, replicas)?)
+                    events.extend(self.handle_response(&response, replicas)?)
                 }
                 // A command of another version, or one between Couchbase nodes: it is refused, and
                 // the next frame is sound.
@@ -157,18 +159,6 @@ impl Consumer {
             self.acknowledge(counted)?;
         }
         Ok(events)
-    }
-
-    /// Returns the next frame. Frames that arrived whole share the bytes of `arrived`; only an
-    /// incomplete rest is copied.
-    fn next_frame(&mut self, arrived: &mut Bytes) -> Result<Option<Frame>, WireError> {
-        if self.input.is_empty()
-            && let Some(frame) = Frame::decode_bytes(arrived)?
-        {
-            return Ok(Some(frame));
-        }
-        self.input.extend_from_slice(&std::mem::take(arrived));
-        Frame::decode(&mut self.input)
     }
 
     /// Takes the bytes to send.

@@ -10,7 +10,7 @@ use crate::wire::{Command, KeyForm, MarkerFlags, Opcode, Request, Response, Stat
 
 impl Consumer {
     /// Handles a request of the producer: a message of a stream, or about the connection.
-    pub(super) fn take(
+    pub(super) fn handle_request(
         &mut self,
         request: &Request,
         replicas: &mut impl Replicas,

@@ -9,7 +9,7 @@ use super::replicas::{ConsumerEvent, Replicas, status_of};
 use crate::wire::{Opcode, Reply, Response};
 
 impl Consumer {
-    pub(super) fn response(
+    pub(super) fn handle_response(
         &mut self,
         response: &Response,
         replicas: &mut impl Replicas,
@@ -23,7 +23,7 @@ impl Consumer {
                 return Err(ConsumerError::Refused { opcode, status });
             }
             Opcode::DCP_CONTROL => {
-                self.granted.take(response);
+                self.granted.record(response);
                 return Ok(None);
             }
             // No other answer changes anything.

@@ -196,7 +196,7 @@ fn durable_prepare_is_acknowledged_once() {
         sent(&mut rig.consumer).len()
     };
     assert_eq!(acknowledged(&mut rig, 4), 0, "nobody wants to know");
-    let opaque = rig.consumer.granted.asked_sync_writes();
+    let opaque = rig.consumer.granted.sync_writes_asked;
     rig.take(Response::status(
         Opcode::DCP_CONTROL,
         opaque,

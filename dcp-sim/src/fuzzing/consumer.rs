@@ -75,7 +75,7 @@ impl Follower {
     fn receive(&mut self, bytes: &[u8]) {
         let bytes = Bytes::copy_from_slice(bytes);
         let received = self.node.step(Event::FromProducer { peer: 0, bytes }, 1);
-        self.look();
+        self.check_observations();
         match received {
             Ok(actions) => self.due.extend(actions),
             Err(error) => {
@@ -86,7 +86,7 @@ impl Follower {
     }
 
     /// Checks that nothing is applied outside a snapshot.
-    fn look(&mut self) {
+    fn check_observations(&mut self) {
         for observation in self.node.take_observations() {
             match observation {
                 Observation::Marker { vb, marker } => {
@@ -126,7 +126,7 @@ impl Follower {
                 Action::WakeFlusher => Event::FlushDue,
                 Action::Later { event, .. } => *event,
                 Action::ToProducer(_, bytes) => {
-                    self.heard(&bytes);
+                    self.record_requests(&bytes);
                     continue;
                 }
                 _ => continue,
@@ -135,11 +135,11 @@ impl Follower {
                 Ok(actions) => self.due.extend(actions),
                 Err(error) => assert!(error.to_string().is_empty(), "its own work failed: {error}"),
             }
-            self.look();
+            self.check_observations();
         }
     }
 
-    fn heard(&mut self, bytes: &[u8]) {
+    fn record_requests(&mut self, bytes: &[u8]) {
         let mut bytes = BytesMut::from(bytes);
         while let Ok(Some(frame)) = Frame::decode(&mut bytes) {
             if let Ok(Message::Request(request)) = Message::decode(&frame)

@@ -64,7 +64,7 @@ impl Home {
     pub(super) fn write(&mut self, item: Item) {
         // Refused if the vBucket is no longer active.
         if let Ok(written) = self.vbucket.write(item.clone(), 1) {
-            self.collections.take_note(&Item {
+            self.collections.record(&Item {
                 seqno: written.queued.seqno,
                 ..item
             });

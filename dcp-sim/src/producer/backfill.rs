@@ -33,13 +33,13 @@ pub(super) struct Backfills {
 impl Backfills {
     /// Queues a stream that has everything up to `after` and needs the disk. It starts when fewer
     /// than `running_max` scans are open.
-    pub(super) fn want(&mut self, key: StreamKey, after: Seqno, running_max: usize) {
+    pub(super) fn request_scan(&mut self, key: StreamKey, after: Seqno, running_max: usize) {
         self.waiting.push_back((key, after));
         self.start(running_max);
     }
 
     /// Requests the next slice of a stream's scan, up to `slice`.
-    pub(super) fn read_on(
+    pub(super) fn request_slice(
         &mut self,
         key: StreamKey,
         scan: BackfillScan,

@@ -179,7 +179,7 @@ impl Filter {
     }
 
     /// Records an item that was read. One that drops a collection removes it from the filter.
-    pub(super) fn take_note(&mut self, item: &Item) {
+    pub(super) fn record(&mut self, item: &Item) {
         if let (Some(collections), Operation::SystemEvent) = (&mut self.collections, item.operation)
             && let Some(Event::CollectionDropped { collection, .. }) = system_event(item)
         {

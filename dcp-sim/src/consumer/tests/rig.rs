@@ -182,7 +182,7 @@ pub(super) fn answers(rig: &mut Rig) -> Vec<(Opcode, Status)> {
 
 /// Grants the option for exact statuses.
 pub(super) fn grant_v7(rig: &mut Rig) {
-    let opaque = rig.consumer.granted.asked_v7_statuses();
+    let opaque = rig.consumer.granted.v7_statuses_asked;
     rig.take(Response::status(
         Opcode::DCP_CONTROL,
         opaque,

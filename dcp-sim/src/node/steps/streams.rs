@@ -116,7 +116,7 @@ impl Node {
         take_backfills((peer, *connection), producer, actions);
         for event in producer.take_events() {
             match event {
-                ProducerEvent::TakenOver { vb } => self.die(vb, actions)?,
+                ProducerEvent::TakenOver { vb } => self.set_dead(vb, actions)?,
                 ProducerEvent::Prepared { vb, seqno } => {
                     actions.push(Action::Prepared { peer, vb, seqno })
                 }
@@ -126,7 +126,7 @@ impl Node {
     }
 
     /// Makes a vBucket dead, to hand it over: it accepts no more writes, and its other streams end.
-    fn die(&mut self, vb: Vbid, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+    fn set_dead(&mut self, vb: Vbid, actions: &mut Vec<Action>) -> Result<(), NodeError> {
         let partition = self
             .partitions
             .get(vb)

@@ -36,7 +36,7 @@ impl Node {
         item.seqno = written.queued.seqno;
         item.cas = written.cas;
         partition.documents.apply(&item);
-        partition.collections.take_note(&item);
+        partition.collections.record(&item);
         actions.push(Action::Written {
             vb,
             seqno: item.seqno,

@@ -81,7 +81,7 @@ impl PartitionTable {
         let mut open = Prepares::default();
         prepares
             .into_iter()
-            .for_each(|prepare| open.take_note(prepare));
+            .for_each(|prepare| open.record(prepare));
         self.prepares.insert(vb, open);
     }
 
@@ -164,8 +164,8 @@ impl consumer::Replicas for PartitionTable {
         let item = prepares.complete(vb, item, high_completed)?;
         partition.vbucket.receive(item.clone())?;
         let revision = partition.documents.apply(&item);
-        partition.collections.take_note(&item);
-        prepares.take_note(&item);
+        partition.collections.record(&item);
+        prepares.record(&item);
         let seqno = item.seqno;
         let content = partition.documents.content();
         self.changed.insert(vb);

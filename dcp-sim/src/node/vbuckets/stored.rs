@@ -48,7 +48,7 @@ impl Stored {
             let slice = snapshot.scan(start, snapshot.high(), SLICE)?;
             for item in slice.items {
                 documents.apply(&item);
-                collections.take_note(&item);
+                collections.record(&item);
                 if item.operation == Operation::Prepare && item.seqno > completed {
                     prepares.push(item);
                 }

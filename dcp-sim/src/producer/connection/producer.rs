@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 use lowtide_checkpoint::{Seqno, Vbid};
 use smallvec::SmallVec;
@@ -13,9 +13,9 @@ use crate::producer::error::ProducerError;
 use crate::producer::event::ProducerEvent;
 use crate::producer::partitions::Partitions;
 use crate::producer::session::{FlowControl, Heartbeat, Options, ProducerLimits};
-use crate::producer::stream::{ActiveStream, Negotiated};
+use crate::producer::stream::{ActiveStream, StreamContext};
 use crate::producer::stream_key::StreamKey;
-use crate::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
+use crate::wire::{Command, FrameBuffer, Message, Request, Response, StreamEndReason};
 
 /// Output up to this size is copied into a buffer of its own, and the large one is reused.
 /// Otherwise a receiver that keeps one value would keep all of the large buffer alive.
@@ -42,7 +42,7 @@ pub struct Producer {
     pub(super) ready: ReadyQueue,
     /// vBuckets whose cursors moved since the last [`Producer::take_read`].
     pub(super) read: BTreeSet<Vbid>,
-    input: BytesMut,
+    input: FrameBuffer,
     pub(super) output: Vec<u8>,
 }
 
@@ -65,7 +65,7 @@ impl Producer {
             events: Vec::new(),
             ready: ReadyQueue::default(),
             read: BTreeSet::new(),
-            input: BytesMut::new(),
+            input: FrameBuffer::default(),
             output: Vec::new(),
         }
     }
@@ -97,11 +97,11 @@ impl Producer {
         partitions: &impl Partitions,
     ) -> Result<(), ProducerError> {
         self.heartbeat.idle.reset();
-        self.input.extend_from_slice(bytes);
-        while let Some(frame) = Frame::decode(&mut self.input)? {
+        let mut arrived = Bytes::copy_from_slice(bytes);
+        while let Some(frame) = self.input.next_frame(&mut arrived)? {
             match Message::decode(&frame) {
-                Ok(Message::Request(request)) => self.request(&request, partitions)?,
-                Ok(Message::Response(response)) => self.answered(&response)?,
+                Ok(Message::Request(request)) => self.handle_request(&request, partitions)?,
+                Ok(Message::Response(response)) => self.handle_response(&response)?,
                 Err(error) => {
                     let status = error.status().ok_or(error)?;
                     self.respond(&Response::status(frame.opcode, frame.opaque, status))?;
@@ -222,12 +222,12 @@ impl Producer {
             .get_mut(&key)
             .invariant("S13", "a stream that ended holds no scan")?;
         let collections = partitions.collections(key.vb);
-        let at = Negotiated {
+        let context = StreamContext {
             options: &self.options,
             limits: &self.limits,
             collections,
         };
-        if !stream.take_read(read, vbucket, at)? {
+        if !stream.take_read(read, vbucket, context)? {
             self.backfills.release(key, self.scans_max());
         }
         Ok(self.ready.push(key))

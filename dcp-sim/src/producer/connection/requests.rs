@@ -16,7 +16,7 @@ use crate::producer::stream_key::StreamKey;
 use crate::wire::{Command, Opcode, Reply, Request, Response, Status, StreamEndReason};
 
 impl Producer {
-    pub(in crate::producer) fn request(
+    pub(in crate::producer) fn handle_request(
         &mut self,
         request: &Request,
         partitions: &impl Partitions,
@@ -83,7 +83,7 @@ impl Producer {
     }
 
     /// Handles an answer to a message of a stream.
-    pub(in crate::producer) fn answered(
+    pub(in crate::producer) fn handle_response(
         &mut self,
         response: &Response,
     ) -> Result<(), ProducerError> {

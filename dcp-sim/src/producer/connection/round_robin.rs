@@ -63,11 +63,12 @@ impl Producer {
             match stream.next(vbucket, &self.options)? {
                 Turn::Message(message) => self.send(&message)?,
                 Turn::Backfill => {
-                    self.backfills.want(key, stream.read_seqno(), scans_max);
+                    self.backfills
+                        .request_scan(key, stream.read_seqno(), scans_max);
                     break false;
                 }
-                Turn::ReadOn(scan) => {
-                    self.backfills.read_on(key, scan, self.limits.slice)?;
+                Turn::ReadSlice(scan) => {
+                    self.backfills.request_slice(key, scan, self.limits.slice)?;
                     break false;
                 }
                 Turn::Nothing => break false,

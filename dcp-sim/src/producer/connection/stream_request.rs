@@ -33,17 +33,17 @@ impl Producer {
         partitions: &impl Partitions,
     ) -> Result<(), ProducerError> {
         let opaque = request.opaque;
-        let (opening, vbucket, log) = match self.judge(request, wanted, partitions) {
-            Ok(Judged::Sound {
-                opening,
-                vbucket,
-                log,
-            }) => (opening, vbucket, log),
-            Ok(Judged::Rollback(seqno)) => {
+        let Accepted {
+            opening,
+            vbucket,
+            log,
+        } = match self.judge(request, wanted, partitions) {
+            Ok(accepted) => accepted,
+            Err(Refusal::Rollback(seqno)) => {
                 let reply = Reply::Rollback(seqno);
                 return self.respond(&Response { opaque, reply });
             }
-            Err(status) => return self.respond(&Response::to(request, status)),
+            Err(Refusal::Status(status)) => return self.respond(&Response::to(request, status)),
         };
         let key = opening.key;
         let stream = match ActiveStream::open(opening, vbucket) {
@@ -66,30 +66,30 @@ impl Producer {
         request: &Request,
         wanted: &StreamRequest,
         partitions: &'a impl Partitions,
-    ) -> Result<Judged<'a>, Status> {
+    ) -> Result<Accepted<'a>, Refusal> {
         let has = |flag| wanted.flags.contains(flag);
         // 1. Unknown flags were refused when the request was decoded.
         if !self.options.collections && !wanted.filter.is_empty() {
-            return Err(Status::INVALID);
+            return Err(Status::INVALID.into());
         }
         // 2.
         let vbucket = partitions
             .vbucket(request.vb)
             .ok_or(Status::NOT_MY_VBUCKET)?;
         if has(StreamRequestFlags::ACTIVE_ONLY) && vbucket.state() != State::Active {
-            return Err(Status::NOT_MY_VBUCKET);
+            return Err(Status::NOT_MY_VBUCKET.into());
         }
         // 3.
         let wanted = with_latest(wanted, vbucket);
         // 4. A client with Collections must detect a dead connection.
         if self.options.needs_noop() && !self.options.noop {
-            return Err(Status::NOT_SUPPORTED);
+            return Err(Status::NOT_SUPPORTED.into());
         }
         // 5.
         if wanted.start > wanted.end
             || !(wanted.snapshot_start..=wanted.snapshot_end).contains(&wanted.start)
         {
-            return Err(Status::RANGE);
+            return Err(Status::RANGE.into());
         }
         // 6.
         let FilterRequest {
@@ -103,16 +103,16 @@ impl Producer {
         };
         let collections = partitions.collections(request.vb);
         if collections.is_some_and(|known| filter.names_dropped(known)) {
-            return Err(Status::UNKNOWN_COLLECTION);
+            return Err(Status::UNKNOWN_COLLECTION.into());
         }
         // 7.
         if stream_id.is_some() != self.options.stream_ids {
-            return Err(Status::STREAM_ID_INVALID);
+            return Err(Status::STREAM_ID_INVALID.into());
         }
         // 8. There is no cache to transfer.
         let is_filtered_replica = filter.is_restricting() && self.options.sync_writes;
         if is_filtered_replica || has(StreamRequestFlags::CACHE_TRANSFER) {
-            return Err(Status::NOT_SUPPORTED);
+            return Err(Status::NOT_SUPPORTED.into());
         }
         // 9.
         let key = StreamKey {
@@ -120,7 +120,7 @@ impl Producer {
             id: stream_id,
         };
         if self.streams.contains_key(&key) {
-            return Err(Status::EXISTS);
+            return Err(Status::EXISTS.into());
         }
         // 10.
         let log = vbucket.failover_log();
@@ -133,7 +133,7 @@ impl Producer {
             filtered_high: collections_high,
         };
         if let Some(seqno) = history.rollback_to(&position(&wanted, purge)) {
-            return Ok(Judged::Rollback(seqno));
+            return Err(Refusal::Rollback(seqno));
         }
         // 11.
         let end = if has(StreamRequestFlags::DISK_ONLY) {
@@ -145,15 +145,15 @@ impl Producer {
         };
         // 12.
         if wanted.start > end || wanted.start > high {
-            return Err(Status::RANGE);
+            return Err(Status::RANGE.into());
         }
         // 13.
         if !partitions.has_memory() {
-            return Err(Status::OUT_OF_MEMORY);
+            return Err(Status::OUT_OF_MEMORY.into());
         }
         // 14.
         if is_receiving_first_snapshot(vbucket) {
-            return Err(Status::TEMPORARY_FAILURE);
+            return Err(Status::TEMPORARY_FAILURE.into());
         }
         let seen_purge = if history.has_all_collections(wanted.start) {
             history.purge
@@ -173,7 +173,7 @@ impl Producer {
             is_droppable: !self.client_name.starts_with(REPLICATION)
                 || self.options.cursor_dropping,
         };
-        Ok(Judged::Sound {
+        Ok(Accepted {
             opening,
             vbucket,
             log,
@@ -181,16 +181,24 @@ impl Producer {
     }
 }
 
-/// Outcome of the checks of a request that is not refused.
-enum Judged<'a> {
-    /// A stream can be opened.
-    Sound {
-        opening: Opening,
-        vbucket: &'a VBucket,
-        log: FailoverLog,
-    },
+/// A request that passed all checks.
+struct Accepted<'a> {
+    opening: Opening,
+    vbucket: &'a VBucket,
+    log: FailoverLog,
+}
+
+/// Answer to a request that did not pass a check.
+enum Refusal {
+    Status(Status),
     /// The client must go back first.
     Rollback(Seqno),
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
 }
 
 /// Returns `true` while the vBucket receives its first snapshot: it has nothing complete to send

@@ -60,7 +60,7 @@ pub(in crate::producer) struct ActiveStream {
     /// Items read from disk since the last message to the client.
     pub(super) hidden: Hidden,
     /// Number of messages sent and slices read.
-    pub(super) moves: u64,
+    pub(super) steps_done: u64,
     pub(super) standstill: Option<Standstill>,
     pub(super) outbox: Outbox,
 }
@@ -131,7 +131,7 @@ impl ActiveStream {
             survey: None,
             takeover: is_takeover.then_some(Takeover::Sending),
             hidden: Hidden::default(),
-            moves: 0,
+            steps_done: 0,
             standstill: None,
             outbox,
         };
@@ -176,14 +176,15 @@ impl ActiveStream {
                 if let Some(seqno) = message.command.seqno() {
                     self.sent = self.sent.max(seqno);
                 }
-                self.moves += 1;
+                self.steps_done += 1;
                 return Ok(Turn::Message(message));
             }
             self.check_end(vbucket);
             if !self.outbox.is_empty() {
                 continue;
             }
-            if matches!(self.source, Source::Disk(Disk::Halved)) && self.awaits_rest(vbucket) {
+            if matches!(self.source, Source::Disk(Disk::AwaitingRest)) && self.awaits_rest(vbucket)
+            {
                 return Ok(Turn::Nothing);
             }
             match &mut self.source {
@@ -192,7 +193,7 @@ impl ActiveStream {
                 Source::Memory => {}
             }
             let has_read = self.refill(vbucket, options)?;
-            if !has_read && !self.hand_on(vbucket) && self.outbox.is_empty() {
+            if !has_read && !self.advance_takeover(vbucket) && self.outbox.is_empty() {
                 return Ok(Turn::Nothing);
             }
         }

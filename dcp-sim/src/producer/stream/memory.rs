@@ -84,7 +84,7 @@ impl ActiveStream {
         };
         match vbucket.manager().read(cursor, READ_LIMIT) {
             Ok(batch) => Ok(Some(batch).filter(|batch| !batch.is_empty())),
-            Err(CheckpointError::UnknownCursor) => self.stand_again(vbucket).map(|()| None),
+            Err(CheckpointError::UnknownCursor) => self.register_again(vbucket).map(|()| None),
             Err(source) => Err(ProducerError::Checkpoint {
                 vb: self.key.vb,
                 source,
@@ -169,7 +169,7 @@ impl ActiveStream {
         }
         let up_to_there = items.filter(|item| self.read < item.seqno && item.seqno <= range.end);
         up_to_there
-            .filter(|item| self.outbox.shows(item, options))
+            .filter(|item| self.outbox.is_visible(item, options))
             .map(|item| item.seqno)
             .max()
     }
@@ -177,7 +177,7 @@ impl ActiveStream {
     /// Registers a new cursor after memory recovery dropped the old one; the disk has the items
     /// that memory dropped. Ends the stream if the vBucket has less than was sent: it was rolled
     /// back, and the client must learn of it.
-    pub(super) fn stand_again(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
+    pub(super) fn register_again(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
         match self.register(vbucket, self.read) {
             Ok(registration) => {
                 self.source = Source::after(registration);
@@ -240,7 +240,7 @@ impl ActiveStream {
             self.end(StreamEndReason::Rollback);
             return Ok(());
         }
-        for range in batch.ranges().iter().map(as_it_is_whole) {
+        for range in batch.ranges().iter().map(without_empty_extension) {
             let all = batches.iter().flat_map(CursorBatch::items);
             let end = self.end_for_client(all, &range, options);
             let mut last = None;
@@ -288,7 +288,7 @@ impl ActiveStream {
 
 /// Returns `range` without an extension of which nothing has arrived. The snapshot before the
 /// extension is complete, and the extension may never arrive: the active may have lost it.
-fn as_it_is_whole(range: &SnapshotRange) -> SnapshotRange {
+fn without_empty_extension(range: &SnapshotRange) -> SnapshotRange {
     let end = range
         .last
         .filter(|_| range.awaits_extension())

@@ -21,9 +21,10 @@ impl ActiveStream {
         vbucket: &VBucket,
         options: &Options,
     ) -> Result<bool, ProducerError> {
-        let spares_deletes = self.spares_deletes(options);
-        let is_seen =
-            |item: &&Item| !(spares_deletes && item.deleted) && self.outbox.shows(item, options);
+        let omits_deletions = self.omits_deletions(options);
+        let is_seen = |item: &&Item| {
+            !(omits_deletions && item.deleted) && self.outbox.is_visible(item, options)
+        };
         let in_slice = items.iter().rfind(is_seen).map(|item| item.seqno);
         let before = self.survey.take().and_then(|survey| survey.last);
         let on_disk = in_slice.or(before);
@@ -36,7 +37,7 @@ impl ActiveStream {
             .gathered
             .iter()
             .flat_map(CursorBatch::items)
-            .filter(|item| item.seqno > scan.high() && self.outbox.shows(item, options))
+            .filter(|item| item.seqno > scan.high() && self.outbox.is_visible(item, options))
             .map(|item| item.seqno)
             .max();
         let Some(end) = in_memory.or(on_disk) else {

@@ -213,7 +213,7 @@ fn backfills_start_in_the_order_of_their_requests() {
             id: None,
         };
         for number in 0..40 {
-            backfills.want(key(number), Seqno::ZERO, running_max);
+            backfills.request_scan(key(number), Seqno::ZERO, running_max);
         }
         let mut opened: Vec<_> = backfills
             .take_steps()
