@@ -5,7 +5,7 @@ use lowtide_checkpoint::{FailoverLog, Vbid};
 
 use super::connection::{Consumer, PassiveStream};
 use super::error::ConsumerError;
-use super::replicas::{ConsumerEvent, Replicas, status_of};
+use super::replicas::{ConsumerEvent, NotApplied, Replicas};
 use crate::wire::{Opcode, Reply, Response};
 
 impl Consumer {
@@ -44,8 +44,11 @@ impl Consumer {
                 let log = FailoverLog::from_entries(entries.clone())
                     .map_err(|source| ConsumerError::FailoverLog { vb, source })?;
                 if let Err(error) = replicas.adopt_failover_log(vb, log) {
-                    // The vBucket to apply the stream to is gone.
-                    return self.close_lost_stream(vb, status_of(&error)).map(Some);
+                    return match error.into() {
+                        // The vBucket to apply the stream to is gone.
+                        NotApplied::Refused(status) => self.close_lost_stream(vb, status).map(Some),
+                        NotApplied::Failed(error) => Err(error),
+                    };
                 }
                 let stream = self
                     .streams

@@ -370,3 +370,18 @@ fn messages_are_applied_for_any_split_of_the_bytes() {
         ["5 log 0xabc", "5 marker 0-1", "5 mutation k @1"]
     );
 }
+
+/// A replica in an impossible state is no reason to refuse a message: the connection is closed.
+#[test]
+fn internal_error_of_a_replica_closes_the_connection() {
+    let mut rig = opened(1_000_000);
+    rig.marker(0, 2);
+    let error = rig.item(1, b"broken").expect_err("it is a bug");
+    assert_eq!(
+        error,
+        ConsumerError::Internal {
+            invariant: "C2",
+            what: "a test"
+        }
+    );
+}

@@ -15,7 +15,8 @@ use crate::wire::{Command, Frame, Marker, Message, Opcode, Reply, Request, Respo
 
 pub(super) const VB: Vbid = Vbid(5);
 
-/// Records the applied messages. Refuses items with the value "refuse" or "old".
+/// Records the applied messages. Refuses items with the value "refuse" or "old", and finds itself in
+/// an impossible state for "broken".
 #[derive(Default)]
 pub(super) struct Applied(pub(super) Vec<String>);
 
@@ -42,6 +43,13 @@ impl Replicas for Applied {
             let source = CheckpointError::OutOfOrder {
                 seqno: item.seqno,
                 high: item.seqno,
+            };
+            return Err(VBucketError::Checkpoint { vb, source });
+        }
+        if item.value.as_deref() == Some(b"broken") {
+            let source = CheckpointError::Internal {
+                invariant: "C2",
+                what: "a test",
             };
             return Err(VBucketError::Checkpoint { vb, source });
         }
