@@ -2,7 +2,7 @@
 //! and free to change in any release.
 
 pub(crate) mod fault_switch;
-pub(crate) mod invariant;
+pub mod invariant;
 
 pub use fault_switch::fault_switch;
 pub use invariant::{IS_CHECKED, Invariant, Violation, checked_invariant, invariant, violated};

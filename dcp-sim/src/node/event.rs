@@ -1,7 +1,5 @@
 //! Events and actions of a node.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Key, Seqno, State, VbUuid, Vbid};
 use lowtide_persistence::{BackfillOutcome, BackfillStep, CommittedGroup, EngineError, FlushGroup};
@@ -130,8 +128,8 @@ pub enum Action {
     WakeSender(NodeId),
     /// Report the event after a pause.
     Later {
-        /// Length of the pause.
-        pause: Duration,
+        /// Length of the pause in microseconds.
+        pause_micros: u64,
         /// The event.
         event: Box<Event>,
     },

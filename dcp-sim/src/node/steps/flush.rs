@@ -1,7 +1,6 @@
 //! Flushes and engine calls of a node: one operation at a time (N1), retried after a failure (N2).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use lowtide_checkpoint::internal::invariant;
 use lowtide_checkpoint::{Seqno, Vbid};
@@ -14,7 +13,7 @@ use crate::node::event::{Action, Event};
 use crate::node::state::Node;
 
 /// Pause after the first failure. It doubles with each further one.
-const PAUSE: Duration = Duration::from_millis(1);
+const PAUSE_MICROS: u64 = 1_000;
 /// Largest number of doublings.
 const DOUBLINGS_MAX: u32 = 8;
 
@@ -102,9 +101,12 @@ impl Node {
             error,
         });
         if !self.begin_call(actions) {
-            let pause = self.pause();
+            let pause_micros = self.pause_micros();
             let event = Box::new(Event::FlushDue);
-            actions.push(Action::Later { pause, event });
+            actions.push(Action::Later {
+                pause_micros,
+                event,
+            });
         }
     }
 
@@ -163,9 +165,12 @@ impl Node {
             self.calls.reopen();
         } else {
             self.calls.pause(call);
-            let pause = self.pause();
+            let pause_micros = self.pause_micros();
             let event = Box::new(Event::Retry(call));
-            actions.push(Action::Later { pause, event });
+            actions.push(Action::Later {
+                pause_micros,
+                event,
+            });
         }
         self.proceed(actions);
     }
@@ -176,8 +181,8 @@ impl Node {
         self.proceed(actions);
     }
 
-    fn pause(&mut self) -> Duration {
-        let pause = PAUSE * (1 << self.failures.min(DOUBLINGS_MAX));
+    fn pause_micros(&mut self) -> u64 {
+        let pause = PAUSE_MICROS << self.failures.min(DOUBLINGS_MAX);
         // Only the first failures make a difference.
         self.failures = self.failures.saturating_add(1);
         pause

@@ -127,10 +127,13 @@ fn failed_flush_is_retried_and_a_poisoned_store_is_reopened() {
     rig.disk.fail_sync(1);
     let failed = rig.flush();
     let pause = failed.iter().find_map(|action| match action {
-        Action::Later { pause, event } if matches!(**event, Event::FlushDue) => Some(*pause),
+        Action::Later {
+            pause_micros,
+            event,
+        } if matches!(**event, Event::FlushDue) => Some(*pause_micros),
         _ => None,
     });
-    assert!(pause.is_some_and(|pause| !pause.is_zero()), "{failed:?}");
+    assert!(pause.is_some_and(|micros| micros > 0), "{failed:?}");
     assert!(!is_persisted(&failed, 1));
     // The store is poisoned; the next attempt detects it and reopens the store.
     let refused = rig.flush();

@@ -43,7 +43,7 @@ impl Heartbeat {
         }
         self.last = Some(now);
         let opaque = self.next_opaque;
-        // No answer is told from another by it.
+        // The number distinguishes no answers, so it may start over.
         self.next_opaque = self.next_opaque.wrapping_add(1);
         Some(opaque)
     }

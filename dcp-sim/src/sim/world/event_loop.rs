@@ -126,10 +126,10 @@ impl World {
                 Action::WakeSender(peer) => {
                     self.schedule(node, GATHER_MICROS, Event::SendDue { peer })
                 }
-                Action::Later { pause, event } => {
-                    let micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
-                    self.schedule(node, micros, *event);
-                }
+                Action::Later {
+                    pause_micros,
+                    event,
+                } => self.schedule(node, pause_micros, *event),
                 // No simulated client waits for a durable write.
                 Action::Written { .. } | Action::Prepared { .. } => {}
                 Action::StateSet { vb, state } => self.state_set(node, vb, state)?,

@@ -5,8 +5,6 @@
 //! - One message is delivered at a time. Everything that it causes on either side happens before
 //!   the next one, except the consumer's output while it is held.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::{Seqno, State, Vbid};
 
@@ -48,7 +46,7 @@ impl Connection {
                 &name,
                 ConsumerOptions::new()
                     .with_buffer_bytes(options.buffer_bytes)
-                    .with_noop_interval(Duration::from_secs(options.noop_seconds.into())),
+                    .with_noop_millis(1_000 * u64::from(options.noop_seconds)),
             )
             .map_err(|_| BROKEN)?,
             end: options.end,
