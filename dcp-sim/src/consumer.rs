@@ -4,7 +4,7 @@
 //! The host passes in the received bytes ([`Consumer::receive`]), requests streams
 //! ([`Consumer::request_stream`], [`Consumer::take_over`]), reports durable prepares
 //! ([`Consumer::prepared`]) and the time ([`Consumer::tick`]), and takes the bytes to send
-//! ([`Consumer::take_output`]).
+//! ([`Consumer::take_output`]). [The crate's page](crate#both-ends-of-a-connection) has an example.
 //!
 //! # Invariants
 //!
@@ -21,11 +21,13 @@ mod error;
 mod granted;
 mod messages;
 mod negotiation;
+mod options;
 mod replicas;
 mod responses;
 
 pub use connection::Consumer;
 pub use error::ConsumerError;
+pub use options::ConsumerOptions;
 pub use replicas::{ConsumerEvent, Replicas};
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! The host passes the time in now and then, and resets the timer when bytes arrive. The interval
 //! starts at the first tick after the last byte, so a host that was suspended declares no peer
 //! dead.
+//!
+//! Source: kv_engine, `docs/dcp/documentation/dead-connections.md`, "Update for Spock (5.0.0)".
 
 /// A connection without bytes for this long is dead.
 const IDLE_NANOS_MAX: u64 = 360_000_000_000;

@@ -5,6 +5,55 @@
 //! bytes to send, batches to commit, engine calls. An engine call is an action, and its result is a
 //! later event. So the host decides how long a disk takes and what happens in between.
 //!
+//! # Example
+//!
+//! A host that runs everything at once, for a node with one vBucket:
+//!
+//! ```
+//! use std::collections::VecDeque;
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use bytes::Bytes;
+//! use dcp_sim::node::{Action, Event, Node, NodeConfig};
+//! use lowtide_checkpoint::{FailoverLog, Key, Seqno, State, VBucketState, VbUuid, Vbid};
+//! use lowtide_persistence::Engine;
+//! use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+//! use lowtide_persistence::disk::{Disk, MemoryDisk};
+//!
+//! let directory = Path::new("/store");
+//! let disk = MemoryDisk::new();
+//! disk.create_dir(directory)?;
+//! let (engine, _) = Couchstore::open(Arc::new(disk), directory, CouchstoreConfig::default())?;
+//! let vb = Vbid(0);
+//! engine.create(vb)?;
+//!
+//! let config = NodeConfig::new().with_capabilities(&engine.capabilities());
+//! let mut node = Node::new(config)?;
+//! let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
+//! node.add_vbucket(vb, &state);
+//!
+//! let write = Event::Write {
+//!     vb,
+//!     key: Key::new(b"key"),
+//!     value: Some(Bytes::from_static(b"value")),
+//! };
+//! let now = 1_000_000_000;
+//! let mut due = VecDeque::from(node.step(write, now)?);
+//! while let Some(action) = due.pop_front() {
+//!     let event = match action {
+//!         Action::WakeFlusher => Event::FlushDue,
+//!         Action::Commit(group) => Event::FlushDone(group.commit(&engine, 1)),
+//!         Action::Call(call) => Event::EngineDone(call.run(&engine)),
+//!         // This host has no peers, and does not wait.
+//!         _ => continue,
+//!     };
+//!     due.extend(node.step(event, now)?);
+//! }
+//! assert_eq!(node.persisted_seqno(vb), Some(Seqno(1)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Invariants
 //!
 //! - A node acts only inside [`Node::step`] and the methods that return actions.

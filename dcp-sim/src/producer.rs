@@ -10,9 +10,11 @@
 //! - runs backfill steps on the engine ([`Producer::take_backfills`]) and returns their outcomes
 //!   ([`Producer::backfilled`]).
 //!
+//! [The crate's page](crate#both-ends-of-a-connection) has an example, `docs/streams.md` the rules.
+//!
 //! # Invariants
 //!
-//! S1 to S4 and S9 to S14 of `docs/invariants.md`:
+//! S1 to S4, S8 to S14, S16 to S20, S24 to S26 and S28 to S33 of `docs/invariants.md`. The first ones:
 //!
 //! - The first message of a stream is a marker, and its snapshots follow one another without
 //!   overlap.

@@ -23,8 +23,8 @@
 //!   [`WireError`] that names the command and the part. The error also says which status to answer,
 //!   or that the connection must close.
 //! - Keys and values are slices of the input, never copies.
-//! - A message whose fields hold documented values decodes from its own bytes to itself. Encoding
-//!   checks lengths only, so a test can send invalid messages on purpose.
+//! - S34. A message whose fields hold documented values decodes from its own bytes to itself.
+//!   Encoding checks lengths only, so a test can send invalid messages on purpose.
 
 mod body;
 mod error;
@@ -32,6 +32,7 @@ mod fields;
 mod flags;
 mod flow_control;
 mod frame;
+mod frame_buffer;
 mod framing;
 mod item;
 mod message;
@@ -49,6 +50,7 @@ pub use body::{
 pub use error::{Part, WireError};
 pub use flow_control::flow_control_bytes;
 pub use frame::{Frame, Head};
+pub(crate) use frame_buffer::FrameBuffer;
 pub use framing::StreamId;
 pub use item::{DeletionForm, ItemFormat, KeyForm, system_event};
 pub use message::Message;

@@ -28,11 +28,9 @@ fn cluster(
     ClusterConfig {
         seed,
         vbuckets: 6,
-        node: NodeConfig {
-            quota: Some(quota),
-            buffer_bytes,
-            ..NodeConfig::default()
-        },
+        node: NodeConfig::new()
+            .with_quota(quota)
+            .with_buffer_bytes(buffer_bytes),
         faults: Some(FaultConfig {
             kinds: kinds.into_iter().collect(),
             interval_micros: profile.interval_micros(),
@@ -106,10 +104,7 @@ fn with_engine(seed: u64, engine: EngineKind) -> Report {
         duration_micros: 5_000_000,
         ..faults
     });
-    let node = NodeConfig {
-        quota: Some(QuotaConfig::default()),
-        ..NodeConfig::default()
-    };
+    let node = NodeConfig::new().with_quota(QuotaConfig::default());
     let cluster = ClusterConfig {
         seed,
         faults,

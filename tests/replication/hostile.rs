@@ -16,13 +16,7 @@ fn changed_bytes_are_refused_or_end_the_connection() {
     let mut ended = 0;
     for seed in 0..400 {
         let mut rng = SimRng::new(seed);
-        let mut pair = Pair::new(
-            2,
-            &NodeConfig {
-                buffer_bytes: 500,
-                ..NodeConfig::default()
-            },
-        );
+        let mut pair = Pair::new(2, &NodeConfig::new().with_buffer_bytes(500));
         write_some(&mut pair, 0);
         pair.connect();
         for _ in 0..rng.range(0, 12) {

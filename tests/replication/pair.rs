@@ -44,7 +44,8 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(vbuckets: u16, config: &NodeConfig) -> Self {
-        let [mut active, mut replica] = [Node::new(config.clone()), Node::new(config.clone())];
+        let node = || Node::new(config.clone()).expect("a valid configuration");
+        let [mut active, mut replica] = [node(), node()];
         for vb in 0..vbuckets {
             let log = FailoverLog::new(VbUuid(u64::from(vb) + 1));
             for (node, state) in [(&mut active, State::Active), (&mut replica, State::Replica)] {

@@ -2,7 +2,7 @@
 //! nothing twice.
 
 use bytes::Bytes;
-use dcp_sim::consumer::{Consumer, ConsumerEvent, Replicas};
+use dcp_sim::consumer::{Consumer, ConsumerEvent, ConsumerOptions, Replicas};
 use dcp_sim::node::{Documents, NodeConfig};
 use dcp_sim::producer::{Partitions, Producer};
 use lowtide_checkpoint::{
@@ -92,7 +92,8 @@ impl Replicas for Recorder {
 /// Opens a new connection; returns the bytes that the producer sends on it.
 fn connect(active: &Active, recorder: &Recorder) -> (Producer, Consumer, Bytes) {
     let mut producer = Producer::new("resume");
-    let mut consumer = Consumer::new("resume", 1 << 20).expect("a name");
+    let mut consumer =
+        Consumer::new("resume", ConsumerOptions::new().with_buffer_bytes(1 << 20)).expect("a name");
     consumer
         .request_stream(VB, recorder.vbucket.resume_point())
         .expect("a request");
@@ -194,11 +195,9 @@ fn stream_resumed_at_any_byte_brings_everything_once() {
 #[test]
 fn nodes_that_lose_every_connection_end_equal() {
     for every in [1, 7, 40, 150, 333, 1_000] {
-        let config = NodeConfig {
-            checkpoint_bytes_max: 400,
-            buffer_bytes: 600,
-            ..NodeConfig::default()
-        };
+        let config = NodeConfig::new()
+            .with_checkpoint_bytes_max(400)
+            .with_buffer_bytes(600);
         let mut pair = Pair::new(2, &config);
         for round in 0..8 {
             write_some(&mut pair, round);

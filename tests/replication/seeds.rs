@@ -22,16 +22,13 @@ fn shapes(seed: u64) -> [ClusterConfig; 4] {
         node,
         ..ClusterConfig::default()
     };
-    let tight = NodeConfig {
-        checkpoint_bytes_max: 500,
-        buffer_bytes: 700,
-        flush_limit: lowtide_checkpoint::ReadLimit {
+    let tight = NodeConfig::new()
+        .with_checkpoint_bytes_max(500)
+        .with_buffer_bytes(700)
+        .with_flush_limit(lowtide_checkpoint::ReadLimit {
             items: 3,
             bytes: 1_000,
-        },
-        quota: None,
-        ..NodeConfig::default()
-    };
+        });
     [
         cluster(1, 0, 3, NodeConfig::default()),
         cluster(2, 1, 1, tight.clone()),

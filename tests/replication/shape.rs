@@ -58,10 +58,7 @@ impl Shape {
             vbuckets: self.vbuckets,
             seed,
             engine: self.engine,
-            node: NodeConfig {
-                quota: Some(quota),
-                ..NodeConfig::default()
-            },
+            node: NodeConfig::new().with_quota(quota),
             faults: Some(faults),
             ..ClusterConfig::default()
         };

@@ -9,11 +9,9 @@ use super::pair::{Pair, write_some};
 const ROUNDS: usize = 4;
 
 fn config(buffer_bytes: u32, checkpoint_bytes_max: usize) -> NodeConfig {
-    NodeConfig {
-        buffer_bytes,
-        checkpoint_bytes_max,
-        ..NodeConfig::default()
-    }
+    NodeConfig::new()
+        .with_buffer_bytes(buffer_bytes)
+        .with_checkpoint_bytes_max(checkpoint_bytes_max)
 }
 
 /// Writes and settles several times; `between` is the number of steps between the writes of two

@@ -14,13 +14,7 @@ fn vbucket_handed_over_during_writes_loses_none() {
     for seed in 0..30 {
         let mut rng = SimRng::new(seed);
         let buffer_bytes = rng.range(1, 2_000) as u32;
-        let mut pair = Pair::new(
-            2,
-            &NodeConfig {
-                buffer_bytes,
-                ..NodeConfig::default()
-            },
-        );
+        let mut pair = Pair::new(2, &NodeConfig::new().with_buffer_bytes(buffer_bytes));
         write_some(&mut pair, 0);
         pair.connect();
         for _ in 0..rng.range(0, 50) {

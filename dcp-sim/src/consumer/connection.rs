@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use lowtide_checkpoint::{ResumePoint, Seqno, Vbid};
 
 use super::ack::Acknowledgements;
 use super::error::ConsumerError;
 use super::granted::Granted;
+use super::options::ConsumerOptions;
 use super::replicas::{ConsumerEvent, Replicas};
 use crate::idle_timeout::IdleTimer;
 use crate::wire::{
-    Command, Frame, Head, Message, Request, Response, StreamRequest, StreamRequestFlags, WireError,
+    Command, FrameBuffer, Head, Message, Request, Response, StreamRequest, StreamRequestFlags,
 };
-
-/// Seconds between no-operations, as Couchbase's replicas request.
-const NOOP_SECONDS: u32 = 20;
 
 /// State of one vBucket's stream.
 #[derive(Clone, Copy, Debug)]
@@ -38,40 +36,27 @@ pub struct Consumer {
     pub(super) granted: Granted,
     acknowledgements: Acknowledgements,
     idle: IdleTimer,
-    input: BytesMut,
+    input: FrameBuffer,
     output: Vec<u8>,
 }
 
 impl Consumer {
-    /// Creates the consumer of a new connection. It opens the connection under `name`, with a
-    /// flow-control buffer of `buffer_bytes`.
+    /// Creates the consumer of a new connection, which opens it under `name`.
     ///
     /// # Errors
-    /// If the name cannot be encoded.
-    pub fn new(name: &str, buffer_bytes: u32) -> Result<Self, ConsumerError> {
-        Self::with_noop_interval(name, buffer_bytes, NOOP_SECONDS)
-    }
-
-    /// Same as [`Consumer::new`], with `noop_seconds` between the producer's no-operations.
-    ///
-    /// # Errors
-    /// If the name cannot be encoded.
-    pub fn with_noop_interval(
-        name: &str,
-        buffer_bytes: u32,
-        noop_seconds: u32,
-    ) -> Result<Self, ConsumerError> {
+    /// [`ConsumerError::Wire`] if the name is too long to be encoded.
+    pub fn new(name: &str, options: ConsumerOptions) -> Result<Self, ConsumerError> {
         let mut consumer = Self {
             streams: BTreeMap::new(),
             replaced_requests: BTreeSet::new(),
             next_opaque: 1,
             granted: Granted::default(),
-            acknowledgements: Acknowledgements::new(buffer_bytes),
+            acknowledgements: Acknowledgements::new(options.buffer_bytes),
             idle: IdleTimer::default(),
-            input: BytesMut::new(),
+            input: FrameBuffer::default(),
             output: Vec::new(),
         };
-        consumer.negotiate(name, buffer_bytes, noop_seconds)?;
+        consumer.negotiate(name, &options)?;
         Ok(consumer)
     }
 
@@ -154,12 +139,14 @@ impl Consumer {
     ) -> Result<Vec<ConsumerEvent>, ConsumerError> {
         self.idle.reset();
         let mut events = Vec::new();
-        while let Some(frame) = self.next_frame(&mut bytes)? {
+        while let Some(frame) = self.input.next_frame(&mut bytes)? {
             let counted = crate::wire::flow_control_bytes(&frame);
             match (Message::decode(&frame), frame.head) {
-                (Ok(Message::Request(request)), _) => events.extend(self.take(&request, replicas)?),
+                (Ok(Message::Request(request)), _) => {
+                    events.extend(self.handle_request(&request, replicas)?)
+                }
                 (Ok(Message::Response(response)), _) => {
-                    events.extend(self.response(&response, replicas)?)
+                    events.extend(self.handle_response(&response, replicas)?)
                 }
                 // A command of another version, or one between Couchbase nodes: it is refused, and
                 // the next frame is sound.
@@ -172,18 +159,6 @@ impl Consumer {
             self.acknowledge(counted)?;
         }
         Ok(events)
-    }
-
-    /// Returns the next frame. Frames that arrived whole share the bytes of `arrived`; only an
-    /// incomplete rest is copied.
-    fn next_frame(&mut self, arrived: &mut Bytes) -> Result<Option<Frame>, WireError> {
-        if self.input.is_empty()
-            && let Some(frame) = Frame::decode_bytes(arrived)?
-        {
-            return Ok(Some(frame));
-        }
-        self.input.extend_from_slice(&std::mem::take(arrived));
-        Frame::decode(&mut self.input)
     }
 
     /// Takes the bytes to send.
@@ -208,18 +183,15 @@ impl Consumer {
             filter: Bytes::new(),
         };
         let opaque = self.ask(vb, Command::StreamRequest(request))?;
-        let (is_open, prepared) = (false, Seqno::ZERO);
-        let before = self.streams.insert(
-            vb,
-            PassiveStream {
-                opaque,
-                is_open,
-                unanswered: None,
-                prepared,
-            },
-        );
+        let stream = PassiveStream {
+            opaque,
+            is_open: false,
+            unanswered: None,
+            prepared: Seqno::ZERO,
+        };
+        let replaced = self.streams.insert(vb, stream);
         self.replaced_requests.extend(
-            before
+            replaced
                 .filter(|stream| !stream.is_open)
                 .map(|stream| stream.opaque),
         );
@@ -227,14 +199,15 @@ impl Consumer {
     }
 
     fn acknowledge(&mut self, bytes: u32) -> Result<(), ConsumerError> {
-        if let Some(bytes) = self.acknowledgements.received(bytes) {
-            Request::new(Vbid(0), 0, Command::BufferAck(bytes)).encode(&mut self.output)?;
+        if let Some(due) = self.acknowledgements.received(bytes)? {
+            Request::new(Vbid(0), 0, Command::BufferAck(due)).encode(&mut self.output)?;
         }
         Ok(())
     }
 
     pub(super) fn ask(&mut self, vb: Vbid, command: Command) -> Result<u32, ConsumerError> {
         let opaque = self.next_opaque;
+        // Requests that many numbers apart were answered long ago.
         self.next_opaque = self.next_opaque.wrapping_add(1);
         Request::new(vb, opaque, command).encode(&mut self.output)?;
         Ok(opaque)

@@ -13,18 +13,8 @@ pub(super) struct Granted {
 }
 
 impl Granted {
-    #[cfg(test)]
-    pub(super) fn asked_sync_writes(&self) -> u32 {
-        self.sync_writes_asked
-    }
-
-    #[cfg(test)]
-    pub(super) fn asked_v7_statuses(&self) -> u32 {
-        self.v7_statuses_asked
-    }
-
     /// Records the answer to an option.
-    pub(super) fn take(&mut self, response: &Response) {
+    pub(super) fn record(&mut self, response: &Response) {
         let is_granted = response.reply.status().is_success();
         self.sync_writes |= is_granted && response.opaque == self.sync_writes_asked;
         self.v7_statuses |= is_granted && response.opaque == self.v7_statuses_asked;

@@ -1,20 +1,20 @@
 //! Messages of a stream: applied to the stream's replica, or refused with a status.
 
 use lowtide_checkpoint::Vbid;
+use lowtide_checkpoint::internal::Invariant;
 
 use super::connection::Consumer;
 use super::error::ConsumerError;
-use super::replicas::{ConsumerEvent, Replicas, status_of};
+use super::replicas::{ConsumerEvent, NotApplied, Replicas};
 use crate::wire::{Command, KeyForm, MarkerFlags, Opcode, Request, Response, Status};
 
 impl Consumer {
     /// Handles a request of the producer: a message of a stream, or about the connection.
-    pub(super) fn take(
+    pub(super) fn handle_request(
         &mut self,
         request: &Request,
         replicas: &mut impl Replicas,
     ) -> Result<Option<ConsumerEvent>, ConsumerError> {
-        let vb = request.vb;
         match &request.command {
             Command::Noop => {
                 self.respond(&Response::to(request, Status::SUCCESS))?;
@@ -27,37 +27,48 @@ impl Consumer {
             }
             _ => {}
         }
-        let applied = self
-            .require_stream(request)
-            .and_then(|()| match &request.command {
-                Command::SnapshotMarker(marker) => replicas
-                    .apply_marker(vb, marker.to_snapshot())
-                    .map_err(|error| status_of(&error)),
-                Command::StreamEnd(_) => Ok(()),
-                Command::SeqnoAdvanced(seqno) => replicas
-                    .advance(vb, *seqno)
-                    .map_err(|error| status_of(&error)),
-                Command::SetVBucketState(state) => replicas
-                    .set_state(vb, *state)
-                    .map_err(|error| status_of(&error)),
-                _ => match request.to_item(KeyForm::Collections) {
-                    Ok(item) => replicas
-                        .apply_item(vb, item)
-                        .map_err(|error| status_of(&error)),
-                    Err(error) => Err(error.status().unwrap_or(Status::INVALID)),
-                },
-            });
-        if let Err(status) = applied {
-            self.respond(&Response::to(request, status))?;
-            return match status {
-                // Later messages would leave a gap.
-                Status::NOT_MY_VBUCKET | Status::TOO_BIG | Status::UNKNOWN_COLLECTION => {
-                    self.close_lost_stream(vb, status).map(Some)
-                }
-                _ => Ok(Some(ConsumerEvent::Refused { vb, status })),
-            };
+        match self.apply(request, replicas) {
+            Ok(()) => self.applied(request),
+            Err(NotApplied::Failed(error)) => Err(error),
+            Err(NotApplied::Refused(status)) => self.refuse(request, status).map(Some),
         }
-        self.applied(request)
+    }
+
+    /// Applies a message of a stream to its replica.
+    fn apply(&self, request: &Request, replicas: &mut impl Replicas) -> Result<(), NotApplied> {
+        let vb = request.vb;
+        self.require_stream(request)?;
+        match &request.command {
+            Command::SnapshotMarker(marker) => replicas.apply_marker(vb, marker.to_snapshot())?,
+            Command::StreamEnd(_) => {}
+            Command::SeqnoAdvanced(seqno) => replicas.advance(vb, *seqno)?,
+            Command::SetVBucketState(state) => replicas.set_state(vb, *state)?,
+            _ => {
+                let item = request
+                    .to_item(KeyForm::Collections)
+                    // The connection stays: the frame was sound.
+                    .map_err(|error| error.status().unwrap_or(Status::INVALID))?;
+                replicas.apply_item(vb, item)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a message that was not applied.
+    fn refuse(
+        &mut self,
+        request: &Request,
+        status: Status,
+    ) -> Result<ConsumerEvent, ConsumerError> {
+        let vb = request.vb;
+        self.respond(&Response::to(request, status))?;
+        match status {
+            // Later messages would leave a gap.
+            Status::NOT_MY_VBUCKET | Status::TOO_BIG | Status::UNKNOWN_COLLECTION => {
+                self.close_lost_stream(vb, status)
+            }
+            _ => Ok(ConsumerEvent::Refused { vb, status }),
+        }
     }
 
     /// Closes the stream: the vBucket cannot take or store its messages. They are lost, so
@@ -75,12 +86,14 @@ impl Consumer {
     /// Completes a message that was applied: answers, events and the end of the stream.
     fn applied(&mut self, request: &Request) -> Result<Option<ConsumerEvent>, ConsumerError> {
         let vb = request.vb;
+        let stream = self
+            .streams
+            .get_mut(&vb)
+            .invariant("S5", "a message is applied to its stream only")?;
         match &request.command {
             Command::SnapshotMarker(marker) => {
-                let end = Some(marker.end).filter(|_| marker.flags.contains(MarkerFlags::ACK));
-                if let Some(stream) = self.streams.get_mut(&vb) {
-                    stream.unanswered = end;
-                }
+                let is_answered = marker.flags.contains(MarkerFlags::ACK);
+                stream.unanswered = is_answered.then_some(marker.end);
                 Ok(None)
             }
             Command::StreamEnd(reason) => {
@@ -95,7 +108,7 @@ impl Consumer {
                 Ok(Some(ConsumerEvent::StateSet { vb, state: *state }))
             }
             command => {
-                if let (Some(stream), Some(seqno)) = (self.streams.get_mut(&vb), command.seqno())
+                if let Some(seqno) = command.seqno()
                     && stream.unanswered.take_if(|end| *end <= seqno).is_some()
                 {
                     let marker = Opcode::DCP_SNAPSHOT_MARKER;

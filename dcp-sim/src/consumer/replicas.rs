@@ -5,10 +5,11 @@ use lowtide_checkpoint::{
     CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, State, VBucketError, Vbid,
 };
 
+use super::error::ConsumerError;
 use crate::wire::{Status, StreamEndReason};
 
 /// Target of a consumer's messages. A refused message changes nothing, and its status is sent to
-/// the producer.
+/// the producer. [`CheckpointError::Internal`] closes the connection.
 pub trait Replicas {
     /// Replaces the vBucket's failover log after its stream was opened.
     ///
@@ -84,19 +85,39 @@ pub enum ConsumerEvent {
     },
 }
 
-/// Returns the status to send when a vBucket refuses a message.
-pub(super) fn status_of(error: &VBucketError) -> Status {
-    match error {
-        VBucketError::WrongState { .. } => Status::NOT_MY_VBUCKET,
-        VBucketError::Checkpoint { source, .. } => match source {
+/// Reason why a message was not applied.
+pub(super) enum NotApplied {
+    /// It is answered with a status.
+    Refused(Status),
+    /// The vBucket is in an impossible state, and nothing more can be applied to it.
+    Failed(ConsumerError),
+}
+
+impl From<Status> for NotApplied {
+    fn from(status: Status) -> Self {
+        Self::Refused(status)
+    }
+}
+
+impl From<VBucketError> for NotApplied {
+    fn from(error: VBucketError) -> Self {
+        let VBucketError::Checkpoint { source, .. } = error else {
+            return Self::Refused(match error {
+                VBucketError::WrongState { .. } => Status::NOT_MY_VBUCKET,
+                _ => Status::INVALID,
+            });
+        };
+        Self::Refused(match source {
             CheckpointError::OutOfOrder { .. } | CheckpointError::OutOfRange { .. } => {
                 Status::RANGE
             }
             CheckpointError::NoMemory { .. } => Status::OUT_OF_MEMORY,
             CheckpointError::TooLarge { .. } => Status::TOO_BIG,
             CheckpointError::ReservedCollection { .. } => Status::UNKNOWN_COLLECTION,
+            CheckpointError::Internal { invariant, what } => {
+                return Self::Failed(ConsumerError::Internal { invariant, what });
+            }
             _ => Status::INVALID,
-        },
-        _ => Status::INVALID,
+        })
     }
 }

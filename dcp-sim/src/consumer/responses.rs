@@ -1,32 +1,32 @@
 //! Responses of the producer: to stream requests, to the open request and to options.
 
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{FailoverLog, Vbid};
 
 use super::connection::{Consumer, PassiveStream};
 use super::error::ConsumerError;
-use super::replicas::{ConsumerEvent, Replicas, status_of};
+use super::replicas::{ConsumerEvent, NotApplied, Replicas};
 use crate::wire::{Opcode, Reply, Response};
 
 impl Consumer {
-    pub(super) fn response(
+    pub(super) fn handle_response(
         &mut self,
         response: &Response,
         replicas: &mut impl Replicas,
     ) -> Result<Option<ConsumerEvent>, ConsumerError> {
-        let (opcode, status, opaque) = (
-            response.reply.opcode(),
-            response.reply.status(),
-            response.opaque,
-        );
+        let opaque = response.opaque;
+        let opcode = response.reply.opcode();
+        let status = response.reply.status();
         match opcode {
             Opcode::DCP_STREAM_REQ => {}
             Opcode::DCP_OPEN if !status.is_success() => {
                 return Err(ConsumerError::Refused { opcode, status });
             }
             Opcode::DCP_CONTROL => {
-                self.granted.take(response);
+                self.granted.record(response);
                 return Ok(None);
             }
+            // No other answer changes anything.
             _ => return Ok(None),
         }
         if self.replaced_requests.remove(&opaque) {
@@ -34,19 +34,27 @@ impl Consumer {
         }
         let asked =
             |(_, stream): &(&Vbid, &PassiveStream)| stream.opaque == opaque && !stream.is_open;
-        let vb = self.streams.iter().find(asked).map(|(&vb, _)| vb);
-        let vb = vb.ok_or(ConsumerError::NoSuchRequest { opaque })?;
+        let (&vb, _) = self
+            .streams
+            .iter()
+            .find(asked)
+            .ok_or(ConsumerError::NoSuchRequest { opaque })?;
         match &response.reply {
             Reply::StreamAccepted(entries) => {
-                let log = FailoverLog::from_entries(entries.clone());
-                let log = log.map_err(|source| ConsumerError::FailoverLog { vb, source })?;
+                let log = FailoverLog::from_entries(entries.clone())
+                    .map_err(|source| ConsumerError::FailoverLog { vb, source })?;
                 if let Err(error) = replicas.adopt_failover_log(vb, log) {
-                    // The vBucket to apply the stream to is gone.
-                    return self.close_lost_stream(vb, status_of(&error)).map(Some);
+                    return match error.into() {
+                        // The vBucket to apply the stream to is gone.
+                        NotApplied::Refused(status) => self.close_lost_stream(vb, status).map(Some),
+                        NotApplied::Failed(error) => Err(error),
+                    };
                 }
-                if let Some(stream) = self.streams.get_mut(&vb) {
-                    stream.is_open = true;
-                }
+                let stream = self
+                    .streams
+                    .get_mut(&vb)
+                    .invariant("S5", "a stream that was accepted was requested")?;
+                stream.is_open = true;
                 Ok(Some(ConsumerEvent::StreamOpened(vb)))
             }
             Reply::Rollback(seqno) => {

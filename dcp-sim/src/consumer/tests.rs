@@ -5,6 +5,7 @@ use lowtide_checkpoint::{
 
 use super::connection::Consumer;
 use super::error::ConsumerError;
+use super::options::ConsumerOptions;
 use super::replicas::ConsumerEvent;
 use crate::wire::{
     Command, Frame, Head, Marker, MarkerFlags, Message, Opcode, Reply, Request, Response, Status,
@@ -16,7 +17,7 @@ mod rig;
 
 #[test]
 fn new_consumer_opens_and_negotiates_before_any_stream() {
-    let mut consumer = Consumer::new("replica", 1_000).expect("a short name");
+    let mut consumer = Consumer::new("replica", ConsumerOptions::new()).expect("a short name");
     let opcodes: Vec<_> = sent(&mut consumer)
         .into_iter()
         .map(|message| match message {
@@ -195,7 +196,7 @@ fn durable_prepare_is_acknowledged_once() {
         sent(&mut rig.consumer).len()
     };
     assert_eq!(acknowledged(&mut rig, 4), 0, "nobody wants to know");
-    let opaque = rig.consumer.granted.asked_sync_writes();
+    let opaque = rig.consumer.granted.sync_writes_asked;
     rig.take(Response::status(
         Opcode::DCP_CONTROL,
         opaque,
@@ -367,5 +368,20 @@ fn messages_are_applied_for_any_split_of_the_bytes() {
     assert_eq!(
         rig.applied.0,
         ["5 log 0xabc", "5 marker 0-1", "5 mutation k @1"]
+    );
+}
+
+/// A replica in an impossible state is no reason to refuse a message: the connection is closed.
+#[test]
+fn internal_error_of_a_replica_closes_the_connection() {
+    let mut rig = opened(1_000_000);
+    rig.marker(0, 2);
+    let error = rig.item(1, b"broken").expect_err("it is a bug");
+    assert_eq!(
+        error,
+        ConsumerError::Internal {
+            invariant: "C2",
+            what: "a test"
+        }
     );
 }

@@ -2,8 +2,6 @@
 //! node asks for it.
 
 use std::collections::VecDeque;
-use std::path::Path;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::{
@@ -11,11 +9,12 @@ use lowtide_checkpoint::{
     VbUuid, Vbid,
 };
 use lowtide_persistence::Engine;
-use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
-use lowtide_persistence::disk::{Disk, MemoryDisk};
+use lowtide_persistence::couchstore::Couchstore;
 
+use super::home::empty_store;
 use super::input::Input;
-use crate::node::{Action, Event, Node, NodeConfig, Observation};
+use crate::consumer::ConsumerError;
+use crate::node::{Action, Event, Node, NodeConfig, NodeError, Observation};
 use crate::wire::{
     Command, Frame, ItemFormat, Marker, MarkerFlags, MarkerForm, Message, Opcode, Reply, Request,
     Response, Status, StreamEndReason,
@@ -36,39 +35,33 @@ struct Follower {
 }
 
 impl Follower {
-    fn new() -> Option<Self> {
-        let (disk, directory) = (MemoryDisk::new(), Path::new("/store"));
-        disk.create_dir(directory).ok()?;
-        let (engine, _) =
-            Couchstore::open(Arc::new(disk), directory, CouchstoreConfig::default()).ok()?;
-        let mut node = Node::new(NodeConfig {
-            buffer_bytes: 500,
-            ..NodeConfig::default()
-        });
-        node.observe(true);
+    fn new() -> Self {
+        let config = NodeConfig::new().with_buffer_bytes(500);
+        let mut node = match Node::new(config) {
+            Ok(node) => node,
+            Err(error) => unreachable!("the configuration is valid: {error}"),
+        };
+        node.observe();
         for vb in VBS {
-            engine.create(vb).ok()?;
             let state = VBucketState::new(State::Replica, FailoverLog::new(VbUuid(7)));
             node.add_vbucket(vb, &state);
         }
         let mut follower = Self {
             node,
-            engine,
+            engine: empty_store(&VBS),
             due: VecDeque::new(),
             requests: Vec::new(),
             snapshots: [None, None],
         };
         follower.connect();
-        Some(follower)
+        follower
     }
 
     /// Opens a new connection. Only settled vBuckets can be requested.
     fn connect(&mut self) {
-        let gone = self
-            .node
-            .step(Event::ProducerGone { peer: 0 }, 1)
-            .unwrap_or_default();
-        self.due.extend(gone);
+        let gone = self.node.step(Event::ProducerGone { peer: 0 }, 1);
+        assert!(gone.is_ok(), "{gone:?}");
+        self.due.extend(gone.into_iter().flatten());
         self.requests.clear();
         let settled: Vec<_> = VBS
             .into_iter()
@@ -76,21 +69,24 @@ impl Follower {
             .collect();
         let asked = self.node.follow(0, &settled);
         assert!(asked.is_ok(), "{asked:?}");
-        self.due.extend(asked.unwrap_or_default());
+        self.due.extend(asked.into_iter().flatten());
     }
 
     fn receive(&mut self, bytes: &[u8]) {
         let bytes = Bytes::copy_from_slice(bytes);
         let received = self.node.step(Event::FromProducer { peer: 0, bytes }, 1);
-        self.look();
+        self.check_observations();
         match received {
             Ok(actions) => self.due.extend(actions),
-            Err(_) => self.connect(),
+            Err(error) => {
+                assert!(!is_internal(&error), "{error}");
+                self.connect();
+            }
         }
     }
 
     /// Checks that nothing is applied outside a snapshot.
-    fn look(&mut self) {
+    fn check_observations(&mut self) {
         for observation in self.node.take_observations() {
             match observation {
                 Observation::Marker { vb, marker } => {
@@ -128,9 +124,9 @@ impl Follower {
                 Action::Commit(group) => Event::FlushDone(group.commit(&self.engine, 1)),
                 Action::Call(call) => Event::EngineDone(call.run(&self.engine)),
                 Action::WakeFlusher => Event::FlushDue,
-                Action::Later(_, event) => *event,
+                Action::Later { event, .. } => *event,
                 Action::ToProducer(_, bytes) => {
-                    self.heard(&bytes);
+                    self.record_requests(&bytes);
                     continue;
                 }
                 _ => continue,
@@ -139,11 +135,11 @@ impl Follower {
                 Ok(actions) => self.due.extend(actions),
                 Err(error) => assert!(error.to_string().is_empty(), "its own work failed: {error}"),
             }
-            self.look();
+            self.check_observations();
         }
     }
 
-    fn heard(&mut self, bytes: &[u8]) {
+    fn record_requests(&mut self, bytes: &[u8]) {
         let mut bytes = BytesMut::from(bytes);
         while let Ok(Some(frame)) = Frame::decode(&mut bytes) {
             if let Ok(Message::Request(request)) = Message::decode(&frame)
@@ -156,11 +152,21 @@ impl Follower {
     }
 }
 
+/// Returns `true` for an error that no input may cause.
+fn is_internal(error: &NodeError) -> bool {
+    matches!(
+        error,
+        NodeError::Internal { .. }
+            | NodeError::Consumer {
+                source: ConsumerError::Internal { .. },
+                ..
+            }
+    )
+}
+
 /// Runs a node against the producer that `data` describes.
 pub fn consumer(data: &[u8]) {
-    let Some(mut follower) = Follower::new() else {
-        return;
-    };
+    let mut follower = Follower::new();
     let mut input = Input(data);
     follower.run();
     while !input.is_empty() {

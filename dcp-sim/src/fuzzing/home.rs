@@ -43,12 +43,8 @@ impl Partitions for Home {
 }
 
 impl Home {
-    pub(super) fn new() -> Option<Self> {
-        let (disk, directory) = (MemoryDisk::new(), Path::new("/store"));
-        disk.create_dir(directory).ok()?;
-        let (engine, _) =
-            Couchstore::open(Arc::new(disk), directory, CouchstoreConfig::default()).ok()?;
-        engine.create(VB).ok()?;
+    pub(super) fn new() -> Self {
+        let engine = empty_store(&[VB]);
         let state = VBucketState::new(State::Active, FailoverLog::new(UUID));
         let config = CheckpointConfig {
             persistence: true,
@@ -57,18 +53,18 @@ impl Home {
         let vbucket = VBucket::new(VB, &state, config);
         let mut flusher = Flusher::new(ReadLimit::NONE);
         flusher.attach(VB, state, Seqno::ZERO);
-        Some(Self {
+        Self {
             vbucket,
             engine,
             flusher,
             collections: Collections::default(),
-        })
+        }
     }
 
     pub(super) fn write(&mut self, item: Item) {
         // Refused if the vBucket is no longer active.
         if let Ok(written) = self.vbucket.write(item.clone(), 1) {
-            self.collections.take_note(&Item {
+            self.collections.record(&Item {
                 seqno: written.queued.seqno,
                 ..item
             });
@@ -82,4 +78,20 @@ impl Home {
         }
         self.vbucket.manager().expel();
     }
+}
+
+/// Returns a store with these vBuckets.
+pub(super) fn empty_store(vbs: &[Vbid]) -> Couchstore {
+    let directory = Path::new("/store");
+    let disk = MemoryDisk::new();
+    let is_created = disk.create_dir(directory).is_ok();
+    assert!(is_created, "an empty disk takes a directory");
+    let engine = match Couchstore::open(Arc::new(disk), directory, CouchstoreConfig::default()) {
+        Ok((engine, _)) => engine,
+        Err(error) => unreachable!("an empty directory is a store: {error}"),
+    };
+    for &vb in vbs {
+        assert!(engine.create(vb).is_ok(), "an empty store takes a vBucket");
+    }
+    engine
 }

@@ -9,7 +9,7 @@ use super::client::Client;
 use super::client_messages::encode;
 use super::home::{Home, VB};
 use super::input::Input;
-use crate::producer::Producer;
+use crate::producer::{Producer, ProducerError};
 use crate::wire::{Event, Frame, Message, StreamEndReason, SystemEvent, flow_control_bytes};
 
 /// More polls than this are an endless loop.
@@ -17,7 +17,7 @@ const POLLS_MAX: usize = 10_000;
 
 /// Runs the producer against the client that `data` describes.
 pub fn producer(data: &[u8]) {
-    let Some(mut home) = Home::new() else { return };
+    let mut home = Home::new();
     let mut input = Input(data);
     let mut producer = match input.byte() % 4 {
         0 => Producer::without_collections("fuzzed"),
@@ -55,11 +55,11 @@ fn act(
     steps: &mut Vec<BackfillStep>,
 ) -> bool {
     match input.byte() % 16 {
-        0 => return producer.receive(input.piece(), home).is_ok(),
+        0 => return continues(producer.receive(input.piece(), home)),
         1..=6 => {
             let mut bytes = Vec::new();
             if encode(input, &mut bytes).is_some() {
-                return producer.receive(&bytes, home).is_ok();
+                return continues(producer.receive(&bytes, home));
             }
         }
         7..=9 => {
@@ -131,15 +131,14 @@ fn poll(
     client: &mut Client,
     steps: &mut Vec<BackfillStep>,
 ) -> bool {
-    let (budget, is_patient) = (
-        usize::from(input.byte()) * 16,
-        input.byte().is_multiple_of(4),
-    );
+    let budget = usize::from(input.byte()) * 16;
+    let is_patient = input.byte().is_multiple_of(4);
     for round in 0.. {
         assert!(round < POLLS_MAX, "there is always more");
         let before = producer.flow_control();
-        let Ok(bytes) = producer.poll(home, budget.max(1)) else {
-            return false;
+        let bytes = match producer.poll(home, budget.max(1)) {
+            Ok(bytes) => bytes,
+            Err(error) => return continues(Err::<(), _>(error)),
         };
         if !check_sent(
             &bytes,
@@ -157,7 +156,7 @@ fn poll(
         let mut has_run = false;
         for step in steps.drain(..) {
             has_run = true;
-            if producer.backfilled(step.run(&home.engine), home).is_err() {
+            if !continues(producer.backfilled(step.run(&home.engine), home)) {
                 return false;
             }
         }
@@ -166,6 +165,15 @@ fn poll(
         }
     }
     true
+}
+
+/// Returns `true` if the connection continues. No input may lead to an impossible state.
+fn continues<T>(result: Result<T, ProducerError>) -> bool {
+    match result {
+        Ok(_) => true,
+        Err(error @ ProducerError::Internal { .. }) => unreachable!("{error}"),
+        Err(_) => false,
+    }
 }
 
 fn check_sent(

@@ -1,6 +1,7 @@
 //! Configuration of a node.
 
 use lowtide_checkpoint::{ItemLimits, QuotaConfig, ReadLimit};
+use lowtide_persistence::Capabilities;
 
 use crate::producer::ProducerLimits;
 
@@ -8,35 +9,49 @@ use crate::producer::ProducerLimits;
 pub type NodeId = usize;
 
 /// Configuration of a node.
+///
+/// The fields can be read and assigned; new ones may be added in any release. A literal of it is
+/// built with the setters:
+///
+/// ```
+/// use dcp_sim::node::NodeConfig;
+///
+/// let config = NodeConfig::new().with_buffer_bytes(1 << 20).with_send_bytes(64 * 1024);
+/// assert_eq!(config.buffer_bytes, 1 << 20);
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct NodeConfig {
-    /// Size at which an active's checkpoint is closed.
+    /// Size at which an active's checkpoint is closed. *Default*: 1 MiB.
     pub checkpoint_bytes_max: usize,
-    /// Flow-control buffer of each incoming stream connection.
+    /// Flow-control buffer of each incoming stream connection. *Default*: 10 MiB.
     pub buffer_bytes: u32,
-    /// Bytes of stream messages passed to the network at once.
+    /// Bytes of stream messages passed to the network at once. *Default*: 256 KiB.
     pub send_bytes: usize,
     /// Limits of each outgoing stream connection.
     pub producer: ProducerLimits,
-    /// Limit of a flush's read from one vBucket.
+    /// Limit of a flush's read from one vBucket. *Default*: 10,000 items, 16 MiB.
     pub flush_limit: ReadLimit,
-    /// Limit of all checkpoint managers together; `None` for no limit.
+    /// Limit of all checkpoint managers together. *Default*: `None`, no limit.
     pub quota: Option<QuotaConfig>,
     /// `true` if the engines of this node and of the nodes it follows keep each collection's newest
     /// tombstone ([`Capabilities::keeps_collections_highest`](lowtide_persistence::Capabilities)).
+    /// *Default*: `false`.
     pub keeps_collections_highest: bool,
     /// Item limits of the engine ([`Capabilities::limits`](lowtide_persistence::Capabilities)). The
-    /// vBuckets accept no larger items.
+    /// vBuckets accept no larger items. *Default*: the limits that every engine supports.
     pub limits: ItemLimits,
 }
 
-impl Default for NodeConfig {
-    fn default() -> Self {
+impl NodeConfig {
+    /// Creates the default configuration.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             checkpoint_bytes_max: 1 << 20,
             buffer_bytes: 10 << 20,
             send_bytes: 256 * 1024,
-            producer: ProducerLimits::default(),
+            producer: ProducerLimits::new(),
             flush_limit: ReadLimit {
                 items: 10_000,
                 bytes: 16 << 20,
@@ -45,5 +60,61 @@ impl Default for NodeConfig {
             keeps_collections_highest: false,
             limits: ItemLimits::DEFAULT,
         }
+    }
+
+    /// Sets the size at which an active's checkpoint is closed.
+    #[must_use]
+    pub fn with_checkpoint_bytes_max(mut self, bytes: usize) -> Self {
+        self.checkpoint_bytes_max = bytes;
+        self
+    }
+
+    /// Sets the flow-control buffer of each incoming stream connection.
+    #[must_use]
+    pub fn with_buffer_bytes(mut self, bytes: u32) -> Self {
+        self.buffer_bytes = bytes;
+        self
+    }
+
+    /// Sets the bytes of stream messages that are passed to the network at once.
+    #[must_use]
+    pub fn with_send_bytes(mut self, bytes: usize) -> Self {
+        self.send_bytes = bytes;
+        self
+    }
+
+    /// Sets the limits of each outgoing stream connection.
+    #[must_use]
+    pub fn with_producer(mut self, limits: ProducerLimits) -> Self {
+        self.producer = limits;
+        self
+    }
+
+    /// Sets the limit of a flush's read from one vBucket.
+    #[must_use]
+    pub fn with_flush_limit(mut self, limit: ReadLimit) -> Self {
+        self.flush_limit = limit;
+        self
+    }
+
+    /// Limits all checkpoint managers together. [`Node::new`](super::Node::new) checks the quota.
+    #[must_use]
+    pub fn with_quota(mut self, quota: QuotaConfig) -> Self {
+        self.quota = Some(quota);
+        self
+    }
+
+    /// Takes the limits of an engine, and what it keeps of each collection.
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: &Capabilities) -> Self {
+        self.keeps_collections_highest = capabilities.keeps_collections_highest;
+        self.limits = capabilities.limits;
+        self
+    }
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self::new()
     }
 }

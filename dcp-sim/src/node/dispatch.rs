@@ -9,8 +9,8 @@ impl Node {
     ///
     /// # Errors
     /// When a client's write is refused, a peer violates the protocol, or the event names a missing
-    /// object. A failed event changes nothing. After a protocol violation the connection must be
-    /// closed.
+    /// object. A failed event changes nothing, except for [`NodeError::Internal`]. After a protocol
+    /// violation the connection must be closed.
     pub fn step(&mut self, event: Event, now: u64) -> Result<Vec<Action>, NodeError> {
         let mut actions = Vec::new();
         match event {

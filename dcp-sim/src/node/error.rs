@@ -1,5 +1,6 @@
 //! Errors of a node: the part that failed, and its connection.
 
+use lowtide_checkpoint::internal::Violation;
 use lowtide_checkpoint::{CheckpointError, VBucketError};
 
 use super::config::NodeId;
@@ -16,6 +17,9 @@ pub enum NodeError {
     /// A flush did not start.
     #[error("cannot start a flush: {0}")]
     Flush(#[from] CheckpointError),
+    /// The configuration of the quota is invalid.
+    #[error("invalid quota: {0}")]
+    Quota(#[source] CheckpointError),
     /// The connection to a consumer violated the protocol.
     #[error("connection to the consumer on node {peer}: {source}")]
     Producer {
@@ -38,4 +42,22 @@ pub enum NodeError {
         /// Kind of the missing object.
         what: &'static str,
     },
+    /// The node has found itself in an impossible state, which is a bug of this crate or of the host.
+    ///
+    /// The event may be half done. The host creates the node again from its store. Debug builds and
+    /// tests panic instead.
+    #[error("internal error: invariant {invariant} is violated: {what}")]
+    Internal {
+        /// Invariant that does not hold, as `docs/invariants.md` names it.
+        invariant: &'static str,
+        /// Condition that does not hold.
+        what: &'static str,
+    },
+}
+
+impl From<Violation> for NodeError {
+    fn from(violation: Violation) -> Self {
+        let Violation { invariant, what } = violation;
+        Self::Internal { invariant, what }
+    }
 }

@@ -10,6 +10,7 @@ use crate::consumer::ConsumerEvent;
 
 /// Event of a node.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// A client writes to an active vBucket. `None` deletes.
     Write {
@@ -102,6 +103,7 @@ pub enum Event {
 
 /// Action that the host executes.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Action {
     /// Send bytes to the producer on that node.
     ToProducer(NodeId, Bytes),
@@ -124,8 +126,13 @@ pub enum Action {
     WakeFlusher,
     /// Report [`Event::SendDue`].
     WakeSender(NodeId),
-    /// Report the event after that many microseconds.
-    Later(u64, Box<Event>),
+    /// Report the event after a pause.
+    Later {
+        /// Length of the pause in microseconds.
+        pause_micros: u64,
+        /// The event.
+        event: Box<Event>,
+    },
     /// The consumer on that node has every prepare of the vBucket up to `seqno`, as durable as
     /// required.
     Prepared {

@@ -20,7 +20,8 @@ use crate::producer::{Collections, Producer};
 #[derive(Debug)]
 pub struct Node {
     pub(super) config: NodeConfig,
-    pub(super) quota: Option<Quota>,
+    /// Sum of all checkpoint managers, and their limit.
+    pub(super) quota: Quota,
     pub(super) partitions: PartitionTable,
     pub(super) flusher: Flusher,
     /// vBuckets with items to persist.
@@ -44,17 +45,18 @@ pub struct Node {
 
 impl Node {
     /// Creates a node without vBuckets.
-    #[must_use]
-    pub fn new(config: NodeConfig) -> Self {
-        // The quota without a limit provides the sum of all managers. It would be refused only for
-        // marks out of order.
+    ///
+    /// # Errors
+    /// [`NodeError::Quota`] if the configuration of the quota is invalid; see [`Quota::new`].
+    pub fn new(config: NodeConfig) -> Result<Self, NodeError> {
+        // The quota without a limit provides the sum of all managers.
         let no_limit = QuotaConfig {
             limit_bytes: usize::MAX,
             checkpoint_bytes_max: usize::MAX,
             ..QuotaConfig::default()
         };
-        let quota = Quota::new(config.quota.unwrap_or(no_limit)).ok();
-        Self {
+        let quota = Quota::new(config.quota.unwrap_or(no_limit)).map_err(NodeError::Quota)?;
+        Ok(Self {
             flusher: Flusher::new(config.flush_limit),
             config,
             quota,
@@ -68,7 +70,7 @@ impl Node {
             producers: BTreeMap::new(),
             consumers: BTreeMap::new(),
             followed: BTreeMap::new(),
-        }
+        })
     }
 
     /// Adds a vBucket that the store created and that has no commit. [`Node::warm_up`] adds a
@@ -82,7 +84,7 @@ impl Node {
         CheckpointConfig {
             max_bytes: Some(self.config.checkpoint_bytes_max),
             persistence: true,
-            quota: self.quota.clone(),
+            quota: Some(self.quota.clone()),
             limits: self.config.limits,
             ..CheckpointConfig::default()
         }
@@ -144,13 +146,7 @@ impl Node {
     /// Returns the bytes of all checkpoint managers.
     #[must_use]
     pub fn checkpoint_bytes(&self) -> usize {
-        match &self.quota {
-            Some(quota) => quota.used_bytes(),
-            None => self
-                .checkpoint_stats()
-                .map(|stats| stats.memory_bytes())
-                .sum(),
-        }
+        self.quota.used_bytes()
     }
 
     /// Returns the counters of the checkpoint managers.
@@ -168,10 +164,7 @@ impl Node {
             actions.push(Action::WakeFlusher);
         }
         for (&peer, (_, producer)) in &mut self.producers {
-            let was_busy = producer.has_more();
-            if producer.notify(vb) && !was_busy && producer.has_more() {
-                actions.push(Action::WakeSender(peer));
-            }
+            wake_if_busy(peer, producer, actions, |producer| producer.notify(vb));
         }
     }
 
@@ -196,4 +189,19 @@ impl Node {
             .get_mut(vb)
             .ok_or(NodeError::NotHere { what: "vBucket" })
     }
+}
+
+/// Runs `step` on a producer, and wakes its sender if it became busy (S8).
+pub(super) fn wake_if_busy<T>(
+    peer: NodeId,
+    producer: &mut Producer,
+    actions: &mut Vec<Action>,
+    step: impl FnOnce(&mut Producer) -> T,
+) -> T {
+    let was_busy = producer.has_more();
+    let result = step(producer);
+    if !was_busy && producer.has_more() {
+        actions.push(Action::WakeSender(peer));
+    }
+    result
 }

@@ -15,7 +15,7 @@ pub(super) struct Streamed<'a> {
     pub(super) flusher: &'a Flusher,
     pub(super) purged: &'a BTreeMap<Vbid, Seqno>,
     pub(super) keeps_collections_highest: bool,
-    pub(super) quota: Option<&'a Quota>,
+    pub(super) quota: &'a Quota,
 }
 
 /// Borrows those parts field by field, so the producers stay mutable.
@@ -26,7 +26,7 @@ macro_rules! streamed {
             flusher: &$node.flusher,
             purged: &$node.purged,
             keeps_collections_highest: $node.config.keeps_collections_highest,
-            quota: $node.quota.as_ref(),
+            quota: &$node.quota,
         }
     };
 }
@@ -39,6 +39,7 @@ pub(super) fn purge_seqno(
     vb: Vbid,
     vbucket: Option<&VBucket>,
 ) -> Seqno {
+    // None is known of a vBucket from which nothing was purged.
     let on_disk = purged.get(&vb).copied().unwrap_or_default();
     // Items may have arrived without them and may not be flushed yet.
     vbucket.map_or(on_disk, |vbucket| vbucket.purge_seqno().max(on_disk))
@@ -57,6 +58,7 @@ impl Partitions for Streamed<'_> {
     }
 
     fn persisted_seqno(&self, vb: Vbid) -> Seqno {
+        // Nothing of an unknown vBucket is on disk.
         self.flusher.persisted_seqno(vb).unwrap_or_default()
     }
 
@@ -70,7 +72,6 @@ impl Partitions for Streamed<'_> {
     }
 
     fn has_memory(&self) -> bool {
-        self.quota
-            .is_none_or(|quota| quota.state() != MemoryState::Full)
+        self.quota.state() != MemoryState::Full
     }
 }

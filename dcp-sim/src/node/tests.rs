@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{
-    FailoverLog, Key, Quota, ReadLimit, Seqno, State, VBucketState, VbUuid, Vbid,
+    FailoverLog, Item, Key, QuotaConfig, ReadLimit, Seqno, State, VBucketState, VbUuid, Vbid,
 };
 
 use super::config::{NodeConfig, NodeId};
@@ -10,7 +10,7 @@ use super::event::{Action, Event};
 use super::state::Node;
 use super::steps::ReadError;
 use super::vbuckets::Stored;
-use crate::consumer::Consumer;
+use crate::consumer::{Consumer, ConsumerOptions};
 
 mod branches;
 mod calls;
@@ -22,7 +22,7 @@ mod read;
 const VB: Vbid = Vbid(0);
 
 fn node(state: State) -> Node {
-    let mut node = Node::new(NodeConfig::default());
+    let mut node = Node::new(NodeConfig::default()).expect("a valid configuration");
     let persisted = VBucketState::new(state, FailoverLog::new(VbUuid(9)));
     node.add_vbucket(VB, &persisted);
     node
@@ -153,4 +153,44 @@ fn items_are_expelled_by_the_last_of_flusher_and_stream() {
         (manager.stats().items, manager.stats().memory_bytes()),
         (0, 0)
     );
+}
+
+/// No revision follows the highest one that an engine can store.
+#[test]
+fn write_after_the_highest_revision_is_refused() {
+    for rev_seqno in [
+        lowtide_checkpoint::ItemLimits::DEFAULT.rev_seqno_max,
+        u64::MAX,
+    ] {
+        let mut node = node(State::Active);
+        let highest = Item {
+            seqno: Seqno(1),
+            rev_seqno,
+            ..Item::mutation(Key::new(b"a"), Bytes::new())
+        };
+        let partition = node.partitions.get_mut(VB).expect("there");
+        partition.documents.apply(&highest);
+        let event = Event::Write {
+            vb: VB,
+            key: Key::new(b"a"),
+            value: Some(Bytes::new()),
+        };
+        let refused = node.step(event, 1);
+        assert!(matches!(refused, Err(NodeError::VBucket(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn node_with_an_invalid_quota_is_refused() {
+    let no_bytes = QuotaConfig {
+        limit_bytes: 0,
+        ..QuotaConfig::default()
+    };
+    let refused = Node::new(NodeConfig::new().with_quota(no_bytes));
+    assert!(matches!(refused, Err(NodeError::Quota(_))), "{refused:?}");
+    let mut node = node(State::Active);
+    let before = node.quota_stats();
+    let refused = node.set_quota(no_bytes);
+    assert!(matches!(refused, Err(NodeError::Quota(_))), "{refused:?}");
+    assert_eq!(node.quota_stats(), before);
 }

@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use lowtide_checkpoint::Seqno;
+use lowtide_checkpoint::internal::{Invariant, Violation};
 
 pub use lowtide_persistence::{
     BackfillOutcome, BackfillRead, BackfillScan, BackfillStep, ScanLimit,
@@ -20,46 +21,34 @@ pub use lowtide_persistence::{
 
 use super::stream_key::StreamKey;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Backfills {
     last_id: u64,
     running: BTreeMap<u64, StreamKey>,
     /// Waiting streams, each with the last seqno it has.
     waiting: VecDeque<(StreamKey, Seqno)>,
     steps: Vec<BackfillStep>,
-    /// Limit of one step.
-    slice: ScanLimit,
 }
 
 impl Backfills {
-    /// Without a stream; each step of a scan reads `slice`.
-    pub(super) fn new(slice: ScanLimit) -> Self {
-        Self {
-            last_id: 0,
-            running: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            steps: Vec::new(),
-            slice,
-        }
-    }
-
-    pub(super) fn set_slice(&mut self, slice: ScanLimit) {
-        self.slice = slice;
-    }
-
     /// Queues a stream that has everything up to `after` and needs the disk. It starts when fewer
     /// than `running_max` scans are open.
-    pub(super) fn want(&mut self, key: StreamKey, after: Seqno, running_max: usize) {
+    pub(super) fn request_scan(&mut self, key: StreamKey, after: Seqno, running_max: usize) {
         self.waiting.push_back((key, after));
         self.start(running_max);
     }
 
-    /// Requests the next slice of a stream's scan.
-    pub(super) fn read_on(&mut self, key: StreamKey, scan: BackfillScan) {
+    /// Requests the next slice of a stream's scan, up to `slice`.
+    pub(super) fn request_slice(
+        &mut self,
+        key: StreamKey,
+        scan: BackfillScan,
+        slice: ScanLimit,
+    ) -> Result<(), Violation> {
         let found = self.running.iter().find(|(_, running)| **running == key);
-        if let Some((&id, _)) = found {
-            self.steps.push(BackfillStep::read(id, scan, self.slice));
-        }
+        let (&id, _) = found.invariant("S11", "a stream that reads a scan holds one")?;
+        self.steps.push(BackfillStep::read(id, scan, slice));
+        Ok(())
     }
 
     /// Returns the stream of a step, or `None` if that stream ended.

@@ -31,7 +31,7 @@ pub struct Collections(BTreeMap<u32, Collection>);
 
 impl Collections {
     /// Records the next item.
-    pub fn take_note(&mut self, item: &Item) {
+    pub fn record(&mut self, item: &Item) {
         if item.operation.namespace().is_none() {
             return;
         }
@@ -78,9 +78,7 @@ impl Collections {
 impl<'a> FromIterator<&'a Item> for Collections {
     fn from_iter<T: IntoIterator<Item = &'a Item>>(items: T) -> Self {
         let mut collections = Self::default();
-        items
-            .into_iter()
-            .for_each(|item| collections.take_note(item));
+        items.into_iter().for_each(|item| collections.record(item));
         collections
     }
 }

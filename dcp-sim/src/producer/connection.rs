@@ -2,6 +2,7 @@
 //! send.
 
 mod producer;
+mod ready_queue;
 mod requests;
 mod round_robin;
 mod stream_request;

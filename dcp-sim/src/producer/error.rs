@@ -1,5 +1,6 @@
 //! Errors that close a producer's connection.
 
+use lowtide_checkpoint::internal::Violation;
 use lowtide_checkpoint::{CheckpointError, Vbid};
 
 use crate::wire::{Opcode, Status, WireError};
@@ -39,4 +40,21 @@ pub enum ProducerError {
         /// The cause.
         source: CheckpointError,
     },
+    /// The producer has found itself in an impossible state, which is a bug of this crate.
+    ///
+    /// The connection must be closed. Debug builds and tests panic instead.
+    #[error("internal error: invariant {invariant} is violated: {what}")]
+    Internal {
+        /// Invariant that does not hold, as `docs/invariants.md` names it.
+        invariant: &'static str,
+        /// Condition that does not hold.
+        what: &'static str,
+    },
+}
+
+impl From<Violation> for ProducerError {
+    fn from(violation: Violation) -> Self {
+        let Violation { invariant, what } = violation;
+        Self::Internal { invariant, what }
+    }
 }

@@ -11,6 +11,8 @@
 //! A vBucket here has no manifest. It knows the default collection and scope, and that ids 1 to 7
 //! are reserved.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/commands/stream-request-value.md`, "Key Definition".
+//!
 //! # Invariants
 //!
 //! - S18. An item that passes the filter is sent. About the others the client learns at most that a
@@ -93,18 +95,18 @@ impl FilterRequest {
 }
 
 fn collections(ids: &Value) -> Result<BTreeSet<u32>, Status> {
-    let ids = ids
+    let texts = ids
         .as_array()
-        .filter(|ids| !ids.is_empty())
+        .filter(|texts| !texts.is_empty())
         .ok_or(Status::INVALID)?;
-    let ids = ids
+    let collections = texts
         .iter()
-        .map(|id| u32::try_from(hex(id)?).map_err(|_| Status::INVALID));
-    let ids = ids.collect::<Result<BTreeSet<_>, _>>()?;
-    if ids.iter().any(|id| RESERVED.contains(id)) {
+        .map(|text| u32::try_from(hex(text)?).map_err(|_| Status::INVALID))
+        .collect::<Result<BTreeSet<_>, _>>()?;
+    if collections.iter().any(|id| RESERVED.contains(id)) {
         Err(Status::UNKNOWN_COLLECTION)
     } else {
-        Ok(ids)
+        Ok(collections)
     }
 }
 
@@ -177,7 +179,7 @@ impl Filter {
     }
 
     /// Records an item that was read. One that drops a collection removes it from the filter.
-    pub(super) fn take_note(&mut self, item: &Item) {
+    pub(super) fn record(&mut self, item: &Item) {
         if let (Some(collections), Operation::SystemEvent) = (&mut self.collections, item.operation)
             && let Some(Event::CollectionDropped { collection, .. }) = system_event(item)
         {

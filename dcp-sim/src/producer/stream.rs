@@ -14,4 +14,4 @@ mod survey;
 mod takeover;
 
 pub(super) use active_stream::{ActiveStream, Opening};
-pub(super) use stage::{Negotiated, Turn};
+pub(super) use stage::{StreamContext, Turn};

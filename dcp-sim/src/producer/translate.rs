@@ -24,14 +24,18 @@ mod xattrs;
 /// Returns the message for an item from memory, or `None` if this connection does not get it.
 pub(super) fn command(item: &Item, options: &Options) -> Result<Option<Command>, WireError> {
     match item.operation {
-        _ if !is_shown(item, options) => Ok(None),
+        _ if !is_visible(item, options) => Ok(None),
         Operation::Commit if !options.sync_writes => disk_command(item, options),
-        _ => Command::from_item(&dressed(item.clone(), options), &options.item_format()).map(Some),
+        _ => Command::from_item(
+            &with_requested_value(item.clone(), options),
+            &options.item_format(),
+        )
+        .map(Some),
     }
 }
 
 /// Returns `true` if this connection gets the item.
-pub(super) fn is_shown(item: &Item, options: &Options) -> bool {
+pub(super) fn is_visible(item: &Item, options: &Options) -> bool {
     match item.operation {
         Operation::SetVBucketState(_) => false,
         Operation::Prepare | Operation::Abort => options.sync_writes,
@@ -59,7 +63,7 @@ pub(super) fn disk_command(item: &Item, options: &Options) -> Result<Option<Comm
 }
 
 /// Returns the item with the value that this connection requested.
-fn dressed(item: Item, options: &Options) -> Item {
+fn with_requested_value(item: Item, options: &Options) -> Item {
     let has = |flag| options.flags.contains(flag);
     if item.value.is_none() {
         return item;
@@ -76,7 +80,12 @@ fn dressed(item: Item, options: &Options) -> Item {
             ..item
         };
     }
-    let item = inflated(item, options);
+    without_xattrs(expanded(item, options), options)
+}
+
+/// Returns the item without the extended attributes that this connection did not request.
+fn without_xattrs(item: Item, options: &Options) -> Item {
+    let has_xattrs = options.flags.contains(OpenFlags::INCLUDE_XATTRS);
     let Some(value) = &item.value else {
         return item;
     };
@@ -84,17 +93,17 @@ fn dressed(item: Item, options: &Options) -> Item {
         return item;
     }
     let is_tombstone = matches!(item.operation, Operation::Deletion | Operation::Expiration);
-    let value = match (has(OpenFlags::INCLUDE_XATTRS), is_tombstone) {
+    let value = match (has_xattrs, is_tombstone) {
         (true, true) if !options.deleted_user_xattrs && !options.sync_writes => {
-            xattrs::of_the_system(value)
+            xattrs::system_only(value)
         }
         (true, _) => return item,
         (false, true) => None,
-        (false, false) => Some(xattrs::without(value)),
+        (false, false) => Some(xattrs::document_only(value)),
     };
     let datatype = match value {
         None => Datatype::RAW,
-        Some(_) if has(OpenFlags::INCLUDE_XATTRS) => item.datatype,
+        Some(_) if has_xattrs => item.datatype,
         Some(_) => item.datatype.without(Datatype::XATTR),
     };
     Item {
@@ -109,13 +118,15 @@ fn dressed(item: Item, options: &Options) -> Item {
 const EXPANSION_MAX: usize = 22;
 
 /// Expands a compressed value, except for nodes, which take it unchanged.
-fn inflated(item: Item, options: &Options) -> Item {
+fn expanded(item: Item, options: &Options) -> Item {
     if !item.datatype.contains(Datatype::SNAPPY) || options.is_replica_link {
         return item;
     }
-    let compressed = item.value.as_deref().unwrap_or_default();
-    let claimed = snap::raw::decompress_len(compressed).unwrap_or(usize::MAX);
-    if claimed > compressed.len().saturating_mul(EXPANSION_MAX) {
+    let Some(compressed) = &item.value else {
+        return item;
+    };
+    let bytes_max = compressed.len().saturating_mul(EXPANSION_MAX);
+    if !snap::raw::decompress_len(compressed).is_ok_and(|bytes| bytes <= bytes_max) {
         return item;
     }
     match snap::raw::Decoder::new().decompress_vec(compressed) {

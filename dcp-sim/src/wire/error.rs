@@ -11,6 +11,7 @@ use super::status::Status;
 
 /// A part of a frame's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part {
     /// The command's fixed fields.
     Extras,

@@ -3,6 +3,12 @@
 //! A [`Reader`] returns one field after another. It fails with the command and the part when the
 //! part is too short, and [`finish`](Reader::finish) fails when bytes are left. [`Extras`] is the
 //! writer; it does not allocate.
+//!
+//! # Invariants
+//!
+//! - S34. The longest layout fits into [`Extras`].
+
+use lowtide_checkpoint::internal::Invariant;
 
 use super::error::{Part, WireError};
 use super::opcode::Opcode;
@@ -105,7 +111,11 @@ impl Extras {
     }
 
     pub fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        // Extras of the wrong length are refused by the receiver.
+        self.bytes
+            .get(..self.len)
+            .expected("S34", "extras end inside their buffer")
+            .unwrap_or_default()
     }
 
     #[must_use]
@@ -130,8 +140,11 @@ impl Extras {
 
     fn put<const N: usize>(mut self, field: [u8; N]) -> Self {
         let end = self.len + N;
-        let slot = self.bytes.get_mut(self.len..end);
-        debug_assert!(slot.is_some(), "no layout has extras of {end} bytes");
+        let slot = self
+            .bytes
+            .get_mut(self.len..end)
+            .expected("S34", "the longest extras fit into their buffer");
+        // Without the field the extras have the wrong length, which the receiver refuses.
         if let Some(slot) = slot {
             slot.copy_from_slice(&field);
             self.len = end;

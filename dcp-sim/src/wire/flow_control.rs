@@ -5,6 +5,9 @@
 //! included: markers, data, system events, seqno advances, vBucket states, stream ends. Responses,
 //! no-operations and requests of consumers are free.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/flow-control.md`, "What messages must be acknowledged by DCP
+//! clients?".
+//!
 //! A prepare costs two bytes more than its size. Couchbase's producer has always added them and
 //! expects its consumers to acknowledge them (MB-46634). Counting the real size would leak two
 //! bytes of buffer for each prepare.
@@ -34,6 +37,7 @@ pub(super) fn request_bytes(opcode: Opcode, frame_bytes: usize) -> u32 {
     } else {
         0
     };
+    // Only a frame that cannot be encoded has a size beyond the field.
     u32::try_from(frame_bytes)
         .unwrap_or(u32::MAX)
         .saturating_add(surcharge)

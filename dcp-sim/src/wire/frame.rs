@@ -4,6 +4,8 @@
 //! lengths of a frame are consistent, and its body is at most [`Frame::BODY_BYTES_MAX`]. The
 //! content of the parts is not checked here.
 //!
+//! Source: kv_engine, `docs/BinaryProtocol.md`, "Packet Structure".
+//!
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | magic: 0x80 request, 0x81 response; with framing extras 0x08 request, 0x18 response |
@@ -18,6 +20,7 @@
 //! | 24 | | framing extras, extras, key, value |
 
 use bytes::{Bytes, BytesMut};
+use lowtide_checkpoint::internal::checked_invariant;
 use lowtide_checkpoint::{Cas, Datatype, Vbid};
 
 use super::error::{Part, WireError};
@@ -177,6 +180,7 @@ impl Header {
         } else {
             Head::Response(Status(vb_or_status))
         };
+        // The largest number is over the limit of a body, whatever `usize` can hold.
         let body_bytes = usize::try_from(fields.u32()?).unwrap_or(usize::MAX);
         let opaque = fields.u32()?;
         let cas = Cas(fields.u64()?);
@@ -212,7 +216,7 @@ impl Header {
         let extras = Frame::HEADER_BYTES + self.framing_bytes;
         let key = extras + self.extras_bytes;
         let value = key + self.key_bytes;
-        Frame {
+        let frame = Frame {
             head: self.head,
             opcode: self.opcode,
             datatype: self.datatype,
@@ -222,7 +226,13 @@ impl Header {
             extras: bytes.slice(extras..key),
             key: bytes.slice(key..value),
             value: bytes.slice(value..),
-        }
+        };
+        checked_invariant!(
+            frame.encoded_bytes() == bytes.len(),
+            "S34",
+            "a decoded frame has as many bytes as it took"
+        );
+        frame
     }
 }
 
@@ -265,6 +275,7 @@ impl FrameParts<'_> {
             (Head::Response(status), false) => (RESPONSE, status.0),
             (Head::Response(status), true) => (RESPONSE_WITH_FRAMING, status.0),
         };
+        let before = out.len();
         out.reserve(Frame::HEADER_BYTES + self.body_bytes());
         let [[length0, length1], [head0, head1]] = [lengths, vb_or_status.to_be_bytes()];
         let head = [
@@ -284,6 +295,11 @@ impl FrameParts<'_> {
         for part in [self.framing, self.extras, self.key, self.value] {
             out.extend_from_slice(part);
         }
+        checked_invariant!(
+            out.len() - before == Frame::HEADER_BYTES + self.body_bytes(),
+            "S34",
+            "an encoded frame has as many bytes as its header says"
+        );
         Ok(())
     }
 }

@@ -9,6 +9,8 @@
 //! The change protocol uses one of them: id 2, the stream id, a u16, encoded as `22 hh ll`.
 //! Requests with any other are refused, since it changes the meaning of the command. In responses
 //! they are informative and skipped.
+//!
+//! Source: kv_engine, `docs/BinaryProtocol.md`, "Request header with 'flexible framing extras'".
 
 use std::fmt;
 

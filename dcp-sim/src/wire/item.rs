@@ -40,6 +40,7 @@ pub enum KeyForm {
 
 /// Form of a connection's deletions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeletionForm {
     /// The first form: neither Collections nor delete times.
     V1,
@@ -52,6 +53,7 @@ pub enum DeletionForm {
 
 /// Item format that a connection negotiated. The default has every feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ItemFormat {
     /// Form of keys.
     pub keys: KeyForm,
@@ -61,13 +63,42 @@ pub struct ItemFormat {
     pub expirations: bool,
 }
 
-impl Default for ItemFormat {
-    fn default() -> Self {
+impl ItemFormat {
+    /// Creates the format with every feature.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             keys: KeyForm::Collections,
             deletions: DeletionForm::V2WithTime,
             expirations: true,
         }
+    }
+
+    /// Sets the form of keys.
+    #[must_use]
+    pub const fn with_keys(mut self, keys: KeyForm) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Sets the form of deletions.
+    #[must_use]
+    pub const fn with_deletions(mut self, deletions: DeletionForm) -> Self {
+        self.deletions = deletions;
+        self
+    }
+
+    /// Sends expirations as deletions.
+    #[must_use]
+    pub const fn without_expirations(mut self) -> Self {
+        self.expirations = false;
+        self
+    }
+}
+
+impl Default for ItemFormat {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Request {
 
 /// A command and its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Command {
     /// Turns the connection into one of the change protocol.
     Open(Open),

@@ -33,6 +33,7 @@ pub struct Response {
 
 /// Content of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reply {
     /// The stream is open. Holds the vBucket's failover log, newest branch first.
     StreamAccepted(Vec<FailoverEntry>),

@@ -1,4 +1,6 @@
 //! Status codes of responses and their names. An unknown code is kept unchanged.
+//!
+//! Source: kv_engine, `docs/BinaryProtocol.md`, "Response Status".
 
 use std::fmt;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dcp_sim::consumer::{Consumer, ConsumerEvent, Replicas};
+use dcp_sim::consumer::{Consumer, ConsumerEvent, ConsumerOptions, Replicas};
 use dcp_sim::producer::{Partitions, Producer};
 use lowtide_checkpoint::{
     CheckpointConfig, FailoverLog, Item, Key, ReadLimit, Seqno, SnapshotMarker, State, VBucket,
@@ -155,7 +155,8 @@ impl Copy {
         }
         self.connections += 1;
         let name = format!("{} on its {}", self.number, self.connections);
-        let mut consumer = Consumer::new(&name, 1 << 20).expect("a name");
+        let mut consumer = Consumer::new(&name, ConsumerOptions::new().with_buffer_bytes(1 << 20))
+            .expect("a name");
         consumer
             .request_stream(VB, self.home.vbucket.resume_point())
             .expect("a request");

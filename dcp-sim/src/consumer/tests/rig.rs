@@ -9,12 +9,14 @@ use lowtide_checkpoint::{
 
 use crate::consumer::connection::Consumer;
 use crate::consumer::error::ConsumerError;
+use crate::consumer::options::ConsumerOptions;
 use crate::consumer::replicas::{ConsumerEvent, Replicas};
 use crate::wire::{Command, Frame, Marker, Message, Opcode, Reply, Request, Response, Status};
 
 pub(super) const VB: Vbid = Vbid(5);
 
-/// Records the applied messages. Refuses items with the value "refuse" or "old".
+/// Records the applied messages. Refuses items with the value "refuse" or "old", and finds itself in
+/// an impossible state for "broken".
 #[derive(Default)]
 pub(super) struct Applied(pub(super) Vec<String>);
 
@@ -41,6 +43,13 @@ impl Replicas for Applied {
             let source = CheckpointError::OutOfOrder {
                 seqno: item.seqno,
                 high: item.seqno,
+            };
+            return Err(VBucketError::Checkpoint { vb, source });
+        }
+        if item.value.as_deref() == Some(b"broken") {
+            let source = CheckpointError::Internal {
+                invariant: "C2",
+                what: "a test",
             };
             return Err(VBucketError::Checkpoint { vb, source });
         }
@@ -81,7 +90,8 @@ pub(super) fn from_zero() -> ResumePoint {
 
 /// Consumer with a pending stream request for [`VB`].
 pub(super) fn requested(buffer_bytes: u32) -> Rig {
-    let mut consumer = Consumer::new("test", buffer_bytes).expect("a short name");
+    let options = ConsumerOptions::new().with_buffer_bytes(buffer_bytes);
+    let mut consumer = Consumer::new("test", options).expect("a short name");
     consumer.take_output();
     consumer.request_stream(VB, from_zero()).expect("sendable");
     let request = sent(&mut consumer);
@@ -180,7 +190,7 @@ pub(super) fn answers(rig: &mut Rig) -> Vec<(Opcode, Status)> {
 
 /// Grants the option for exact statuses.
 pub(super) fn grant_v7(rig: &mut Rig) {
-    let opaque = rig.consumer.granted.asked_v7_statuses();
+    let opaque = rig.consumer.granted.v7_statuses_asked;
     rig.take(Response::status(
         Opcode::DCP_CONTROL,
         opaque,

@@ -62,6 +62,16 @@ impl Calls {
         self.running
     }
 
+    /// Returns `true` if a call was started and has not ended.
+    pub(in crate::node) fn has_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Returns `true` if `call` was started and has not ended.
+    pub(in crate::node) fn is_running(&self, call: EngineCall) -> bool {
+        self.running == Some(call)
+    }
+
     /// Ends the running call. Returns `true` if its answer counts.
     pub(in crate::node) fn end(&mut self) -> bool {
         self.running = None;

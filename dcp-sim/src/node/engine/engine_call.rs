@@ -14,6 +14,7 @@ use crate::node::vbuckets::Stored;
 
 /// A call to the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EngineCall {
     /// Create an empty vBucket.
     Create(Vbid),
@@ -29,6 +30,7 @@ pub enum EngineCall {
 
 /// A vBucket of a reopened store.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Attached {
     /// The vBucket.
     pub vb: Vbid,
@@ -40,6 +42,7 @@ pub struct Attached {
 
 /// Answer of the engine.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum EngineAnswer {
     /// The call is done.
     Done,
@@ -53,6 +56,7 @@ pub enum EngineAnswer {
 
 /// A call and its answer.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct EngineDone {
     /// The call.
     pub call: EngineCall,
@@ -91,14 +95,21 @@ impl EngineCall {
         }
     }
 
+    /// Returns the answer of a call that could not run, because the store is closed or gone.
+    #[must_use]
+    pub const fn failed(self, error: EngineError) -> EngineDone {
+        EngineDone {
+            call: self,
+            result: Err(error),
+        }
+    }
+
     fn try_run(self, engine: &dyn Engine) -> Result<EngineAnswer, EngineError> {
         match self {
             Self::Create(vb) => create(engine, vb).map(|()| EngineAnswer::Done),
             Self::Drop(vb) => drop_vbucket(engine, vb).map(|()| EngineAnswer::Done),
             Self::Rollback(vb, to) if fault::is(Fault::RollbackForgetsTheDisk) => {
-                let mut stored = Stored::read(engine, vb)?;
-                stored.high = stored.high.min(to);
-                Ok(EngineAnswer::RolledBack(Box::new(stored)))
+                without_rollback(engine, vb, to)
             }
             Self::Rollback(vb, to) => match engine.rollback(vb, to)? {
                 RolledBack::Done { .. } => Ok(EngineAnswer::RolledBack(Box::new(Stored::read(
@@ -142,4 +153,11 @@ fn drop_vbucket(engine: &dyn Engine, vb: Vbid) -> Result<(), EngineError> {
         Err(EngineError::UnknownVBucket { .. }) => Ok(()),
         result => result,
     }
+}
+
+/// Body of [`Fault::RollbackForgetsTheDisk`].
+fn without_rollback(engine: &dyn Engine, vb: Vbid, to: Seqno) -> Result<EngineAnswer, EngineError> {
+    let mut stored = Stored::read(engine, vb)?;
+    stored.high = stored.high.min(to);
+    Ok(EngineAnswer::RolledBack(Box::new(stored)))
 }

@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use lowtide_checkpoint::Vbid;
 
-use crate::consumer::{Consumer, ConsumerEvent};
+use crate::consumer::{Consumer, ConsumerEvent, ConsumerOptions};
 use crate::fault::{self, Fault};
 use crate::node::config::NodeId;
 use crate::node::error::NodeError;
@@ -19,7 +19,7 @@ use crate::node::state::Node;
 use crate::node::streamed::streamed;
 use crate::node::vbuckets::Observation;
 use crate::producer::Producer;
-use crate::wire::StreamEndReason;
+use crate::wire::{KeyForm, StreamEndReason};
 
 impl Node {
     /// Accepts a connection of the consumer on `peer`. It replaces an older connection of that
@@ -33,17 +33,18 @@ impl Node {
     }
 
     /// Accepts a connection of a client that is not a node. `peer` is a number that no node has. It
-    /// replaces an older connection of that client.
-    pub fn accept_client(&mut self, peer: NodeId, knows_collections: bool) {
+    /// replaces an older connection of that client. A client with bare keys sees the default
+    /// collection only ([`Producer::without_collections`]).
+    pub fn accept_client(&mut self, peer: NodeId, keys: KeyForm) {
         self.consumer_gone(peer);
         self.accepted += 1;
         let name = format!("client:{peer}");
-        let producer = match knows_collections {
-            true => Producer::new(&name),
-            false => Producer::without_collections(&name),
+        let producer = match keys {
+            KeyForm::Collections => Producer::new(&name),
+            KeyForm::Bare => Producer::without_collections(&name),
         };
-        let producer = producer.with_limits(self.config.producer);
-        self.producers.insert(peer, (self.accepted, producer));
+        let limited = producer.with_limits(self.config.producer);
+        self.producers.insert(peer, (self.accepted, limited));
     }
 
     /// Connects to the producer on `peer` and requests streams of these vBuckets. It replaces an
@@ -53,7 +54,8 @@ impl Node {
     /// If the node lacks one of the vBuckets.
     pub fn follow(&mut self, peer: NodeId, vbs: &[Vbid]) -> Result<Vec<Action>, NodeError> {
         self.producer_gone(peer);
-        let consumer = Consumer::new(&format!("replication:{peer}"), self.config.buffer_bytes)
+        let options = ConsumerOptions::new().with_buffer_bytes(self.config.buffer_bytes);
+        let consumer = Consumer::new(&format!("replication:{peer}"), options)
             .map_err(|source| NodeError::Consumer { peer, source })?;
         self.consumers.insert(peer, consumer);
         self.follow_more(peer, vbs)
@@ -71,10 +73,11 @@ impl Node {
             let partition = self
                 .partitions
                 .get(vb)
-                .filter(|_| !self.calls.is_unsettled(vb));
-            let partition = partition.ok_or(NodeError::NotHere { what: "vBucket" })?;
-            let asked = consumer.request_stream(vb, partition.vbucket.resume_point());
-            asked.map_err(|source| NodeError::Consumer { peer, source })?;
+                .filter(|_| !self.calls.is_unsettled(vb))
+                .ok_or(NodeError::NotHere { what: "vBucket" })?;
+            consumer
+                .request_stream(vb, partition.vbucket.resume_point())
+                .map_err(|source| NodeError::Consumer { peer, source })?;
             self.followed.insert(vb, peer);
         }
         Ok(vec![Action::ToProducer(peer, consumer.take_output())])
@@ -168,9 +171,9 @@ impl Node {
         }
     }
 
-    /// Starts or stops the recording of observations.
-    pub fn observe(&mut self, wanted: bool) {
-        self.partitions.set_observed(wanted);
+    /// Starts to record observations, for [`Node::take_observations`].
+    pub fn observe(&mut self) {
+        self.partitions.observe_from_now();
     }
 
     /// Returns the observations since the last call, in order.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use lowtide_checkpoint::internal::invariant;
 use lowtide_checkpoint::{Seqno, Vbid};
 use lowtide_persistence::{CommittedGroup, EngineError, Flushed, whole_seqno};
 
@@ -44,8 +45,14 @@ impl Node {
         group: CommittedGroup,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
+        invariant!(
+            self.is_engine_busy && !self.calls.has_running(),
+            "N1",
+            "a flush that was answered was in progress"
+        );
         self.is_engine_busy = false;
-        let (mut failure, mut prepared) = (None, Vec::new());
+        let mut failure = None;
+        let mut prepared = Vec::new();
         for Flushed { vb, result, .. } in self.flusher.finish(group) {
             match result {
                 Ok(persisted) => {
@@ -56,12 +63,11 @@ impl Node {
                     let purged = state.map_or(Seqno::ZERO, |state| state.purge_seqno);
                     self.purged(vb, purged);
                     prepared.push((vb, persisted.prepared));
-                    let (seqno, items) = (persisted.seqno, persisted.items);
                     actions.push(Action::Persisted {
                         vb,
-                        seqno,
+                        seqno: persisted.seqno,
                         whole,
-                        items,
+                        items: persisted.items,
                     });
                     if persisted.more {
                         self.dirty.insert(vb);
@@ -95,8 +101,12 @@ impl Node {
             error,
         });
         if !self.begin_call(actions) {
-            let pause = self.pause_micros();
-            actions.push(Action::Later(pause, Box::new(Event::FlushDue)));
+            let pause_micros = self.pause_micros();
+            let event = Box::new(Event::FlushDue);
+            actions.push(Action::Later {
+                pause_micros,
+                event,
+            });
         }
     }
 
@@ -155,8 +165,12 @@ impl Node {
             self.calls.reopen();
         } else {
             self.calls.pause(call);
-            let pause = self.pause_micros();
-            actions.push(Action::Later(pause, Box::new(Event::Retry(call))));
+            let pause_micros = self.pause_micros();
+            let event = Box::new(Event::Retry(call));
+            actions.push(Action::Later {
+                pause_micros,
+                event,
+            });
         }
         self.proceed(actions);
     }
@@ -169,7 +183,8 @@ impl Node {
 
     fn pause_micros(&mut self) -> u64 {
         let pause = PAUSE_MICROS << self.failures.min(DOUBLINGS_MAX);
-        self.failures += 1;
+        // Only the first failures make a difference.
+        self.failures = self.failures.saturating_add(1);
         pause
     }
 

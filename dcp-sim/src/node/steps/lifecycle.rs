@@ -7,6 +7,7 @@
 //!   (N3).
 //! - A vBucket that was active when its node died continues, if at all, on a new branch.
 
+use lowtide_checkpoint::internal::{Invariant, invariant, violated};
 use lowtide_checkpoint::{
     AfterStop, FailoverLog, Seqno, State, VBucket, VBucketState, VbUuid, Vbid,
 };
@@ -114,7 +115,8 @@ impl Node {
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
         let partition = self.require(vb)?;
-        let (before, log) = (partition.vbucket.state(), partition.vbucket.failover_log());
+        let before = partition.vbucket.state();
+        let log = partition.vbucket.failover_log();
         partition.vbucket.set_state(state, uuid)?;
         if state != before || partition.vbucket.failover_log() != log {
             // Followers of an active must learn of its new branch, too.
@@ -153,8 +155,13 @@ impl Node {
         done: EngineDone,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
-        self.is_engine_busy = false;
         let EngineDone { call, result } = done;
+        invariant!(
+            self.is_engine_busy && self.calls.is_running(call),
+            "N1",
+            "a call that was answered was in progress"
+        );
+        self.is_engine_busy = false;
         // The vBucket was dropped and may be created again: the answer concerns the old one.
         if !self.calls.end() {
             self.proceed(actions);
@@ -175,12 +182,12 @@ impl Node {
                 self.rolled_back(vb, *stored, actions)?;
             }
             (EngineCall::Reopen, Ok(EngineAnswer::Reopened(attached))) => self.reopened(attached),
-            (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(_))
-                if !self.calls.is_unsettled(vb) =>
-            {
-                actions.push(Action::Settled { vb });
+            (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(EngineAnswer::Done)) => {
+                if !self.calls.is_unsettled(vb) {
+                    actions.push(Action::Settled { vb });
+                }
             }
-            (_, Ok(_)) => {}
+            (_, Ok(_)) => return Err(violated("N7", "a call has an answer of its kind").into()),
         }
         self.failures = 0;
         self.proceed(actions);
@@ -193,10 +200,10 @@ impl Node {
         stored: Stored,
         actions: &mut Vec<Action>,
     ) -> Result<(), NodeError> {
-        // The vBucket was dropped in between.
-        let Some(partition) = self.partitions.get_mut(vb) else {
-            return Ok(());
-        };
+        let partition = self
+            .partitions
+            .get_mut(vb)
+            .invariant("N7", "a vBucket that was dropped has no earlier call")?;
         let Stored {
             state,
             high,
@@ -207,9 +214,11 @@ impl Node {
         } = stored;
         self.purged.insert(vb, purge);
         let log = partition.vbucket.failover_log();
+        // Without a commit the store has no state; memory goes on with its own.
         let persisted = state.unwrap_or_else(|| VBucketState::new(partition.vbucket.state(), log));
         partition.vbucket.rollback(high, &persisted)?;
-        (partition.documents, partition.collections) = (documents, collections);
+        partition.documents = documents;
+        partition.collections = collections;
         // The store has an old failover log; the next flush writes the current one.
         partition.vbucket.queue_current_state()?;
         self.flusher.attach(vb, persisted, high);

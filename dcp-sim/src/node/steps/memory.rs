@@ -3,48 +3,43 @@
 //! The mildest step comes first, over all vBuckets: close and expel everywhere, then drop cursors
 //! in the vBuckets that take most. Consumers with a dropped cursor read from disk.
 
-use lowtide_checkpoint::{MemoryState, Quota, QuotaConfig, QuotaStats};
+#[cfg(doc)]
+use lowtide_checkpoint::Quota;
+use lowtide_checkpoint::{MemoryState, QuotaConfig, QuotaStats};
 
+use crate::node::error::NodeError;
 use crate::node::state::Node;
+use crate::node::vbuckets::Partition;
 
 impl Node {
-    /// Changes the quota's configuration. Does nothing without a quota.
-    pub fn set_quota(&mut self, config: Option<QuotaConfig>) {
-        if let (Some(quota), Some(config)) = (&self.quota, config) {
-            // An invalid configuration is ignored.
-            let _ = quota.configure(config);
-        }
+    /// Changes the quota's configuration.
+    ///
+    /// # Errors
+    /// [`NodeError::Quota`] if it is invalid; see [`Quota::configure`]. Nothing has changed then.
+    pub fn set_quota(&mut self, config: QuotaConfig) -> Result<(), NodeError> {
+        self.quota.configure(config).map_err(NodeError::Quota)
     }
 
-    /// Returns the quota's figures, if there is one.
+    /// Returns the quota's figures.
     #[must_use]
-    pub fn quota_stats(&self) -> Option<QuotaStats> {
-        self.quota.as_ref().map(Quota::stats)
+    pub fn quota_stats(&self) -> QuotaStats {
+        self.quota.stats()
     }
 
     /// Returns `true` if memory is used up after recovery. Senders that can wait should wait.
     pub fn is_memory_full(&mut self) -> bool {
-        let is_full = |node: &Self| {
-            node.quota
-                .as_ref()
-                .is_some_and(|quota| quota.state() == MemoryState::Full)
-        };
-        if is_full(self) {
+        if self.quota.state() == MemoryState::Full {
             self.recover_memory();
         }
-        is_full(self)
+        self.quota.state() == MemoryState::Full
     }
 
     /// Recovers memory down to the quota's lower mark, as far as possible, if it is above the upper
     /// one.
     pub(in crate::node) fn recover_memory(&mut self) {
-        let Some(quota) = self
-            .quota
-            .clone()
-            .filter(|quota| quota.state() > MemoryState::Available)
-        else {
+        if self.quota.state() == MemoryState::Available {
             return;
-        };
+        }
         for partition in self.partitions.iter() {
             let manager = partition.vbucket.manager();
             if manager.stats().open_items > 0 {
@@ -55,14 +50,12 @@ impl Node {
         // A manager reports the size of its items. The quota counts the chunks that hold them,
         // which are freed with their last item. So a round that frees the requested bytes may not
         // be enough.
-        while self.recover_from_the_fullest(&quota) {}
+        while self.recover_from_the_fullest() {}
     }
 
     /// Runs one round over all vBuckets. Returns `true` if memory was freed.
-    fn recover_from_the_fullest(&self, quota: &Quota) -> bool {
-        let bytes = |partition: &crate::node::vbuckets::Partition| {
-            partition.vbucket.manager().stats().memory_bytes()
-        };
+    fn recover_from_the_fullest(&self) -> bool {
+        let bytes = |partition: &Partition| partition.vbucket.manager().stats().memory_bytes();
         let mut fullest: Vec<_> = self
             .partitions
             .iter()
@@ -71,7 +64,7 @@ impl Node {
         fullest.sort_by_key(|(bytes, one)| (std::cmp::Reverse(*bytes), one.vbucket.id()));
         let mut has_freed = false;
         for (_, partition) in fullest {
-            let excess_bytes = quota.excess_bytes();
+            let excess_bytes = self.quota.excess_bytes();
             if excess_bytes == 0 {
                 return false;
             }

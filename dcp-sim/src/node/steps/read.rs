@@ -21,6 +21,7 @@ use crate::node::vbuckets::{Document, Documents};
 
 /// Reader of one vBucket.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Reader<'a> {
     /// An active: all writes.
     Memory(&'a Documents),

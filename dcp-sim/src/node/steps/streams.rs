@@ -12,7 +12,7 @@ use crate::fault::{self, Fault};
 use crate::node::config::NodeId;
 use crate::node::error::NodeError;
 use crate::node::event::Action;
-use crate::node::state::Node;
+use crate::node::state::{Node, wake_if_busy};
 use crate::node::streamed::{Streamed, streamed};
 use crate::producer::{Producer, ProducerError, ProducerEvent};
 use crate::wire::StreamEndReason;
@@ -49,7 +49,7 @@ impl Node {
             producer.backfilled(outcome, streamed).map(drop)
         })?;
         if fault::is(Fault::WakeUpIsLost) {
-            actions.retain(|action| !matches!(action, Action::WakeSender(_)));
+            lose_wake_ups(actions);
         }
         Ok(())
     }
@@ -92,11 +92,9 @@ impl Node {
     ) {
         let streamed = streamed!(self);
         for (&peer, (_, producer)) in &mut self.producers {
-            let was_busy = producer.has_more();
-            producer.end_streams(vb, reason, &streamed);
-            if !was_busy && producer.has_more() {
-                actions.push(Action::WakeSender(peer));
-            }
+            wake_if_busy(peer, producer, actions, |producer| {
+                producer.end_streams(vb, reason, &streamed)
+            });
         }
     }
 
@@ -111,15 +109,14 @@ impl Node {
         let (connection, producer) = self.producers.get_mut(&peer).ok_or(NodeError::NotHere {
             what: "connection to a consumer",
         })?;
-        let was_busy = producer.has_more();
-        step(producer, &streamed).map_err(|source| NodeError::Producer { peer, source })?;
-        if !was_busy && producer.has_more() {
-            actions.push(Action::WakeSender(peer));
-        }
+        wake_if_busy(peer, producer, actions, |producer| {
+            step(producer, &streamed)
+        })
+        .map_err(|source| NodeError::Producer { peer, source })?;
         take_backfills((peer, *connection), producer, actions);
         for event in producer.take_events() {
             match event {
-                ProducerEvent::TakenOver { vb } => self.die(vb, actions)?,
+                ProducerEvent::TakenOver { vb } => self.set_dead(vb, actions)?,
                 ProducerEvent::Prepared { vb, seqno } => {
                     actions.push(Action::Prepared { peer, vb, seqno })
                 }
@@ -129,7 +126,7 @@ impl Node {
     }
 
     /// Makes a vBucket dead, to hand it over: it accepts no more writes, and its other streams end.
-    fn die(&mut self, vb: Vbid, actions: &mut Vec<Action>) -> Result<(), NodeError> {
+    fn set_dead(&mut self, vb: Vbid, actions: &mut Vec<Action>) -> Result<(), NodeError> {
         let partition = self
             .partitions
             .get(vb)
@@ -150,8 +147,7 @@ impl Node {
             .partitions
             .get(vb)
             .ok_or(NodeError::NotHere { what: "vBucket" })?;
-        let consumer = self.consumers.get_mut(&peer);
-        let consumer = consumer.ok_or(NodeError::NotHere {
+        let consumer = self.consumers.get_mut(&peer).ok_or(NodeError::NotHere {
             what: "connection to a producer",
         })?;
         consumer.close_stream(vb).map_err(wrong)?;
@@ -189,13 +185,10 @@ impl Node {
     ) -> Result<(), NodeError> {
         let streamed = streamed!(self);
         for (&peer, (_, producer)) in &mut self.producers {
-            let was_busy = producer.has_more();
-            producer
-                .tick(now, &streamed)
-                .map_err(|source| NodeError::Producer { peer, source })?;
-            if !was_busy && producer.has_more() {
-                actions.push(Action::WakeSender(peer));
-            }
+            wake_if_busy(peer, producer, actions, |producer| {
+                producer.tick(now, &streamed)
+            })
+            .map_err(|source| NodeError::Producer { peer, source })?;
         }
         for (&peer, consumer) in &mut self.consumers {
             consumer
@@ -217,4 +210,9 @@ fn take_backfills(
         connection,
         step,
     }));
+}
+
+/// Body of [`Fault::WakeUpIsLost`].
+fn lose_wake_ups(actions: &mut Vec<Action>) {
+    actions.retain(|action| !matches!(action, Action::WakeSender(_)));
 }

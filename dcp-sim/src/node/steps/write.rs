@@ -25,18 +25,18 @@ impl Node {
             .map_or(0, |document| document.rev_seqno);
         let mut item = match value {
             Some(value) => Item::mutation(key, value),
-            // Time of the deletion in seconds.
             None => Item {
-                expiry: (now / 1_000_000_000) as u32,
+                expiry: seconds(now),
                 ..Item::deletion(key)
             },
         };
-        item.rev_seqno = previous + 1;
+        // The vBucket refuses a revision beyond its limits.
+        item.rev_seqno = previous.saturating_add(1);
         let written = partition.vbucket.write(item.clone(), now)?;
         item.seqno = written.queued.seqno;
         item.cas = written.cas;
         partition.documents.apply(&item);
-        partition.collections.take_note(&item);
+        partition.collections.record(&item);
         actions.push(Action::Written {
             vb,
             seqno: item.seqno,
@@ -45,4 +45,9 @@ impl Node {
         self.queued(vb, actions);
         Ok(())
     }
+}
+
+/// Returns the seconds of a time in nanoseconds, or the last that the field holds, in 2106.
+fn seconds(nanos: u64) -> u32 {
+    u32::try_from(nanos / 1_000_000_000).unwrap_or(u32::MAX)
 }

@@ -47,8 +47,8 @@ fn replica_that_moves_to_another_branch_ends_its_streams() {
     follow(&mut first, &mut second);
     follow(&mut first, &mut replica);
 
-    replica.accept_client(CLIENT, true);
-    let mut client = Consumer::new("client", 1 << 20).expect("a good name");
+    replica.accept_client(CLIENT, crate::wire::KeyForm::Collections);
+    let mut client = Consumer::new("client", ConsumerOptions::new()).expect("a good name");
     let start = ResumePoint {
         uuid: VbUuid(9),
         seqno: Seqno::ZERO,

@@ -15,7 +15,7 @@ const CREATE: Event = Event::Create {
 
 fn retry(actions: Vec<Action>) -> Event {
     let later = actions.into_iter().find_map(|action| match action {
-        Action::Later(_, event) if matches!(*event, Event::Retry(_)) => Some(*event),
+        Action::Later { event, .. } if matches!(*event, Event::Retry(_)) => Some(*event),
         _ => None,
     });
     later.expect("it is tried again")

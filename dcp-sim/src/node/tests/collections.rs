@@ -28,7 +28,7 @@ fn collection_high_seqnos_are_exact_after_writes_streams_loads_and_rollbacks() {
     assert_eq!(highs(&rig.node), [3, 4]);
 
     let stored = Stored::read(rig.engine(), VB).expect("readable");
-    let mut loaded = Node::new(NodeConfig::default());
+    let mut loaded = Node::new(NodeConfig::default()).expect("a valid configuration");
     loaded
         .warm_up(
             VB,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lowtide_checkpoint::Key;
+use lowtide_checkpoint::internal::as_in_release;
 use lowtide_persistence::Engine;
 use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
 use lowtide_persistence::disk::{Disk, FaultyDisk, MemoryDisk};
@@ -34,7 +35,7 @@ pub(super) fn rig(config: NodeConfig) -> Rig {
     disk.create_dir(Path::new("/store")).expect("an empty disk");
     let engine = open(&disk);
     engine.create(VB).expect("an empty store");
-    let mut node = Node::new(config);
+    let mut node = Node::new(config).expect("a valid configuration");
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(9)));
     node.add_vbucket(VB, &state);
     Rig {
@@ -126,7 +127,10 @@ fn failed_flush_is_retried_and_a_poisoned_store_is_reopened() {
     rig.disk.fail_sync(1);
     let failed = rig.flush();
     let pause = failed.iter().find_map(|action| match action {
-        Action::Later(micros, event) if matches!(**event, Event::FlushDue) => Some(*micros),
+        Action::Later {
+            pause_micros,
+            event,
+        } if matches!(**event, Event::FlushDue) => Some(*pause_micros),
         _ => None,
     });
     assert!(pause.is_some_and(|micros| micros > 0), "{failed:?}");
@@ -175,9 +179,10 @@ fn rollback_happens_in_the_engine_before_memory() {
     let mut actions = Vec::new();
     rig.node.roll_back(VB, Seqno(2), &mut actions);
     rig.wanted.extend(actions);
-    rig.node
-        .consumers
-        .insert(1, Consumer::new("test", 1_000).expect("a name"));
+    rig.node.consumers.insert(
+        1,
+        Consumer::new("test", ConsumerOptions::new()).expect("a name"),
+    );
     let asked = rig.node.follow_more(1, &[VB]);
     assert!(
         matches!(asked, Err(NodeError::NotHere { .. })),
@@ -277,4 +282,32 @@ fn rollback_below_the_oldest_state_resets_the_vbucket() {
         (Seqno::ZERO, 0)
     );
     assert_eq!(rig.engine().info(VB).expect("there").high, Seqno::ZERO);
+}
+
+/// Hands a node the answer of a call that it did not ask for.
+fn answer_without_a_call() -> Result<Vec<Action>, NodeError> {
+    let mut rig = rig(NodeConfig::new());
+    let done = EngineCall::Reopen.run(rig.engine());
+    rig.node.step(Event::EngineDone(done), 1)
+}
+
+/// N1.
+#[test]
+#[should_panic(expected = "invariant N1 is violated: a call that was answered was in progress")]
+fn answer_without_a_call_panics_in_checked_builds() {
+    let _unreachable = answer_without_a_call();
+}
+
+/// N1.
+#[test]
+fn answer_without_a_call_is_an_internal_error_in_release_builds() {
+    let error = as_in_release(answer_without_a_call).expect_err("it is a bug");
+    let is_internal = matches!(
+        error,
+        NodeError::Internal {
+            invariant: "N1",
+            ..
+        }
+    );
+    assert!(is_internal, "{error:?}");
 }

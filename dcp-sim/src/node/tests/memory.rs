@@ -1,6 +1,6 @@
 //! A node that runs out of memory.
 
-use lowtide_checkpoint::{CursorOptions, MemoryState, QuotaConfig, VBucketError};
+use lowtide_checkpoint::{CursorOptions, MemoryState, VBucketError};
 
 use super::engine::rig;
 use super::*;
@@ -41,10 +41,7 @@ fn write_is_refused_only_after_memory_was_recovered() {
             if matches!(source, lowtide_checkpoint::CheckpointError::NoMemory { .. }))
     };
     assert!(refused.as_ref().is_some_and(is_memory), "{refused:?}");
-    assert_eq!(
-        rig.node.quota.as_ref().map(Quota::state),
-        Some(MemoryState::Full)
-    );
+    assert_eq!(rig.node.quota.state(), MemoryState::Full);
     assert_eq!(
         manager.recover_memory(usize::MAX).freed_bytes,
         0,

@@ -15,6 +15,7 @@ use lowtide_checkpoint::{Cas, Item, Key, Namespace, Seqno};
 
 /// Newest revision of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Document {
     /// Position in the vBucket's order.
     pub seqno: Seqno,

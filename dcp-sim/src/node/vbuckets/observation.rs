@@ -4,6 +4,7 @@ use lowtide_checkpoint::{Seqno, SnapshotMarker, VbUuid, Vbid};
 
 /// An event of a vBucket that follows an active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Observation {
     /// A stream was opened.
     Opened {

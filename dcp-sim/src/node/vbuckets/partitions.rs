@@ -15,6 +15,7 @@ use crate::producer::Collections;
 
 /// A vBucket and its documents.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Partition {
     /// The vBucket: order, memory and state.
     pub vbucket: VBucket,
@@ -45,6 +46,8 @@ impl PartitionTable {
     pub(in crate::node) fn remove(&mut self, vb: Vbid) {
         self.partitions.remove(&vb);
         self.changed.remove(&vb);
+        self.rebranched.remove(&vb);
+        self.prepares.remove(&vb);
     }
 
     pub(in crate::node) fn get(&self, vb: Vbid) -> Option<&Partition> {
@@ -78,12 +81,12 @@ impl PartitionTable {
         let mut open = Prepares::default();
         prepares
             .into_iter()
-            .for_each(|prepare| open.take_note(prepare));
+            .for_each(|prepare| open.record(prepare));
         self.prepares.insert(vb, open);
     }
 
-    pub(in crate::node) fn set_observed(&mut self, wanted: bool) {
-        self.observations = wanted.then(Vec::new);
+    pub(in crate::node) fn observe_from_now(&mut self) {
+        self.observations = Some(Vec::new());
     }
 
     /// Records an observation, if requested.
@@ -93,6 +96,7 @@ impl PartitionTable {
         }
     }
 
+    /// Returns the observations since the last call: none unless they are recorded.
     pub(in crate::node) fn take_observations(&mut self) -> Vec<Observation> {
         self.observations
             .as_mut()
@@ -154,15 +158,16 @@ impl consumer::Replicas for PartitionTable {
     }
 
     fn apply_item(&mut self, vb: Vbid, item: Item) -> Result<(), VBucketError> {
-        let high_completed = self.require(vb)?.vbucket.high_completed_seqno();
-        let prepares = self.prepares.entry(vb).or_default();
-        let item = prepares.complete(vb, item, high_completed)?;
         let partition = self.partitions.get_mut(&vb).ok_or(not_here(vb))?;
+        let prepares = self.prepares.entry(vb).or_default();
+        let high_completed = partition.vbucket.high_completed_seqno();
+        let item = prepares.complete(vb, item, high_completed)?;
         partition.vbucket.receive(item.clone())?;
         let revision = partition.documents.apply(&item);
-        partition.collections.take_note(&item);
-        let (seqno, content) = (item.seqno, partition.documents.content());
-        prepares.take_note(&item);
+        partition.collections.record(&item);
+        prepares.record(&item);
+        let seqno = item.seqno;
+        let content = partition.documents.content();
         self.changed.insert(vb);
         self.observe(|| Observation::Item {
             vb,

@@ -60,7 +60,7 @@ impl Prepares {
     }
 
     /// Records an item that was queued.
-    pub(in crate::node) fn take_note(&mut self, item: &Item) {
+    pub(in crate::node) fn record(&mut self, item: &Item) {
         match (item.operation, item.operation.namespace()) {
             (Operation::Prepare, _) => {
                 self.0.insert(item.key.clone(), item.clone());
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn commit_takes_the_content_of_its_prepare() {
         let mut prepares = Prepares::default();
-        prepares.take_note(&prepare(3));
+        prepares.record(&prepare(3));
         let commit = prepares
             .complete(Vbid(0), end(Operation::Commit, 5, 3), Seqno::ZERO)
             .expect("it is there");
@@ -115,7 +115,7 @@ mod tests {
             (commit.flags, commit.value.as_deref(), commit.durability),
             (7, Some(&b"v"[..]), None)
         );
-        prepares.take_note(&commit);
+        prepares.record(&commit);
         assert!(
             prepares
                 .complete(Vbid(0), end(Operation::Commit, 6, 3), Seqno::ZERO)
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn commit_of_another_prepare_is_refused() {
         let mut prepares = Prepares::default();
-        prepares.take_note(&prepare(3));
+        prepares.record(&prepare(3));
         assert!(
             prepares
                 .complete(Vbid(0), end(Operation::Commit, 5, 2), Seqno::ZERO)
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn mutation_from_disk_ends_the_prepare() {
         let mut prepares = Prepares::default();
-        prepares.take_note(&prepare(3));
-        prepares.take_note(&Item {
+        prepares.record(&prepare(3));
+        prepares.record(&Item {
             seqno: Seqno(5),
             ..Item::mutation(Key::new(b"k"), Bytes::new())
         });

@@ -11,6 +11,7 @@ const SLICE: ScanLimit = ScanLimit::new(4_096, 16 << 20);
 
 /// Content of a vBucket in its store.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Stored {
     /// State committed with the last batch; `None` without a batch.
     pub state: Option<VBucketState>,
@@ -37,23 +38,23 @@ impl Stored {
             .state()
             .map_or(Seqno::ZERO, |state| state.high_completed_seqno);
         let mut prepares = Vec::new();
-        let (mut documents, mut collections) = (Documents::default(), Collections::default());
+        let mut documents = Documents::default();
+        let mut collections = Collections::default();
         let mut from = Some(Seqno::ZERO);
         while let Some(start) = from {
             let slice = snapshot.scan(start, snapshot.high(), SLICE)?;
             for item in slice.items {
                 documents.apply(&item);
-                collections.take_note(&item);
+                collections.record(&item);
                 if item.operation == Operation::Prepare && item.seqno > completed {
                     prepares.push(item);
                 }
             }
             from = slice.next;
         }
-        let (state, high) = (snapshot.state().cloned(), snapshot.high());
         Ok(Self {
-            state,
-            high,
+            state: snapshot.state().cloned(),
+            high: snapshot.high(),
             purge: snapshot.info().purge,
             prepares,
             documents,

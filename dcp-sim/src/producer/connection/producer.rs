@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 use lowtide_checkpoint::{Seqno, Vbid};
 use smallvec::SmallVec;
 
+use super::ready_queue::ReadyQueue;
 use crate::producer::backfill::{BackfillOutcome, BackfillStep, Backfills};
 use crate::producer::error::ProducerError;
 use crate::producer::event::ProducerEvent;
 use crate::producer::partitions::Partitions;
 use crate::producer::session::{FlowControl, Heartbeat, Options, ProducerLimits};
-use crate::producer::stream::{ActiveStream, Negotiated};
+use crate::producer::stream::{ActiveStream, StreamContext};
 use crate::producer::stream_key::StreamKey;
-use crate::wire::{Command, Frame, Message, Request, Response, StreamEndReason};
+use crate::wire::{Command, FrameBuffer, Message, Request, Response, StreamEndReason};
 
 /// Output up to this size is copied into a buffer of its own, and the large one is reused.
 /// Otherwise a receiver that keeps one value would keep all of the large buffer alive.
@@ -36,15 +38,12 @@ pub struct Producer {
     pub(super) stream_end_queue: VecDeque<Request>,
     heartbeat: Heartbeat,
     pub(super) events: Vec<ProducerEvent>,
-    /// Streams that may have something to send, each once, in the order in which they became ready.
-    pub(super) ready: VecDeque<StreamKey>,
-    pub(super) is_ready: BTreeSet<StreamKey>,
+    /// Streams that may have something to send.
+    pub(super) ready: ReadyQueue,
     /// vBuckets whose cursors moved since the last [`Producer::take_read`].
     pub(super) read: BTreeSet<Vbid>,
-    input: BytesMut,
+    input: FrameBuffer,
     pub(super) output: Vec<u8>,
-    /// Bytes that a stream sends in its turn while others wait.
-    pub(super) turn_bytes: usize,
 }
 
 impl Producer {
@@ -60,16 +59,14 @@ impl Producer {
             options: Options::default(),
             flow: FlowControl::default(),
             streams: BTreeMap::new(),
-            backfills: Backfills::new(ProducerLimits::default().slice),
+            backfills: Backfills::default(),
             stream_end_queue: VecDeque::new(),
             heartbeat: Heartbeat::default(),
             events: Vec::new(),
-            ready: VecDeque::new(),
-            is_ready: BTreeSet::new(),
+            ready: ReadyQueue::default(),
             read: BTreeSet::new(),
-            input: BytesMut::new(),
+            input: FrameBuffer::default(),
             output: Vec::new(),
-            turn_bytes: ProducerLimits::default().turn_bytes,
         }
     }
 
@@ -86,9 +83,6 @@ impl Producer {
     /// Sets the limits of a connection that has no stream yet.
     #[must_use]
     pub fn with_limits(mut self, limits: ProducerLimits) -> Self {
-        self.options.scans_max = limits.scans.max(1);
-        self.backfills.set_slice(limits.slice);
-        self.turn_bytes = limits.turn_bytes;
         self.limits = limits;
         self
     }
@@ -103,11 +97,11 @@ impl Producer {
         partitions: &impl Partitions,
     ) -> Result<(), ProducerError> {
         self.heartbeat.idle.reset();
-        self.input.extend_from_slice(bytes);
-        while let Some(frame) = Frame::decode(&mut self.input)? {
+        let mut arrived = Bytes::copy_from_slice(bytes);
+        while let Some(frame) = self.input.next_frame(&mut arrived)? {
             match Message::decode(&frame) {
-                Ok(Message::Request(request)) => self.request(&request, partitions)?,
-                Ok(Message::Response(response)) => self.answered(&response)?,
+                Ok(Message::Request(request)) => self.handle_request(&request, partitions)?,
+                Ok(Message::Response(response)) => self.handle_response(&response)?,
                 Err(error) => {
                     let status = error.status().ok_or(error)?;
                     self.respond(&Response::status(frame.opcode, frame.opaque, status))?;
@@ -128,7 +122,7 @@ impl Producer {
             .collect();
         woken
             .into_iter()
-            .filter(|&key| self.make_ready(key))
+            .filter(|&key| self.ready.push(key))
             .count()
             > 0
     }
@@ -217,24 +211,26 @@ impl Producer {
         let Some(key) = self.backfills.stream_of(outcome.id) else {
             return Ok(false);
         };
-        let (Some(stream), Some(vbucket)) =
-            (self.streams.get_mut(&key), partitions.vbucket(key.vb))
-        else {
+        let Some(vbucket) = partitions.vbucket(key.vb) else {
             return Ok(self.end_stream(key, StreamEndReason::StateChanged, partitions));
         };
         let Ok(read) = outcome.result else {
             return Ok(self.end_stream(key, StreamEndReason::BackfillFailed, partitions));
         };
+        let stream = self
+            .streams
+            .get_mut(&key)
+            .invariant("S13", "a stream that ended holds no scan")?;
         let collections = partitions.collections(key.vb);
-        let at = Negotiated {
+        let context = StreamContext {
             options: &self.options,
             limits: &self.limits,
             collections,
         };
-        if !stream.take_read(read, vbucket, at)? {
-            self.backfills.release(key, self.options.backfills_max());
+        if !stream.take_read(read, vbucket, context)? {
+            self.backfills.release(key, self.scans_max());
         }
-        Ok(self.make_ready(key))
+        Ok(self.ready.push(key))
     }
 
     /// Returns the bytes to send: answers, then stream messages within flow control, until they
@@ -251,8 +247,7 @@ impl Producer {
         while self.output.len() < budget_bytes && self.flow.may_send() {
             if let Some(end) = self.stream_end_queue.pop_front() {
                 self.send(&end)?;
-            } else if let Some(key) = self.ready.pop_front() {
-                self.is_ready.remove(&key);
+            } else if let Some(key) = self.ready.pop() {
                 self.send_from(key, partitions, budget_bytes)?;
             } else {
                 break;
@@ -289,7 +284,6 @@ impl Producer {
         self.backfills.clear();
         self.stream_end_queue.clear();
         self.ready.clear();
-        self.is_ready.clear();
     }
 
     /// Returns the last seqno sent for a vBucket. Of several streams it is the lowest one.
@@ -309,9 +303,23 @@ impl Producer {
     pub(super) fn send(&mut self, request: &Request) -> Result<(), ProducerError> {
         let before = self.output.len();
         request.encode(&mut self.output)?;
-        self.flow
-            .sent(request.flow_control_bytes_of(self.output.len() - before));
+        let bytes = self.output.len() - before;
+        checked_invariant!(
+            bytes == request.encoded_bytes(),
+            "S4",
+            "a message is counted with the bytes that are sent"
+        );
+        self.flow.sent(request.flow_control_bytes_of(bytes));
         Ok(())
+    }
+
+    /// Returns the number of streams that may read from disk at once.
+    pub(super) fn scans_max(&self) -> usize {
+        if self.options.is_sequential {
+            1
+        } else {
+            self.limits.scans.max(1)
+        }
     }
 
     pub(super) fn respond(&mut self, response: &Response) -> Result<(), ProducerError> {

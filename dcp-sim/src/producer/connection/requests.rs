@@ -16,7 +16,7 @@ use crate::producer::stream_key::StreamKey;
 use crate::wire::{Command, Opcode, Reply, Request, Response, Status, StreamEndReason};
 
 impl Producer {
-    pub(in crate::producer) fn request(
+    pub(in crate::producer) fn handle_request(
         &mut self,
         request: &Request,
         partitions: &impl Partitions,
@@ -31,7 +31,8 @@ impl Producer {
                 };
                 if let Some(mut options) = options {
                     options.collections = self.options.collections;
-                    (self.is_open, self.options) = (true, options);
+                    self.options = options;
+                    self.is_open = true;
                     self.client_name = open.name.clone();
                 }
                 self.respond(&Response::to(request, status))
@@ -82,21 +83,22 @@ impl Producer {
     }
 
     /// Handles an answer to a message of a stream.
-    pub(in crate::producer) fn answered(
+    pub(in crate::producer) fn handle_response(
         &mut self,
         response: &Response,
     ) -> Result<(), ProducerError> {
-        let (opcode, status) = (response.reply.opcode(), response.reply.status());
+        let opcode = response.reply.opcode();
+        let status = response.reply.status();
         if !status.is_success() {
-            let refused = Err(ProducerError::Refused { opcode, status });
             return if is_forgiven(opcode, status) {
                 Ok(())
             } else {
-                refused
+                Err(ProducerError::Refused { opcode, status })
             };
         }
         let asked =
             |(_, stream): &(&StreamKey, &mut ActiveStream)| stream.opaque() == response.opaque;
+        // The answer crossed with the end of its stream.
         let Some((&key, stream)) = self.streams.iter_mut().find(asked) else {
             return Ok(());
         };
@@ -107,9 +109,10 @@ impl Producer {
                     self.events.push(ProducerEvent::TakenOver { vb: key.vb });
                 }
             }
+            // No other message of a stream needs its answer.
             _ => return Ok(()),
         }
-        self.make_ready(key);
+        self.ready.push(key);
         Ok(())
     }
 
@@ -125,20 +128,19 @@ impl Producer {
         if key.id.is_some() != self.options.stream_ids {
             return self.respond(&Response::to(request, Status::STREAM_ID_INVALID));
         }
-        if !self.streams.contains_key(&key) {
+        let Some(stream) = self.remove_stream(key, partitions) else {
             let status = if self.options.v7_statuses {
                 Status::STREAM_NOT_FOUND
             } else {
                 Status::NOT_FOUND
             };
             return self.respond(&Response::to(request, status));
+        };
+        if self.options.end_on_close {
+            let end = stream.end_message(StreamEndReason::Closed);
+            self.stream_end_queue.push_back(end);
         }
-        self.respond(&Response::to(request, Status::SUCCESS))?;
-        self.end_stream(key, StreamEndReason::Closed, partitions);
-        if !self.options.end_on_close {
-            self.stream_end_queue.pop_back();
-        }
-        Ok(())
+        self.respond(&Response::to(request, Status::SUCCESS))
     }
 }
 

@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! - A stream with something to send gets its turn after each of the others had one.
-//! - An ended stream has no cursor, no scan and no place in the queue.
+//! - S13. An ended stream has no cursor and no scan. Its place in the queue is passed over.
 
 use std::collections::BTreeMap;
 
@@ -40,17 +40,21 @@ impl Producer {
         partitions: &impl Partitions,
         budget_bytes: usize,
     ) -> Result<(), ProducerError> {
+        // The stream ended while it waited for its turn.
         let Some(stream) = streams.get_mut(&key) else {
             return Ok(());
         };
+        let scans_max = self.scans_max();
         let Some(vbucket) = partitions.vbucket(key.vb) else {
             // The vBucket was removed without notice, and the cursor with it.
             let end = stream.end_message(StreamEndReason::StateChanged);
             streams.remove(&key);
+            self.backfills.release(key, scans_max);
             return self.send(&end);
         };
         self.read.insert(key.vb);
-        let turn_ends = self.output.len().saturating_add(self.turn_bytes);
+        // The largest number stands for no limit.
+        let turn_ends = self.output.len().saturating_add(self.limits.turn_bytes);
         let has_more = loop {
             let is_turn_over = self.output.len() >= turn_ends && !self.ready.is_empty();
             if is_turn_over || self.output.len() >= budget_bytes || !self.flow.may_send() {
@@ -60,11 +64,11 @@ impl Producer {
                 Turn::Message(message) => self.send(&message)?,
                 Turn::Backfill => {
                     self.backfills
-                        .want(key, stream.read_seqno(), self.options.backfills_max());
+                        .request_scan(key, stream.read_seqno(), scans_max);
                     break false;
                 }
-                Turn::ReadOn(scan) => {
-                    self.backfills.read_on(key, scan);
+                Turn::ReadSlice(scan) => {
+                    self.backfills.request_slice(key, scan, self.limits.slice)?;
                     break false;
                 }
                 Turn::Nothing => break false,
@@ -72,32 +76,42 @@ impl Producer {
         };
         if stream.is_over() {
             stream.close(vbucket);
-            self.backfills.release(key, self.options.backfills_max());
+            self.backfills.release(key, scans_max);
             streams.remove(&key);
             return Ok(());
         }
         if has_more {
-            self.make_ready(key);
+            self.ready.push(key);
         }
         Ok(())
     }
 
-    /// Ends a stream and queues its last message. Its cursor, scan and name are released at once.
+    /// Ends a stream and queues its last message. Returns `true` if there was one.
     pub(in crate::producer) fn end_stream(
         &mut self,
         key: StreamKey,
         reason: StreamEndReason,
         partitions: &impl Partitions,
     ) -> bool {
-        self.backfills.release(key, self.options.backfills_max());
-        let Some(mut stream) = self.streams.remove(&key) else {
-            return false;
-        };
+        let removed = self.remove_stream(key, partitions);
+        let end = removed.map(|stream| stream.end_message(reason));
+        let has_ended = end.is_some();
+        self.stream_end_queue.extend(end);
+        has_ended
+    }
+
+    /// Removes a stream. Its cursor, scan and name are released at once.
+    pub(super) fn remove_stream(
+        &mut self,
+        key: StreamKey,
+        partitions: &impl Partitions,
+    ) -> Option<ActiveStream> {
+        self.backfills.release(key, self.scans_max());
+        let mut stream = self.streams.remove(&key)?;
         if let Some(vbucket) = partitions.vbucket(key.vb) {
             stream.close(vbucket);
         }
-        self.stream_end_queue.push_back(stream.end_message(reason));
-        true
+        Some(stream)
     }
 
     pub(in crate::producer) fn streams_of(
@@ -108,13 +122,5 @@ impl Producer {
         self.streams
             .range(first..)
             .take_while(move |(key, _)| key.vb == vb)
-    }
-
-    pub(in crate::producer) fn make_ready(&mut self, key: StreamKey) -> bool {
-        let became_ready = self.is_ready.insert(key);
-        if became_ready {
-            self.ready.push_back(key);
-        }
-        became_ready
     }
 }

@@ -1,25 +1,16 @@
 //! Stream requests: the checks, in an order that clients may rely on, and the cursor that feeds the
 //! stream.
 //!
+//! The numbers in the code are those of the list in `docs/streams.md`.
+//!
 //! # Invariants
 //!
-//! - S12. Of several defects the first in this order is reported, and a refused request leaves
-//!   nothing behind:
-//!
-//! 1. a filter on a connection without Collections;
-//! 2. the vBucket;
-//! 3. missing no-operations;
-//! 4. the range;
-//! 5. the filter;
-//! 6. the stream id;
-//! 7. features that exclude one another;
-//! 8. a stream that is open already;
-//! 9. a history that differs from the vBucket's;
-//! 10. the range again, with the end that the flags define.
+//! - S12. Of several defects the first in that order is reported, and a refused request leaves
+//!   nothing behind.
 
 use lowtide_checkpoint::{
-    FailoverLog, ResumePoint, ResumeRequest, Seqno, ServedHistory, SnapshotType, State, VBucket,
-    VbUuid,
+    CheckpointError, FailoverLog, ResumePoint, ResumeRequest, Seqno, ServedHistory, SnapshotType,
+    State, VBucket, VbUuid,
 };
 
 use super::producer::Producer;
@@ -41,89 +32,110 @@ impl Producer {
         wanted: &StreamRequest,
         partitions: &impl Partitions,
     ) -> Result<(), ProducerError> {
-        match self.try_open_stream(request, wanted, partitions) {
-            Ok(Opened::Stream(key, log)) => {
-                let reply = Reply::StreamAccepted(log.entries().to_vec());
-                self.respond(&Response {
-                    opaque: request.opaque,
-                    reply,
-                })?;
-                self.make_ready(key);
-                Ok(())
+        let opaque = request.opaque;
+        let Accepted {
+            opening,
+            vbucket,
+            log,
+        } = match self.judge(request, wanted, partitions) {
+            Ok(accepted) => accepted,
+            Err(Refusal::Rollback(seqno)) => {
+                let reply = Reply::Rollback(seqno);
+                return self.respond(&Response { opaque, reply });
             }
-            Ok(Opened::Rollback(seqno)) => self.respond(&Response {
-                opaque: request.opaque,
-                reply: Reply::Rollback(seqno),
-            }),
-            Err(status) => self.respond(&Response::to(request, status)),
-        }
+            Err(Refusal::Status(status)) => return self.respond(&Response::to(request, status)),
+        };
+        let key = opening.key;
+        let stream = match ActiveStream::open(opening, vbucket) {
+            Ok(stream) => stream,
+            // The vBucket was rolled back after the request was judged.
+            Err(CheckpointError::NotQueuedYet { .. }) => {
+                return self.respond(&Response::to(request, Status::RANGE));
+            }
+            Err(source) => return Err(ProducerError::Checkpoint { vb: key.vb, source }),
+        };
+        self.streams.insert(key, stream);
+        self.ready.push(key);
+        let reply = Reply::StreamAccepted(log.entries().to_vec());
+        self.respond(&Response { opaque, reply })
     }
 
-    fn try_open_stream(
-        &mut self,
+    /// Checks a request, in the order of `docs/streams.md`.
+    fn judge<'a>(
+        &self,
         request: &Request,
         wanted: &StreamRequest,
-        partitions: &impl Partitions,
-    ) -> Result<Opened, Status> {
+        partitions: &'a impl Partitions,
+    ) -> Result<Accepted<'a>, Refusal> {
         let has = |flag| wanted.flags.contains(flag);
+        // 1. Unknown flags were refused when the request was decoded.
         if !self.options.collections && !wanted.filter.is_empty() {
-            return Err(Status::INVALID);
+            return Err(Status::INVALID.into());
         }
+        // 2.
         let vbucket = partitions
             .vbucket(request.vb)
             .ok_or(Status::NOT_MY_VBUCKET)?;
         if has(StreamRequestFlags::ACTIVE_ONLY) && vbucket.state() != State::Active {
-            return Err(Status::NOT_MY_VBUCKET);
+            return Err(Status::NOT_MY_VBUCKET.into());
         }
-        let wanted = &with_latest(wanted, vbucket);
-        // A client with Collections must detect a dead connection.
+        // 3.
+        let wanted = with_latest(wanted, vbucket);
+        // 4. A client with Collections must detect a dead connection.
         if self.options.needs_noop() && !self.options.noop {
-            return Err(Status::NOT_SUPPORTED);
+            return Err(Status::NOT_SUPPORTED.into());
         }
+        // 5.
         if wanted.start > wanted.end
             || !(wanted.snapshot_start..=wanted.snapshot_end).contains(&wanted.start)
         {
-            return Err(Status::RANGE);
+            return Err(Status::RANGE.into());
         }
+        // 6.
         let FilterRequest {
             filter,
             stream_id,
             purge,
-        } = match self.options.collections {
-            true => FilterRequest::read(&wanted.filter)?,
-            false => FilterRequest::bare(),
+        } = if self.options.collections {
+            FilterRequest::read(&wanted.filter)?
+        } else {
+            FilterRequest::bare()
         };
         let collections = partitions.collections(request.vb);
         if collections.is_some_and(|known| filter.names_dropped(known)) {
-            return Err(Status::UNKNOWN_COLLECTION);
+            return Err(Status::UNKNOWN_COLLECTION.into());
         }
-        let collections_high = collections.and_then(|known| filter.high(known));
+        // 7.
         if stream_id.is_some() != self.options.stream_ids {
-            return Err(Status::STREAM_ID_INVALID);
+            return Err(Status::STREAM_ID_INVALID.into());
         }
-        // There is no cache to transfer.
+        // 8. There is no cache to transfer.
         let is_filtered_replica = filter.is_restricting() && self.options.sync_writes;
         if is_filtered_replica || has(StreamRequestFlags::CACHE_TRANSFER) {
-            return Err(Status::NOT_SUPPORTED);
+            return Err(Status::NOT_SUPPORTED.into());
         }
+        // 9.
         let key = StreamKey {
             vb: request.vb,
             id: stream_id,
         };
         if self.streams.contains_key(&key) {
-            return Err(Status::EXISTS);
+            return Err(Status::EXISTS.into());
         }
-        let (log, high) = (vbucket.failover_log(), vbucket.high_seqno());
+        // 10.
+        let log = vbucket.failover_log();
+        let high = vbucket.high_seqno();
+        let collections_high = collections.and_then(|known| filter.high(known));
         let history = ServedHistory {
             log: &log,
             high,
             purge: partitions.purge_seqno(key.vb),
             filtered_high: collections_high,
         };
-        let position = position(wanted, purge);
-        if let Some(seqno) = history.rollback_to(&position) {
-            return Ok(Opened::Rollback(seqno));
+        if let Some(seqno) = history.rollback_to(&position(&wanted, purge)) {
+            return Err(Refusal::Rollback(seqno));
         }
+        // 11.
         let end = if has(StreamRequestFlags::DISK_ONLY) {
             partitions.persisted_seqno(key.vb)
         } else if has(StreamRequestFlags::TO_LATEST) {
@@ -131,15 +143,23 @@ impl Producer {
         } else {
             wanted.end
         };
+        // 12.
         if wanted.start > end || wanted.start > high {
-            return Err(Status::RANGE);
+            return Err(Status::RANGE.into());
         }
+        // 13.
         if !partitions.has_memory() {
-            return Err(Status::OUT_OF_MEMORY);
+            return Err(Status::OUT_OF_MEMORY.into());
         }
+        // 14.
         if is_receiving_first_snapshot(vbucket) {
-            return Err(Status::TEMPORARY_FAILURE);
+            return Err(Status::TEMPORARY_FAILURE.into());
         }
+        let seen_purge = if history.has_all_collections(wanted.start) {
+            history.purge
+        } else {
+            Seqno::ZERO
+        };
         let opening = Opening {
             key,
             opaque: request.opaque,
@@ -147,26 +167,38 @@ impl Producer {
             filter,
             end,
             client_purge: purge,
-            seen_purge: if history.has_all_collections(wanted.start) {
-                history.purge
-            } else {
-                Seqno::ZERO
-            },
+            seen_purge,
             knows_collections: self.options.collections,
             cursor_name: key.cursor_name(&self.name),
             is_droppable: !self.client_name.starts_with(REPLICATION)
                 || self.options.cursor_dropping,
         };
-        let stream = ActiveStream::open(opening, vbucket).map_err(|_| Status::RANGE)?;
-        self.streams.insert(key, stream);
-        Ok(Opened::Stream(key, log))
+        Ok(Accepted {
+            opening,
+            vbucket,
+            log,
+        })
     }
 }
 
-/// Outcome of a valid request.
-enum Opened {
-    Stream(StreamKey, FailoverLog),
+/// A request that passed all checks.
+struct Accepted<'a> {
+    opening: Opening,
+    vbucket: &'a VBucket,
+    log: FailoverLog,
+}
+
+/// Answer to a request that did not pass a check.
+enum Refusal {
+    Status(Status),
+    /// The client must go back first.
     Rollback(Seqno),
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
 }
 
 /// Returns `true` while the vBucket receives its first snapshot: it has nothing complete to send

@@ -3,13 +3,14 @@
 //!
 //! Each option gets the status that Couchbase's server returns.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/commands/control.md`.
+//!
 //! # Invariants
 //!
 //! - A refused option changes nothing.
 //! - Options exclude one another in any order.
 
 use super::flow_control::FlowControl;
-use super::limits::ProducerLimits;
 use crate::wire::{Control, DeletionForm, ItemFormat, KeyForm, OpenFlags, Status};
 
 /// Shortest interval between no-operations, and the default interval.
@@ -43,10 +44,9 @@ pub(in crate::producer) struct Options {
     pub(in crate::producer) noop_nanos: u64,
     /// Deletions carry user attributes.
     pub(in crate::producer) deleted_user_xattrs: bool,
-    /// Streams that may read from disk at once, unless the client requested sequential backfills.
-    pub(in crate::producer) scans_max: usize,
+    /// The client wants its streams to read from disk one after the other.
+    pub(in crate::producer) is_sequential: bool,
     expirations: bool,
-    is_sequential: bool,
 }
 
 impl Default for Options {
@@ -64,9 +64,8 @@ impl Default for Options {
             noop: false,
             noop_nanos: NOOP_NANOS,
             deleted_user_xattrs: false,
-            scans_max: ProducerLimits::default().scans,
-            expirations: false,
             is_sequential: false,
+            expirations: false,
         }
     }
 }
@@ -87,6 +86,7 @@ impl Options {
 
     /// Sets one option. Unknown ones are refused, which consumers must expect.
     pub(in crate::producer) fn set(&mut self, control: &Control, flow: &mut FlowControl) -> Status {
+        // A value that is not text counts as empty.
         let value = std::str::from_utf8(&control.value).unwrap_or_default();
         match (&control.key[..], value) {
             (b"connection_buffer_size", bytes) => match bytes.parse() {
@@ -138,15 +138,6 @@ impl Options {
             _ => return Status::INVALID,
         }
         Status::SUCCESS
-    }
-
-    /// Returns the number of streams that may read from disk at once.
-    pub(in crate::producer) fn backfills_max(&self) -> usize {
-        if self.is_sequential {
-            1
-        } else {
-            self.scans_max
-        }
     }
 
     /// Returns `true` if no-operations are required before a stream request: the client uses newer

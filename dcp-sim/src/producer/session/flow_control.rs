@@ -1,5 +1,7 @@
 //! Flow control: limit of the bytes that a consumer has not acknowledged.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/flow-control.md`, "High Level Flow Control Behavior".
+//!
 //! # Invariants
 //!
 //! - S4. A message is sent only while fewer than the buffer's bytes are unacknowledged. So the sum
@@ -14,7 +16,7 @@ pub struct FlowControl {
 
 impl FlowControl {
     /// Sets the size of the consumer's buffer. 0 turns flow control off and clears the account.
-    pub fn set_buffer(&mut self, bytes: u32) {
+    pub(in crate::producer) fn set_buffer(&mut self, bytes: u32) {
         if bytes == 0 {
             *self = Self::default();
         } else {
@@ -24,20 +26,20 @@ impl FlowControl {
 
     /// Returns `true` if the next message may be sent.
     #[must_use]
-    pub fn may_send(&self) -> bool {
+    pub(in crate::producer) fn may_send(&self) -> bool {
         self.buffer_bytes
             .is_none_or(|buffer| self.unacknowledged_bytes < buffer)
     }
 
     /// Adds the bytes of a sent message.
-    pub fn sent(&mut self, bytes: u32) {
+    pub(in crate::producer) fn sent(&mut self, bytes: u32) {
         if self.buffer_bytes.is_some() {
             self.unacknowledged_bytes += u64::from(bytes);
         }
     }
 
-    /// Subtracts acknowledged bytes. An excess is ignored.
-    pub fn acknowledged(&mut self, bytes: u32) {
+    /// Subtracts acknowledged bytes. An excess, which the consumer may send, is ignored.
+    pub(in crate::producer) fn acknowledged(&mut self, bytes: u32) {
         self.unacknowledged_bytes = self.unacknowledged_bytes.saturating_sub(u64::from(bytes));
     }
 

@@ -37,11 +37,13 @@ impl Heartbeat {
             return None;
         }
         let last = *self.last.get_or_insert(now);
+        // A clock that was set back only delays the next one.
         if now.saturating_sub(last) < options.noop_nanos {
             return None;
         }
         self.last = Some(now);
         let opaque = self.next_opaque;
+        // The number distinguishes no answers, so it may start over.
         self.next_opaque = self.next_opaque.wrapping_add(1);
         Some(opaque)
     }

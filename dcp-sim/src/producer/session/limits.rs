@@ -3,7 +3,15 @@
 use crate::producer::backfill::ScanLimit;
 
 /// Limits of one connection's producer.
+///
+/// ```
+/// use dcp_sim::producer::ProducerLimits;
+///
+/// let limits = ProducerLimits::new().with_scans(4).with_turn_bytes(64 * 1024);
+/// assert_eq!(limits.scans, 4);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProducerLimits {
     /// Disk scans that are open at once; at least 1. *Default*: 16.
     pub scans: usize,
@@ -22,8 +30,10 @@ pub struct ProducerLimits {
     pub standstill_nanos: u64,
 }
 
-impl Default for ProducerLimits {
-    fn default() -> Self {
+impl ProducerLimits {
+    /// Creates the default limits.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             scans: 16,
             slice: ScanLimit::new(1_000, 256 * 1024),
@@ -32,5 +42,48 @@ impl Default for ProducerLimits {
             hidden_bytes: 4 << 20,
             standstill_nanos: 300_000_000_000,
         }
+    }
+
+    /// Sets the number of disk scans that are open at once.
+    #[must_use]
+    pub const fn with_scans(mut self, scans: usize) -> Self {
+        self.scans = scans;
+        self
+    }
+
+    /// Sets the limit of one step of a scan.
+    #[must_use]
+    pub const fn with_slice(mut self, slice: ScanLimit) -> Self {
+        self.slice = slice;
+        self
+    }
+
+    /// Sets the bytes that a stream sends in its turn.
+    #[must_use]
+    pub const fn with_turn_bytes(mut self, bytes: usize) -> Self {
+        self.turn_bytes = bytes;
+        self
+    }
+
+    /// Sets how many invisible items, or bytes of them, a backfill reads before it reports its
+    /// progress.
+    #[must_use]
+    pub const fn with_hidden(mut self, items: usize, bytes: usize) -> Self {
+        self.hidden_items = items;
+        self.hidden_bytes = bytes;
+        self
+    }
+
+    /// Sets the time in nanoseconds after which a backfill ends if its client takes nothing.
+    #[must_use]
+    pub const fn with_standstill_nanos(mut self, nanos: u64) -> Self {
+        self.standstill_nanos = nanos;
+        self
+    }
+}
+
+impl Default for ProducerLimits {
+    fn default() -> Self {
+        Self::new()
     }
 }

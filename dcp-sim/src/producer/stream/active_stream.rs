@@ -60,17 +60,17 @@ pub(in crate::producer) struct ActiveStream {
     /// Items read from disk since the last message to the client.
     pub(super) hidden: Hidden,
     /// Number of messages sent and slices read.
-    pub(super) moves: u64,
+    pub(super) steps_done: u64,
     pub(super) standstill: Option<Standstill>,
     pub(super) outbox: Outbox,
 }
 
 /// Parameters of a new stream.
 #[derive(Debug)]
-pub(in crate::producer) struct Opening<'a> {
+pub(in crate::producer) struct Opening {
     pub(in crate::producer) key: StreamKey,
     pub(in crate::producer) opaque: u32,
-    pub(in crate::producer) wanted: &'a StreamRequest,
+    pub(in crate::producer) wanted: StreamRequest,
     pub(in crate::producer) filter: Filter,
     /// End seqno that follows from the flags and the vBucket's history.
     pub(in crate::producer) end: Seqno,
@@ -88,7 +88,7 @@ impl ActiveStream {
     /// # Errors
     /// If the cursor cannot be registered: the client claims items that are not queued yet.
     pub(in crate::producer) fn open(
-        opening: Opening<'_>,
+        opening: Opening,
         vbucket: &VBucket,
     ) -> Result<Self, CheckpointError> {
         let Opening {
@@ -131,7 +131,7 @@ impl ActiveStream {
             survey: None,
             takeover: is_takeover.then_some(Takeover::Sending),
             hidden: Hidden::default(),
-            moves: 0,
+            steps_done: 0,
             standstill: None,
             outbox,
         };
@@ -171,12 +171,20 @@ impl ActiveStream {
         vbucket: &VBucket,
         options: &Options,
     ) -> Result<Turn, ProducerError> {
-        while self.outbox.is_empty() {
+        loop {
+            if let Some(message) = self.outbox.pop() {
+                if let Some(seqno) = message.command.seqno() {
+                    self.sent = self.sent.max(seqno);
+                }
+                self.steps_done += 1;
+                return Ok(Turn::Message(message));
+            }
             self.check_end(vbucket);
             if !self.outbox.is_empty() {
-                break;
+                continue;
             }
-            if matches!(self.source, Source::Disk(Disk::Halved)) && self.awaits_rest(vbucket) {
+            if matches!(self.source, Source::Disk(Disk::AwaitingRest)) && self.awaits_rest(vbucket)
+            {
                 return Ok(Turn::Nothing);
             }
             match &mut self.source {
@@ -185,16 +193,10 @@ impl ActiveStream {
                 Source::Memory => {}
             }
             let has_read = self.refill(vbucket, options)?;
-            if !has_read && !self.hand_on(vbucket) && self.outbox.is_empty() {
+            if !has_read && !self.advance_takeover(vbucket) && self.outbox.is_empty() {
                 return Ok(Turn::Nothing);
             }
         }
-        let Some(message) = self.outbox.pop() else {
-            return Ok(Turn::Nothing);
-        };
-        self.sent = self.sent.max(message.command.seqno().unwrap_or_default());
-        self.moves += 1;
-        Ok(Turn::Message(message))
     }
 
     /// Returns `true` if the stream waits for this state of its vBucket.

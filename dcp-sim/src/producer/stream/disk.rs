@@ -16,6 +16,7 @@
 //! snapshot. That client waits until memory has all the rest, since only then is its last visible
 //! item known (S33).
 
+use lowtide_checkpoint::internal::{Invariant, Violation, violated};
 use lowtide_checkpoint::{
     CheckpointError, ResumePoint, ResumeRequest, Seqno, SnapshotMarker, SnapshotType, State,
     VBucket, VBucketState, VbUuid, may_lack_purged,
@@ -25,7 +26,7 @@ use super::active_stream::ActiveStream;
 use super::memory::end_of;
 use super::outbox::Origin;
 use super::progress::Standstill;
-use super::stage::{Disk, Negotiated, Source, Survey};
+use super::stage::{Disk, Source, StreamContext, Survey};
 use crate::fault::{self, Fault};
 use crate::producer::backfill::{BackfillRead, BackfillScan};
 use crate::producer::collections::Collections;
@@ -40,15 +41,15 @@ impl ActiveStream {
         &mut self,
         read: BackfillRead,
         vbucket: &VBucket,
-        at: Negotiated<'_>,
+        context: StreamContext<'_>,
     ) -> Result<bool, ProducerError> {
         let BackfillRead { scan, items, .. } = read;
-        let Negotiated {
+        let StreamContext {
             options,
             limits,
             collections,
-        } = at;
-        self.moves += 1;
+        } = context;
+        self.steps_done += 1;
         match self.source {
             Source::Disk(Disk::Opening) => {
                 if self.lacks_purged(scan.info().purge, collections) {
@@ -58,17 +59,21 @@ impl ActiveStream {
                 return self.opened(scan, vbucket, options);
             }
             Source::Disk(Disk::Reading) => {}
-            _ => return Ok(false),
+            // The stream ended, and its last message waits to be sent.
+            Source::Over => return Ok(false),
+            Source::Memory | Source::Exhausted | Source::Disk(_) => {
+                return Err(violated("S11", "a step is of a stream that waits for it").into());
+            }
         }
         if self.survey.is_some() {
             return self.surveyed(scan, &items, vbucket, options);
         }
-        let spares_deletes = self.spares_deletes(options);
+        let omits_deletions = self.omits_deletions(options);
         for item in &items {
-            let is_spared = spares_deletes && item.deleted;
-            let is_shown = !is_spared && self.outbox.disk_item(item, options)?;
-            if self.hidden.note(item, is_shown, limits) {
-                self.tell_progress(item.seqno);
+            let is_omitted = omits_deletions && item.deleted;
+            let is_visible = !is_omitted && self.outbox.disk_item(item, options)?;
+            if self.hidden.count(item, is_visible, limits) {
+                self.report_progress(item.seqno);
             }
         }
         if !scan.is_done() {
@@ -113,12 +118,14 @@ impl ActiveStream {
             return Ok(false);
         }
         let rest = if options.collections {
-            let half = self.half_on_disk(&scan, vbucket);
-            self.reach = half.filter(|_| !self.is_disk_only()).max(self.reach);
+            let partial_snapshot_end = self.partial_snapshot_of_active(&scan, vbucket);
+            self.reach = partial_snapshot_end
+                .filter(|_| !self.is_disk_only())
+                .max(self.reach);
             self.rest_in_memory(&scan)
-                .or(half.filter(|_| self.is_disk_only()))
+                .or(partial_snapshot_end.filter(|_| self.is_disk_only()))
         } else {
-            self.reach = known_end(&scan, vbucket).max(self.reach);
+            self.reach = partial_snapshot_end_in_memory(&scan, vbucket).max(self.reach);
             if self.lacks_rest(&scan, vbucket) {
                 return Ok(false);
             }
@@ -126,12 +133,7 @@ impl ActiveStream {
         };
         let mut end = rest.unwrap_or(high);
         if !self.is_disk_only() {
-            let after = if fault::is(Fault::HandOverSkipsOne) {
-                high.next().min(vbucket.high_seqno())
-            } else {
-                high
-            };
-            match self.register(vbucket, after) {
+            match self.register(vbucket, hand_over_point(high, vbucket)) {
                 // The cursor was dropped, and memory dropped more than this snapshot has: another
                 // round follows.
                 Ok(registration) if registration.backfill => {
@@ -162,7 +164,7 @@ impl ActiveStream {
             end = end_of(&self.gathered, reach);
         }
         if options.collections {
-            self.announce_disk(&scan, end, options);
+            self.announce_disk(&scan, end, options)?;
         } else {
             self.survey = Some(Survey::default());
         }
@@ -177,43 +179,50 @@ impl ActiveStream {
         let before = self
             .standstill
             .take()
-            .filter(|before| before.moves == self.moves && waits_for_client);
+            .filter(|before| before.steps_done == self.steps_done && waits_for_client);
         if !waits_for_client {
             return false;
         }
         let standstill = before.unwrap_or(Standstill {
-            moves: self.moves,
+            steps_done: self.steps_done,
             since: now,
         });
         self.standstill = Some(standstill);
+        // A clock that was set back only delays the end.
         now.saturating_sub(standstill.since) >= limits.standstill_nanos
     }
 
     /// Reports to the client that the scan reached `seqno`.
-    pub(super) fn tell_progress(&mut self, seqno: Seqno) {
+    pub(super) fn report_progress(&mut self, seqno: Seqno) {
         self.outbox.advance_to(seqno);
     }
 
     /// Announces the snapshot from disk, joined with memory up to `end`.
-    pub(super) fn announce_disk(&mut self, scan: &BackfillScan, end: Seqno, options: &Options) {
-        if let Some(state) = scan.state() {
-            let origin = if end > scan.high() {
-                Origin::Joined
-            } else {
-                Origin::Disk
-            };
-            let mut marker = marker(state, end, scan.info().purge);
-            if self.state == State::Active {
-                // A promoted copy's snapshot is complete although its last commit is older.
-                marker.high_prepared_seqno =
-                    marker.high_prepared_seqno.max(Some(state.prepared_seqno));
-            }
-            self.outbox.announce(&marker, origin, options);
+    pub(super) fn announce_disk(
+        &mut self,
+        scan: &BackfillScan,
+        end: Seqno,
+        options: &Options,
+    ) -> Result<(), Violation> {
+        let state = scan
+            .state()
+            .invariant("S1", "a commit with items has a state to announce")?;
+        let origin = if end > scan.high() {
+            Origin::Joined
+        } else {
+            Origin::Disk
+        };
+        let mut marker = marker(state, end, scan.info().purge);
+        if self.state == State::Active {
+            // A promoted copy's snapshot is complete although its last commit is older.
+            marker.high_prepared_seqno = marker.high_prepared_seqno.max(Some(state.prepared_seqno));
         }
+        self.outbox.announce(&marker, origin, options);
+        Ok(())
     }
 
     /// Returns `true` if the client asked for no deletions in its initial backfill.
-    pub(super) fn spares_deletes(&self, options: &Options) -> bool {
+    pub(super) fn omits_deletions(&self, options: &Options) -> bool {
         self.start == Seqno::ZERO
             && options
                 .flags
@@ -223,14 +232,14 @@ impl ActiveStream {
     /// Returns the end of the snapshot that this node receives, if it is committed in part. The
     /// rest comes from memory, and the snapshot is complete only with it (S14).
     fn rest_in_memory(&self, scan: &BackfillScan) -> Option<Seqno> {
-        half(scan).filter(|_| self.state != State::Active)
+        partial_snapshot_end(scan).filter(|_| self.state != State::Active)
     }
 
     /// Same as [`Self::rest_in_memory`], for a node that is active now. The part it had when it was
     /// promoted is all there is, and may be in memory only. A stream of the disk alone leaves its
     /// client inside the snapshot.
-    fn half_on_disk(&self, scan: &BackfillScan, vbucket: &VBucket) -> Option<Seqno> {
-        known_end(scan, vbucket).filter(|_| self.state == State::Active)
+    fn partial_snapshot_of_active(&self, scan: &BackfillScan, vbucket: &VBucket) -> Option<Seqno> {
+        partial_snapshot_end_in_memory(scan, vbucket).filter(|_| self.state == State::Active)
     }
 
     /// Returns `true` if the snapshot that the client needs is incomplete on disk and in memory. A
@@ -238,11 +247,12 @@ impl ActiveStream {
     /// does not wait; it ends.
     fn lacks_rest(&mut self, scan: &BackfillScan, vbucket: &VBucket) -> bool {
         let needs_memory = self.reach.is_some_and(|reach| scan.high() < reach);
-        let is_to_come = self.awaits_rest(vbucket) && (needs_memory || half(scan).is_some());
+        let is_to_come =
+            self.awaits_rest(vbucket) && (needs_memory || partial_snapshot_end(scan).is_some());
         if self.is_disk_only() && (needs_memory || is_to_come) {
             self.end(StreamEndReason::BackfillFailed);
         } else if is_to_come {
-            self.source = Source::Disk(Disk::Halved);
+            self.source = Source::Disk(Disk::AwaitingRest);
         } else {
             return false;
         }
@@ -266,21 +276,31 @@ impl ActiveStream {
         match self.cursor {
             _ if self.is_disk_only() => self.source = Source::Exhausted,
             Some(_) => self.source = Source::Memory,
-            None => self.stand_again(vbucket)?,
+            None => self.register_again(vbucket)?,
         }
         Ok(())
     }
 }
 
+/// Returns the seqno after which the cursor continues.
+fn hand_over_point(high: Seqno, vbucket: &VBucket) -> Seqno {
+    if fault::is(Fault::HandOverSkipsOne) {
+        return high.next().min(vbucket.high_seqno());
+    }
+    high
+}
+
 /// Returns the end of a snapshot that is committed in part, if the scan ends inside it.
-fn half(scan: &BackfillScan) -> Option<Seqno> {
-    let (high, state) = (scan.high(), scan.state()?);
+fn partial_snapshot_end(scan: &BackfillScan) -> Option<Seqno> {
+    let high = scan.high();
+    let state = scan.state()?;
     (state.snapshot_start <= high && high < state.snapshot_end).then_some(state.snapshot_end)
 }
 
-/// Same as [`half`], limited to what is in memory. Returns `None` if that is not beyond the scan.
-fn known_end(scan: &BackfillScan, vbucket: &VBucket) -> Option<Seqno> {
-    let end = half(scan)?.min(vbucket.high_seqno());
+/// Same as [`partial_snapshot_end`], limited to what is in memory. Returns `None` if that is not
+/// beyond the scan.
+fn partial_snapshot_end_in_memory(scan: &BackfillScan, vbucket: &VBucket) -> Option<Seqno> {
+    let end = partial_snapshot_end(scan)?.min(vbucket.high_seqno());
     (end > scan.high()).then_some(end)
 }
 

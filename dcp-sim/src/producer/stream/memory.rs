@@ -8,6 +8,7 @@
 //! - S33. A client that does not learn of invisible items is sent complete snapshots only. All
 //!   checkpoints of one are read before it is announced, so its last visible item is known.
 
+use lowtide_checkpoint::internal::{Invariant, Violation, checked_invariant, invariant};
 use lowtide_checkpoint::{
     CheckpointError, CursorBatch, Item, ReadLimit, Seqno, SnapshotMarker, SnapshotRange, State,
     VBucket,
@@ -19,7 +20,7 @@ use super::stage::Source;
 use crate::fault::{self, Fault};
 use crate::producer::error::ProducerError;
 use crate::producer::session::Options;
-use crate::wire::{StreamEndReason, WireError};
+use crate::wire::StreamEndReason;
 
 /// A read takes whole checkpoints, and adds another one only below this limit.
 const READ_LIMIT: ReadLimit = ReadLimit {
@@ -39,6 +40,11 @@ impl ActiveStream {
             return Ok(false);
         }
         let cursor = self.cursor;
+        invariant!(
+            cursor.is_some(),
+            "S9",
+            "a stream that reads from memory has a cursor"
+        );
         let reach = self.reach.take();
         let batches = match reach {
             None if options.collections => Vec::from_iter(self.read_batch(vbucket)?),
@@ -52,7 +58,7 @@ impl ActiveStream {
         let mut ranges = batches.iter().flat_map(CursorBatch::ranges);
         match reach {
             Some(reach) if ranges.any(|range| range.last > Some(self.read)) => {
-                self.announce_joined(&batches, reach, options);
+                self.announce_joined(&batches, reach, options)?;
             }
             // There were no items, or only a change of state.
             _ => self.reach = self.reach.max(reach),
@@ -70,14 +76,15 @@ impl ActiveStream {
         is_inside || self.reach.is_some_and(|reach| point.seqno < reach)
     }
 
-    /// Returns the cursor's next batch, or `None` if there is none or the stream's source changed.
+    /// Returns the cursor's next batch, or `None` if there is none, the stream's source changed, or
+    /// the stream has no cursor because it reads from disk only.
     fn read_batch(&mut self, vbucket: &VBucket) -> Result<Option<CursorBatch>, ProducerError> {
         let Some(cursor) = self.cursor else {
             return Ok(None);
         };
         match vbucket.manager().read(cursor, READ_LIMIT) {
             Ok(batch) => Ok(Some(batch).filter(|batch| !batch.is_empty())),
-            Err(CheckpointError::UnknownCursor) => self.stand_again(vbucket).map(|()| None),
+            Err(CheckpointError::UnknownCursor) => self.register_again(vbucket).map(|()| None),
             Err(source) => Err(ProducerError::Checkpoint {
                 vb: self.key.vb,
                 source,
@@ -95,7 +102,8 @@ impl ActiveStream {
         reach: Option<Seqno>,
         options: &Options,
     ) -> Result<Vec<CursorBatch>, ProducerError> {
-        let (mut batches, cursor) = (Vec::new(), self.cursor);
+        let cursor = self.cursor;
+        let mut batches = Vec::new();
         while let Some(batch) = self.read_batch(vbucket)? {
             let has_reached = batch.ranges().iter().any(|range| Some(range.end) >= reach);
             let is_last = has_reached && (options.collections || ends_whole(&batch));
@@ -114,18 +122,27 @@ impl ActiveStream {
     /// Announces all checkpoints up to that of `reach` as one snapshot, unless that is the first
     /// one. A replica may still lack a part of a snapshot that its client has in part from another
     /// copy. It then announces its own part, with the end `reach`.
-    fn announce_joined(&mut self, batches: &[CursorBatch], reach: Seqno, options: &Options) {
+    fn announce_joined(
+        &mut self,
+        batches: &[CursorBatch],
+        reach: Seqno,
+        options: &Options,
+    ) -> Result<(), Violation> {
         let ranges = || batches.iter().flat_map(CursorBatch::ranges);
-        let (first, last) = (ranges().next(), ranges().find(|range| range.end >= reach));
-        if last.is_some() && last == first {
-            return;
+        let reaching = ranges().find(|range| range.end >= reach);
+        if reaching.is_some() && reaching == ranges().next() {
+            return Ok(());
         }
-        let Some(range) = last.or_else(|| ranges().last()) else {
-            return;
-        };
+        let range = reaching
+            .or_else(|| ranges().last())
+            .invariant("S20", "items that were read are in a checkpoint")?;
         let items = batches.iter().flat_map(CursorBatch::items);
         if let Some(end) = self.end_for_client(items, range, options) {
-            let end = if last.is_none() { end.max(reach) } else { end };
+            let end = if reaching.is_none() {
+                end.max(reach)
+            } else {
+                end
+            };
             self.outbox.announce(
                 &SnapshotMarker {
                     end,
@@ -135,6 +152,7 @@ impl ActiveStream {
                 options,
             );
         }
+        Ok(())
     }
 
     /// Returns the seqno at which the client completes the snapshot that ends with `range`. For a
@@ -151,7 +169,7 @@ impl ActiveStream {
         }
         let up_to_there = items.filter(|item| self.read < item.seqno && item.seqno <= range.end);
         up_to_there
-            .filter(|item| self.outbox.shows(item, options))
+            .filter(|item| self.outbox.is_visible(item, options))
             .map(|item| item.seqno)
             .max()
     }
@@ -159,7 +177,7 @@ impl ActiveStream {
     /// Registers a new cursor after memory recovery dropped the old one; the disk has the items
     /// that memory dropped. Ends the stream if the vBucket has less than was sent: it was rolled
     /// back, and the client must learn of it.
-    pub(super) fn stand_again(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
+    pub(super) fn register_again(&mut self, vbucket: &VBucket) -> Result<(), ProducerError> {
         match self.register(vbucket, self.read) {
             Ok(registration) => {
                 self.source = Source::after(registration);
@@ -201,7 +219,7 @@ impl ActiveStream {
         &mut self,
         batches: &[CursorBatch],
         options: &Options,
-    ) -> Result<(), WireError> {
+    ) -> Result<(), ProducerError> {
         batches
             .iter()
             .try_for_each(|batch| self.take_batch(batch, batches, options))
@@ -214,7 +232,7 @@ impl ActiveStream {
         batch: &CursorBatch,
         batches: &[CursorBatch],
         options: &Options,
-    ) -> Result<(), WireError> {
+    ) -> Result<(), ProducerError> {
         let is_operation = |item: &&Item| item.operation.namespace().is_some();
         let mut items = batch.items().filter(is_operation).peekable();
         // Items at or below the read seqno appear only after a rollback of the vBucket.
@@ -222,9 +240,10 @@ impl ActiveStream {
             self.end(StreamEndReason::Rollback);
             return Ok(());
         }
-        for range in batch.ranges().iter().map(as_it_is_whole) {
+        for range in batch.ranges().iter().map(without_empty_extension) {
             let all = batches.iter().flat_map(CursorBatch::items);
-            let (mut last, end) = (None, self.end_for_client(all, &range, options));
+            let end = self.end_for_client(all, &range, options);
+            let mut last = None;
             while let Some(item) = items.next_if(|item| item.seqno <= range.end) {
                 if let (None, Some(end)) = (last, end) {
                     // This node was receiving the snapshot itself. Its rest came under another
@@ -246,21 +265,30 @@ impl ActiveStream {
                 let _told = self.outbox.item(item, options)?;
                 last = Some(item.seqno);
             }
-            self.read = self.read.max(last.unwrap_or_default());
+            if let Some(last) = last {
+                checked_invariant!(last > self.read, "S9", "no item is read twice");
+                self.read = last;
+            }
             if last == Some(range.end) {
                 self.outbox.close_snapshot(range.end);
             }
+            // The requested end is reached: later checkpoints are not for this client.
             if self.read >= self.end && self.outbox.is_whole(self.read) {
-                break;
+                return Ok(());
             }
         }
+        invariant!(
+            items.next().is_none(),
+            "S9",
+            "each item of a batch is in one of its checkpoints"
+        );
         Ok(())
     }
 }
 
 /// Returns `range` without an extension of which nothing has arrived. The snapshot before the
 /// extension is complete, and the extension may never arrive: the active may have lost it.
-fn as_it_is_whole(range: &SnapshotRange) -> SnapshotRange {
+fn without_empty_extension(range: &SnapshotRange) -> SnapshotRange {
     let end = range
         .last
         .filter(|_| range.awaits_extension())
@@ -280,8 +308,7 @@ fn ends_whole(batch: &CursorBatch) -> bool {
     last.is_some_and(|range| range.last == Some(range.end) || range.awaits_extension())
 }
 
-/// Returns the end of the first checkpoint that contains `reach`. Without one, returns the end of
-/// the last checkpoint or `reach`, whichever is higher.
+/// Returns the end of the first checkpoint that reaches `reach`, or `reach` itself if none does.
 pub(super) fn end_of(batches: &[CursorBatch], reach: Seqno) -> Seqno {
     let mut ends = batches
         .iter()
@@ -290,13 +317,15 @@ pub(super) fn end_of(batches: &[CursorBatch], reach: Seqno) -> Seqno {
     ends.find(|&end| end >= reach).unwrap_or(reach)
 }
 
+/// Returns the end that a marker of `range` announces.
+fn announced_end(range: &SnapshotRange) -> Seqno {
+    if fault::is(Fault::MarkerEndsEarly) && range.start < range.end {
+        return range.end.prev();
+    }
+    range.end
+}
+
 fn marker(range: &SnapshotRange) -> SnapshotMarker {
-    let is_cut = fault::is(Fault::MarkerEndsEarly) && range.start < range.end;
-    let end = if is_cut {
-        Seqno(range.end.0 - 1)
-    } else {
-        range.end
-    };
     SnapshotMarker {
         visible: Some(range.visible),
         high_completed_seqno: range.high_completed_seqno,
@@ -304,6 +333,6 @@ fn marker(range: &SnapshotRange) -> SnapshotMarker {
         purge_seqno: range.purge_seqno,
         history: range.history,
         may_repeat_keys: range.may_repeat_keys,
-        ..SnapshotMarker::new(range.snapshot_type, range.start, end)
+        ..SnapshotMarker::new(range.snapshot_type, range.start, announced_end(range))
     }
 }

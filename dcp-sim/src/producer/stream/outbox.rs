@@ -8,10 +8,11 @@
 //!   this node receives it itself, and lost its cursor inside it or received the rest as part of
 //!   another one. The next marker then starts where the cut one did (S28), and says that a key may
 //!   repeat (S32).
-//! - No item lies outside the last marker's range.
+//! - S2. No item lies outside the last marker's range, and the seqnos rise.
 
 use std::collections::VecDeque;
 
+use lowtide_checkpoint::internal::checked_invariant;
 use lowtide_checkpoint::{Item, Seqno, SnapshotMarker};
 
 use crate::fault::{self, Fault};
@@ -55,7 +56,7 @@ pub(super) struct Outbox {
     /// Snapshot in memory of the last marker; `None` for one from disk.
     snapshot_id: Option<u64>,
     /// Last seqno that the client was informed of.
-    told: Seqno,
+    informed_seqno: Seqno,
     filter: Filter,
     /// The client learns of items that it does not see.
     knows_collections: bool,
@@ -82,7 +83,7 @@ impl Outbox {
             announced: None,
             is_cut: false,
             snapshot_id: None,
-            told: start,
+            informed_seqno: start,
             filter,
             knows_collections,
             asks_answers,
@@ -99,6 +100,7 @@ impl Outbox {
         self.unanswered_markers
     }
 
+    /// Records the answer to a marker. An answer too many, which the client may send, is ignored.
     pub(super) fn marker_answered(&mut self) {
         self.unanswered_markers = self.unanswered_markers.saturating_sub(1);
     }
@@ -155,8 +157,8 @@ impl Outbox {
         };
         let extend = snapshot_id.is_some() && self.snapshot_id == snapshot_id;
         // A key sent before the cut may repeat.
-        let goes_on = std::mem::take(&mut self.is_cut);
-        let may_repeat_keys = snapshot.may_repeat_keys || origin == Origin::Joined || goes_on;
+        let continues_cut = std::mem::take(&mut self.is_cut);
+        let may_repeat_keys = snapshot.may_repeat_keys || origin == Origin::Joined || continues_cut;
         let snapshot = SnapshotMarker {
             start: self.next_start,
             extend,
@@ -186,50 +188,64 @@ impl Outbox {
             marker.flags = marker.flags.with(MarkerFlags::ACK);
             // The client answers a complete snapshot once, so a cut one and its rest get one
             // answer.
-            self.unanswered_markers += usize::from(!goes_on || self.unanswered_markers == 0);
+            self.unanswered_markers += usize::from(!continues_cut || self.unanswered_markers == 0);
         }
         self.push(Command::SnapshotMarker(marker));
     }
 
     /// Queues an item of the snapshot. Returns `true` if the client sees it.
     pub(super) fn item(&mut self, item: &Item, options: &Options) -> Result<bool, WireError> {
-        self.tell(item, options, translate::command)
+        self.push_visible(item, options, translate::command)
     }
 
     /// Same as [`Outbox::item`], for an item from disk.
     pub(super) fn disk_item(&mut self, item: &Item, options: &Options) -> Result<bool, WireError> {
-        self.tell(item, options, translate::disk_command)
+        self.push_visible(item, options, translate::disk_command)
     }
 
-    fn tell(
+    fn push_visible(
         &mut self,
         item: &Item,
         options: &Options,
         command: impl FnOnce(&Item, &Options) -> Result<Option<Command>, WireError>,
     ) -> Result<bool, WireError> {
-        let mut is_told = false;
+        let mut is_sent = false;
         // Check the filter first: the key of a hidden item may not be encodable on this connection.
         if self.filter.passes(item)
             && let Some(command) = command(item, options)?
         {
-            (self.told, is_told) = (item.seqno, true);
+            checked_invariant!(
+                self.announces(item.seqno) || fault::is(Fault::MarkerEndsEarly),
+                "S2",
+                "an item lies inside the announced snapshot"
+            );
+            self.informed_seqno = item.seqno;
+            is_sent = true;
             self.push(command);
         }
-        self.filter.take_note(item);
-        Ok(is_told)
+        self.filter.record(item);
+        Ok(is_sent)
+    }
+
+    /// Returns `true` if the last marker covers `seqno` and nothing at or above it was sent.
+    fn announces(&self, seqno: Seqno) -> bool {
+        let is_inside = self
+            .announced
+            .is_some_and(|announced| announced.start <= seqno && seqno <= announced.end);
+        is_inside && self.informed_seqno < seqno
     }
 
     /// Returns `true` if the client sees the item.
-    pub(super) fn shows(&self, item: &Item, options: &Options) -> bool {
-        translate::is_shown(item, options) && self.filter.passes(item)
+    pub(super) fn is_visible(&self, item: &Item, options: &Options) -> bool {
+        translate::is_visible(item, options) && self.filter.passes(item)
     }
 
     /// Completes the snapshot that ends at `end`. A client that does not see its last items is sent
     /// an advance.
     pub(super) fn close_snapshot(&mut self, end: Seqno) {
         let is_end = self.announced.is_some_and(|announced| announced.end == end);
-        if is_end && self.told < end && self.knows_collections {
-            self.told = end;
+        if is_end && self.informed_seqno < end && self.knows_collections {
+            self.informed_seqno = end;
             self.push(Command::SeqnoAdvanced(end));
         }
     }
@@ -239,8 +255,8 @@ impl Outbox {
         let is_inside = self
             .announced
             .is_some_and(|announced| seqno < announced.end);
-        if is_inside && self.told < seqno && self.knows_collections {
-            self.told = seqno;
+        if is_inside && self.informed_seqno < seqno && self.knows_collections {
+            self.informed_seqno = seqno;
             self.push(Command::SeqnoAdvanced(seqno));
         }
     }
@@ -255,11 +271,7 @@ impl Outbox {
     /// end.
     pub(super) fn cut_short(&mut self, seqno: Seqno) -> Option<Seqno> {
         let cut = self.announced.filter(|announced| announced.end > seqno)?;
-        self.next_start = if fault::is(Fault::CutSnapshotStartsAnew) {
-            seqno.next()
-        } else {
-            cut.start
-        };
+        self.next_start = start_of_rest(cut, seqno);
         self.is_cut = true;
         self.snapshot_id = None;
         Some(cut.end)
@@ -298,4 +310,12 @@ impl Outbox {
         let message = self.message(command);
         self.messages.push_back(message);
     }
+}
+
+/// Returns the start of the marker that continues a snapshot cut short at `seqno`.
+fn start_of_rest(cut: Announced, seqno: Seqno) -> Seqno {
+    if fault::is(Fault::CutSnapshotStartsAnew) {
+        return seqno.next();
+    }
+    cut.start
 }

@@ -22,8 +22,8 @@ pub(super) struct Hidden {
 
 impl Hidden {
     /// Counts an item. Returns `true` if the client must receive the progress of the scan.
-    pub(super) fn note(&mut self, item: &Item, is_shown: bool, limits: &ProducerLimits) -> bool {
-        if is_shown {
+    pub(super) fn count(&mut self, item: &Item, is_visible: bool, limits: &ProducerLimits) -> bool {
+        if is_visible {
             *self = Self::default();
             return false;
         }
@@ -40,6 +40,6 @@ impl Hidden {
 /// Time of the last observed progress of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standstill {
-    pub(super) moves: u64,
+    pub(super) steps_done: u64,
     pub(super) since: u64,
 }

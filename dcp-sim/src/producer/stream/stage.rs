@@ -40,24 +40,21 @@ pub(super) enum Disk {
     Reading,
     /// The scan ended inside a snapshot. The client waits for the rest, and then another scan
     /// follows.
-    Halved,
+    AwaitingRest,
     /// The next slice is read after the current one was sent.
     Paused(BackfillScan),
 }
 
 impl Disk {
+    /// Moves to the next step of the host, and returns it.
     pub(super) fn next(&mut self) -> Turn {
-        match self {
-            Self::Wanted | Self::Halved => {
-                *self = Self::Opening;
-                Turn::Backfill
-            }
-            Self::Opening | Self::Reading => Turn::Nothing,
-            Self::Paused(_) => match std::mem::replace(self, Self::Reading) {
-                Self::Paused(scan) => Turn::ReadOn(scan),
-                _ => Turn::Nothing,
-            },
-        }
+        let (state, turn) = match std::mem::replace(self, Self::Wanted) {
+            Self::Wanted | Self::AwaitingRest => (Self::Opening, Turn::Backfill),
+            Self::Paused(scan) => (Self::Reading, Turn::ReadSlice(scan)),
+            waiting @ (Self::Opening | Self::Reading) => (waiting, Turn::Nothing),
+        };
+        *self = state;
+        turn
     }
 
     /// Returns `true` if the next slice waits for the current one to be sent.
@@ -96,14 +93,14 @@ pub(in crate::producer) enum Turn {
     /// Open a scan of the disk after the seqno read.
     Backfill,
     /// Read the next slice of the scan.
-    ReadOn(BackfillScan),
+    ReadSlice(BackfillScan),
     /// Wait for an event.
     Nothing,
 }
 
 /// Options of the connection, and the limits and knowledge of its host.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::producer) struct Negotiated<'a> {
+pub(in crate::producer) struct StreamContext<'a> {
     pub(in crate::producer) options: &'a Options,
     pub(in crate::producer) limits: &'a ProducerLimits,
     /// Highest seqnos of the vBucket's collections.

@@ -21,22 +21,26 @@ impl ActiveStream {
         vbucket: &VBucket,
         options: &Options,
     ) -> Result<bool, ProducerError> {
-        let spares_deletes = self.spares_deletes(options);
-        let is_seen =
-            |item: &&Item| !(spares_deletes && item.deleted) && self.outbox.shows(item, options);
-        let last = items.iter().rfind(is_seen).map(|item| item.seqno);
+        let omits_deletions = self.omits_deletions(options);
+        let is_seen = |item: &&Item| {
+            !(omits_deletions && item.deleted) && self.outbox.is_visible(item, options)
+        };
+        let in_slice = items.iter().rfind(is_seen).map(|item| item.seqno);
         let before = self.survey.take().and_then(|survey| survey.last);
-        let last = last.or(before);
+        let on_disk = in_slice.or(before);
         if !scan.is_done() {
-            self.survey = Some(Survey { last });
+            self.survey = Some(Survey { last: on_disk });
             self.source = Source::Disk(Disk::Paused(scan));
             return Ok(true);
         }
-        let in_memory = self.gathered.iter().flat_map(CursorBatch::items);
-        let in_memory =
-            in_memory.filter(|item| item.seqno > scan.high() && self.outbox.shows(item, options));
-        let last = in_memory.map(|item| item.seqno).max().or(last);
-        let Some(end) = last else {
+        let in_memory = self
+            .gathered
+            .iter()
+            .flat_map(CursorBatch::items)
+            .filter(|item| item.seqno > scan.high() && self.outbox.is_visible(item, options))
+            .map(|item| item.seqno)
+            .max();
+        let Some(end) = in_memory.or(on_disk) else {
             // Nothing is visible: the client is in the same position as after receiving all of it.
             self.read = scan.high();
             let gathered = std::mem::take(&mut self.gathered);
@@ -44,7 +48,7 @@ impl ActiveStream {
             self.hand_over(vbucket)?;
             return Ok(false);
         };
-        self.announce_disk(&scan, end, options);
+        self.announce_disk(&scan, end, options)?;
         scan.restart(self.read);
         self.source = Source::Disk(Disk::Paused(scan));
         Ok(true)

@@ -23,7 +23,7 @@ use crate::wire::{Command, StreamEndReason};
 impl ActiveStream {
     /// Moves to the next step after all items were sent, if its condition holds. Returns `true` if
     /// memory must be read once more.
-    pub(super) fn hand_on(&mut self, vbucket: &VBucket) -> bool {
+    pub(super) fn advance_takeover(&mut self, vbucket: &VBucket) -> bool {
         let is_answered = self.outbox.unanswered_markers() == 0;
         match self.takeover {
             Some(Takeover::Sending) if is_answered => {

@@ -1,6 +1,8 @@
 //! Streams that read from disk: the hand-over to memory, dropped cursors, and the schedule of
 //! scans.
 
+use lowtide_checkpoint::internal::as_in_release;
+
 use super::*;
 
 /// A rig with its first three items on disk only, and the fourth in memory only.
@@ -205,13 +207,13 @@ fn slow_client_holds_one_slice() {
 fn backfills_start_in_the_order_of_their_requests() {
     use crate::producer::backfill::Backfills;
     for running_max in [1, 16] {
-        let mut backfills = Backfills::new(ProducerLimits::default().slice);
+        let mut backfills = Backfills::default();
         let key = |number| StreamKey {
             vb: Vbid(number),
             id: None,
         };
         for number in 0..40 {
-            backfills.want(key(number), Seqno::ZERO, running_max);
+            backfills.request_scan(key(number), Seqno::ZERO, running_max);
         }
         let mut opened: Vec<_> = backfills
             .take_steps()
@@ -292,4 +294,105 @@ fn stream_that_waits_for_the_disk_is_woken_by_the_disk() {
             .expect("the connection stays")
     );
     assert!(rig.producer.has_more());
+}
+
+/// Guards S11: the limit of the host holds after the client opened the connection, too.
+#[test]
+fn limit_of_scans_holds_after_the_connection_is_opened() {
+    let mut rig = Rig {
+        node: Home::new(State::Active, ReadLimit::NONE),
+        producer: Producer::new("test").with_limits(ProducerLimits::new().with_scans(1)),
+    };
+    let open = Open {
+        flags: OpenFlags::PRODUCER,
+        name: Bytes::from_static(b"consumer"),
+        options: Bytes::new(),
+    };
+    assert_eq!(rig.ask(Vbid(0), Command::Open(open)), [Status::SUCCESS]);
+    for option in ["enable_noop", "enable_stream_id"] {
+        assert_eq!(rig.control(option, "true"), [Status::SUCCESS]);
+    }
+    rig.set("a");
+    rig.node.flush();
+    for filter in ["{\"sid\":1}", "{\"sid\":2}"] {
+        let wanted = StreamRequest {
+            filter: Bytes::from_static(filter.as_bytes()),
+            ..live(0)
+        };
+        assert_eq!(
+            rig.ask(VB, Command::StreamRequest(wanted)),
+            [Status::SUCCESS]
+        );
+    }
+    rig.poll(usize::MAX);
+    assert_eq!(
+        rig.producer.take_backfills().len(),
+        1,
+        "the other one waits"
+    );
+}
+
+/// Stops a stream between two slices of its scan, the only one that may be open.
+fn between_two_slices() -> Rig {
+    let mut rig = rig();
+    rig.producer.limits.scans = 1;
+    for number in 0..2_500 {
+        rig.set(&format!("{number}"));
+    }
+    rig.node.flush();
+    open(&mut rig, live(0));
+    rig.poll(usize::MAX);
+    let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
+    let outcome = step.run(&rig.node.engine);
+    rig.producer
+        .backfilled(outcome, &rig.node)
+        .expect("the connection stays");
+    rig
+}
+
+/// Guards S13: a stream that ends because the host removed its vBucket releases its scan.
+#[test]
+fn vbucket_removed_without_notice_releases_its_scan() {
+    let mut rig = between_two_slices();
+    rig.node.is_gone = true;
+    let sent: Vec<_> = rig.poll(usize::MAX).iter().map(in_short).collect();
+    assert_eq!(sent, ["end state-changed"]);
+    rig.node.is_gone = false;
+    open(&mut rig, live(0));
+    rig.poll(usize::MAX);
+    assert_eq!(rig.producer.take_backfills().len(), 1, "it need not wait");
+}
+
+/// Loses a stream whose scan is open, and hands it the outcome of a step.
+fn outcome_of_a_lost_stream() -> Result<bool, ProducerError> {
+    let mut rig = with_a_past();
+    open(&mut rig, live(0));
+    rig.poll(usize::MAX);
+    let [step] = <[_; 1]>::try_from(rig.producer.take_backfills()).expect("one step");
+    rig.producer.streams.clear();
+    let outcome = step.run(&rig.node.engine);
+    rig.producer.backfilled(outcome, &rig.node)
+}
+
+/// S13.
+#[test]
+#[should_panic(expected = "invariant S13 is violated: a stream that ended holds no scan")]
+fn lost_stream_panics_in_checked_builds() {
+    let _unreachable = outcome_of_a_lost_stream();
+}
+
+/// S13.
+#[test]
+fn lost_stream_closes_the_connection_in_release_builds() {
+    let error = as_in_release(outcome_of_a_lost_stream).expect_err("it is a bug");
+    assert!(
+        matches!(
+            error,
+            ProducerError::Internal {
+                invariant: "S13",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }

@@ -34,10 +34,7 @@ impl Rig {
         };
         let seqno = self.node.vbucket.high_seqno().next();
         let item = SystemEvent { seqno, event }.to_item().expect("no buffer");
-        self.node
-            .collections
-            .get_or_insert_default()
-            .take_note(&item);
+        self.node.collections.get_or_insert_default().record(&item);
         self.node
             .vbucket
             .write(

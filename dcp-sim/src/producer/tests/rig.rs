@@ -38,11 +38,13 @@ pub(super) struct Home {
     pub(super) flusher: Flusher,
     pub(super) collections: Option<Collections>,
     pub(super) is_full: bool,
+    /// The vBucket was removed.
+    pub(super) is_gone: bool,
 }
 
 impl Partitions for Home {
     fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
-        (vb == VB).then_some(&self.vbucket)
+        (vb == VB && !self.is_gone).then_some(&self.vbucket)
     }
 
     fn purge_seqno(&self, _vb: Vbid) -> Seqno {
@@ -88,6 +90,7 @@ impl Home {
             flusher,
             collections: None,
             is_full: false,
+            is_gone: false,
         }
     }
 

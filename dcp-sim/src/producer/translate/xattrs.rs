@@ -7,13 +7,13 @@
 use bytes::{BufMut, Bytes};
 
 /// Returns the document without its attributes.
-pub(super) fn without(value: &Bytes) -> Bytes {
+pub(super) fn document_only(value: &Bytes) -> Bytes {
     split(value).map_or_else(|| value.clone(), |(_, document)| document)
 }
 
 /// Returns the system attributes, whose names start with `_`, in the layout of a value. Returns
 /// `None` if there are none.
-pub(super) fn of_the_system(value: &Bytes) -> Option<Bytes> {
+pub(super) fn system_only(value: &Bytes) -> Option<Bytes> {
     let Some((attributes, _)) = split(value) else {
         return Some(value.clone());
     };
@@ -21,11 +21,12 @@ pub(super) fn of_the_system(value: &Bytes) -> Option<Bytes> {
     let mut rest = attributes;
     while let Some((attribute, after)) = sized(&rest) {
         if attribute.starts_with(b"_") {
-            kept.put_u32(attribute.len() as u32);
-            kept.extend_from_slice(&attribute);
+            let with_length = rest.len() - after.len();
+            kept.extend_from_slice(&rest.slice(..with_length));
         }
         rest = after;
     }
+    // They are a part of attributes whose length is such a number.
     let length = u32::try_from(kept.len())
         .ok()
         .filter(|&length| length > 0)?;
@@ -69,25 +70,25 @@ mod tests {
     #[test]
     fn document_is_split_from_its_attributes() {
         assert_eq!(
-            without(&value(&["a\0{}\0", "_b\0 1\0"], "{\"x\":1}")),
+            document_only(&value(&["a\0{}\0", "_b\0 1\0"], "{\"x\":1}")),
             "{\"x\":1}"
         );
-        assert_eq!(without(&value(&[], "")), "");
+        assert_eq!(document_only(&value(&[], "")), "");
     }
 
     #[test]
     fn system_attributes_are_kept_and_user_attributes_are_not() {
         let both = value(&["a\0{}\0", "_b\0 1\0"], "ignored");
-        assert_eq!(of_the_system(&both), Some(value(&["_b\0 1\0"], "")));
-        assert_eq!(of_the_system(&value(&["a\0{}\0"], "")), None);
+        assert_eq!(system_only(&both), Some(value(&["_b\0 1\0"], "")));
+        assert_eq!(system_only(&value(&["a\0{}\0"], "")), None);
     }
 
     #[test]
     fn value_with_another_layout_is_unchanged() {
         for odd in [&b""[..], b"abc", b"\0\0\0\x09short"] {
             let odd = Bytes::copy_from_slice(odd);
-            assert_eq!(without(&odd), odd);
-            assert_eq!(of_the_system(&odd), Some(odd));
+            assert_eq!(document_only(&odd), odd);
+            assert_eq!(system_only(&odd), Some(odd));
         }
     }
 }

@@ -37,7 +37,7 @@ fn node(number: NodeId, high: u64, value: &'static str) -> Node {
         ..Item::mutation(Key::new(b"k"), Bytes::from_static(value.as_bytes()))
     };
     let documents: Documents = [item].into_iter().collect();
-    let mut node = Node::new(NodeConfig::default());
+    let mut node = Node::new(NodeConfig::default()).expect("a valid configuration");
     let stored = Stored {
         state: Some(VBucketState::new(state, FailoverLog::new(VbUuid(1)))),
         high: Seqno(high),

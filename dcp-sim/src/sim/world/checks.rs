@@ -13,9 +13,7 @@ impl World {
         let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else {
             return;
         };
-        if let Some(stats) = host.node.quota_stats() {
-            memory::check(&mut chaos.memory, node, &stats, taken);
-        }
+        memory::check(&mut chaos.memory, node, &host.node.quota_stats(), taken);
     }
 
     /// Checks everything that streams delivered to a node.

@@ -126,7 +126,10 @@ impl World {
                 Action::WakeSender(peer) => {
                     self.schedule(node, GATHER_MICROS, Event::SendDue { peer })
                 }
-                Action::Later(micros, event) => self.schedule(node, micros, *event),
+                Action::Later {
+                    pause_micros,
+                    event,
+                } => self.schedule(node, pause_micros, *event),
                 // No simulated client waits for a durable write.
                 Action::Written { .. } | Action::Prepared { .. } => {}
                 Action::StateSet { vb, state } => self.state_set(node, vb, state)?,

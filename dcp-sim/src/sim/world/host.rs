@@ -8,7 +8,7 @@
 use lowtide_persistence::disk::PowerLoss;
 use lowtide_persistence::{Engine, Job};
 
-use crate::node::{Node, NodeConfig};
+use crate::node::{Node, NodeConfig, NodeError};
 use crate::sim::hardware::{NodeStorage, disk_time};
 use crate::sim::record::NodeFigures;
 
@@ -78,7 +78,14 @@ impl Host {
     }
 
     /// Takes the machine down, with the loss of its memory and that of `loss`.
-    pub(in crate::sim) fn crash(&mut self, loss: Loss, config: &NodeConfig) {
+    ///
+    /// # Errors
+    /// If the configuration is invalid.
+    pub(in crate::sim) fn crash(
+        &mut self,
+        loss: Loss,
+        config: &NodeConfig,
+    ) -> Result<(), NodeError> {
         // The power goes first: nothing that is dropped afterwards may write.
         if let Some(disk) = &self.storage.faulty {
             disk.power_off();
@@ -92,9 +99,10 @@ impl Host {
                 Loss::Power(keep) => disk.crash(keep),
             }
         }
-        self.node = Node::new(config.clone());
+        self.node = Node::new(config.clone())?;
         self.is_up = false;
         self.incarnation += 1;
+        Ok(())
     }
 
     /// Performs disk work. Returns its result and its duration in virtual time.

@@ -168,8 +168,11 @@ fn set_up(
         keeps_collections_highest,
         limits,
         ..config.node.clone()
-    });
-    node.observe(config.faults.is_some());
+    })
+    .map_err(|error| SimError::Config(error.to_string()))?;
+    if config.faults.is_some() {
+        node.observe();
+    }
     for (vb, state, uuid) in copies {
         let state = VBucketState::new(state, FailoverLog::new(uuid));
         node.add_vbucket(vb, &state);

@@ -8,6 +8,9 @@
 //! | DCP_NOOP | producer | | | | success |
 //!
 //! The producer decides which flags exclude each other and which options exist.
+//!
+//! Source: kv_engine, `docs/dcp/documentation/commands/`, `open-connection.md`, `control.md`,
+//! `buffer-ack.md` and `no-op.md`.
 
 use bytes::Bytes;
 

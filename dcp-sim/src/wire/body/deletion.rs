@@ -3,6 +3,8 @@
 //! DCP_DELETION and DCP_EXPIRATION are sent by the producer and not answered. Datatype and CAS are
 //! in the header. The value, if any, holds the attributes that outlive the document.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/commands/`, `deletion.md` and `expiration.md`.
+//!
 //! | field | bytes | deletion, first form | deletion, second form | expiration |
 //! |---|---|---|---|---|
 //! | seqno, never 0 | 8 | extras | extras | extras |

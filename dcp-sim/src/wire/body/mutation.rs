@@ -3,6 +3,8 @@
 //! DCP_MUTATION is sent by the producer and not answered. Datatype and CAS are in the header. The
 //! value may be empty.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/commands/mutation.md`.
+//!
 //! | part | bytes | field |
 //! |---|---|---|
 //! | extras | 8 | seqno, never 0 |

@@ -4,6 +4,8 @@
 //! acknowledges it with DCP_SEQNO_ACK once it is as durable as its level demands. Datatype and CAS
 //! are in the header. The value may be empty.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/commands/prepare.md`.
+//!
 //! | part | bytes | field |
 //! |---|---|---|
 //! | extras | 8 | seqno, never 0 |
@@ -97,7 +99,11 @@ impl Body for Prepare {
             .u32(self.lock_time)
             .u8(self.nru)
             .u8(self.deleted.into())
-            .u8(self.durability as u8);
+            .u8(match self.durability {
+                DurabilityLevel::Majority => 1,
+                DurabilityLevel::MajorityAndPersistOnMaster => 2,
+                DurabilityLevel::PersistToMajority => 3,
+            });
         parts.cas = self.cas;
         parts.datatype = self.datatype;
         parts.key = self.key.clone();

@@ -4,6 +4,8 @@
 //! the key and the prepare. Value, CAS and revision are those of the prepare, which the receiver
 //! has, so a CAS in the header is refused.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/commands/`, `commit.md` and `abort.md`.
+//!
 //! | part | bytes | field |
 //! |---|---|---|
 //! | extras | 8 | seqno of the prepare, never 0 |

@@ -1,6 +1,9 @@
 //! Messages that consist of one seqno: extras u64; no key, no value; not answered except with
 //! errors.
 //!
+//! Source: kv_engine, `docs/dcp/documentation/commands/`, `seqno-acknowledged.md` and
+//! `seqno-advanced.md`.
+//!
 //! | command | from | the seqno |
 //! |---|---|---|
 //! | DCP_SEQNO_ACK | replica | every prepare up to it is as durable on the replica as its level demands; answered |

@@ -14,6 +14,8 @@
 //! | high prepared seqno | 8 | | | value |
 //!
 //! Form 2.1 belonged to a removed feature and is refused.
+//!
+//! Source: kv_engine, `docs/dcp/documentation/commands/snapshot-marker.md`.
 
 use bytes::{BufMut, Bytes};
 use lowtide_checkpoint::{Seqno, SnapshotMarker, SnapshotType};
@@ -45,6 +47,7 @@ bit_set! {
 
 /// Form of a marker, with the fields that only this form has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MarkerForm {
     /// The first form.
     V1,
@@ -116,7 +119,7 @@ impl Marker {
         }
     }
 
-    /// Same as [`Marker::from_snapshot`], in form 2.0.
+    /// Same as [`Marker::from_snapshot`], in form 2.0. An unknown seqno is sent as 0.
     #[must_use]
     pub fn from_snapshot_v2_0(snapshot: &SnapshotMarker) -> Self {
         let form = MarkerForm::V2_0 {
@@ -129,7 +132,7 @@ impl Marker {
         }
     }
 
-    /// Same as [`Marker::from_snapshot`], in form 2.2.
+    /// Same as [`Marker::from_snapshot`], in form 2.2. An unknown seqno is sent as 0.
     #[must_use]
     pub fn from_snapshot_v2_2(snapshot: &SnapshotMarker) -> Self {
         let form = MarkerForm::V2_2 {

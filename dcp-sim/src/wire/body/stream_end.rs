@@ -1,6 +1,8 @@
 //! End of a stream, and its reason.
 //!
 //! DCP_STREAM_END is sent by the producer and not answered: extras u32 reason; no key, no value.
+//!
+//! Source: kv_engine, `docs/dcp/documentation/commands/stream-end.md`.
 
 use super::parts::{Body, Parts};
 use crate::wire::error::WireError;
@@ -10,6 +12,7 @@ use crate::wire::opcode::Opcode;
 
 /// Reason for the end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 #[repr(u32)]
 pub enum StreamEndReason {
     /// Everything requested has been sent.
@@ -46,6 +49,12 @@ impl StreamEndReason {
         Self::LostPrivileges,
     ];
 
+    /// Returns the protocol's number of the reason.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        self as u32
+    }
+
     /// Returns the reason's name in scenario files and dumps.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -75,11 +84,11 @@ impl Body for StreamEndReason {
         extras.finish()?;
         Self::ALL
             .into_iter()
-            .find(|reason| *reason as u32 == code)
+            .find(|reason| reason.code() == code)
             .ok_or_else(|| frame.bad("stream end reason", code))
     }
 
     fn write(&self, parts: &mut Parts) {
-        parts.extras = Extras::new().u32(*self as u32);
+        parts.extras = Extras::new().u32(self.code());
     }
 }

@@ -14,6 +14,8 @@
 //! | value | | filter as JSON; empty for none |
 //!
 //! The answer is a [`Reply`](crate::wire::Reply): the failover log, a rollback, or a status.
+//!
+//! Source: kv_engine, `docs/dcp/documentation/commands/stream-request.md`.
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Seqno, VbUuid};

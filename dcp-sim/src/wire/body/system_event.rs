@@ -14,6 +14,8 @@
 //!
 //! Version 2 is sent only to a client that asked for it (`flatbuffers_system_events`). Its content
 //! is passed on undecoded.
+//!
+//! Source: kv_engine, `docs/dcp/documentation/commands/system_event.md`.
 
 use bytes::{BufMut, Bytes};
 use lowtide_checkpoint::{Datatype, Seqno};
@@ -35,6 +37,7 @@ pub struct SystemEvent {
 
 /// An event of a collection or scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A collection was created.
     CollectionCreated {
@@ -143,9 +146,9 @@ impl Event {
                 fields.put_u64(manifest_uid);
                 fields.put_u32(scope);
                 fields.put_u32(collection);
-                max_ttl
-                    .into_iter()
-                    .for_each(|seconds| fields.put_u32(seconds));
+                if let Some(seconds) = max_ttl {
+                    fields.put_u32(seconds);
+                }
             }
             Self::CollectionDropped {
                 manifest_uid,

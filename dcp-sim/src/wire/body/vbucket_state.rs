@@ -2,6 +2,8 @@
 //!
 //! DCP_SET_VBUCKET_STATE is sent by the producer. The takeover continues only after the answer.
 //! Extras u8: 1 active, 2 replica, 3 pending, 4 dead; no key, no value.
+//!
+//! Source: kv_engine, `docs/dcp/documentation/commands/set-vbucket-state.md`.
 
 use lowtide_checkpoint::State;
 

@@ -10,7 +10,7 @@ use lowtide_checkpoint::{Seqno, State, Vbid};
 
 use super::node::StreamNode;
 use super::words;
-use crate::consumer::{Consumer, ConsumerEvent};
+use crate::consumer::{Consumer, ConsumerEvent, ConsumerOptions};
 use crate::producer::{Producer, ProducerEvent};
 use crate::script::language::ConnectOptions;
 use crate::wire::{Command, Frame, KeyForm, Message, StreamEndReason};
@@ -42,10 +42,11 @@ impl Connection {
             from: from.to_owned(),
             to: to.to_owned(),
             producer: Producer::new(&name),
-            consumer: Consumer::with_noop_interval(
+            consumer: Consumer::new(
                 &name,
-                options.buffer_bytes,
-                options.noop_seconds,
+                ConsumerOptions::new()
+                    .with_buffer_bytes(options.buffer_bytes)
+                    .with_noop_millis(1_000 * u64::from(options.noop_seconds)),
             )
             .map_err(|_| BROKEN)?,
             end: options.end,

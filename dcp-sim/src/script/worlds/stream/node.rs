@@ -244,7 +244,7 @@ impl StreamPartition {
     /// Applies an item to its document.
     pub(super) fn apply(&mut self, item: &Item) {
         if let Some(collections) = &mut self.collections {
-            collections.take_note(item);
+            collections.record(item);
         }
         if item.operation.namespace() != Some(Namespace::Committed) {
             return;

@@ -298,11 +298,9 @@ impl World {
     }
 
     pub(in crate::sim::world) fn memory_bytes(&self, node: NodeId) -> usize {
-        let stats = self
-            .hosts
+        self.hosts
             .get(node)
-            .and_then(|host| host.node.quota_stats());
-        stats.map_or(0, |stats| stats.used_bytes)
+            .map_or(0, |host| host.node.quota_stats().used_bytes)
     }
 
     pub(in crate::sim::world) fn stream_stopped(

@@ -248,7 +248,8 @@ impl World {
         let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else {
             return Ok(());
         };
-        host.crash(loss, &config);
+        host.crash(loss, &config)
+            .map_err(|error| SimError::Config(error.to_string()))?;
         self.note_end("compacting", node);
         self.note_begin("down", node);
         if let Some(chaos) = &mut self.chaos {
@@ -268,7 +269,8 @@ impl World {
             // Data written by opening is as unsafe as any other.
             let loss = self.loss_of_power();
             if let Some(host) = self.hosts.get_mut(node) {
-                host.crash(loss, &self.config.node);
+                host.crash(loss, &self.config.node)
+                    .map_err(|error| SimError::Config(error.to_string()))?;
             }
             self.clock.schedule(REOPEN_MICROS, Due::Start(node));
             return Ok(());
@@ -280,7 +282,7 @@ impl World {
         };
         host.is_up = true;
         host.clock_offset_nanos = self.clocks.offset_nanos();
-        host.node.observe(true);
+        host.node.observe();
         let in_order = std::mem::take(&mut host.was_stopped_in_order);
         self.note_end("down", node);
         if let Some(chaos) = &mut self.chaos {

@@ -102,16 +102,14 @@ impl World {
             return false;
         };
         let limit_bytes = self.draw(kind, 1 << 14, 1 << 18) as usize;
-        let quota = self
-            .config
-            .node
-            .quota
-            .map(|quota| lowtide_checkpoint::QuotaConfig {
+        if let (Some(host), Some(quota)) = (self.hosts.get_mut(node), self.config.node.quota) {
+            let small = lowtide_checkpoint::QuotaConfig {
                 limit_bytes,
                 ..quota
-            });
-        if let Some(host) = self.hosts.get_mut(node) {
-            host.node.set_quota(quota);
+            };
+            if host.node.set_quota(small).is_err() {
+                return false;
+            }
         }
         self.end_later(kind, Undo::Memory(node));
         true

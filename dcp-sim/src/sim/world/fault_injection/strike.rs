@@ -82,8 +82,12 @@ impl World {
             Undo::Speed(from, to) => self.network.slow_down((from, to), 0),
             Undo::DiskSpeed(node) => self.set_slowness(node, 1),
             Undo::Memory(node) => {
-                if let Some(host) = self.hosts.get_mut(node) {
-                    host.node.set_quota(self.config.node.quota);
+                if let (Some(host), Some(quota)) =
+                    (self.hosts.get_mut(node), self.config.node.quota)
+                {
+                    host.node
+                        .set_quota(quota)
+                        .map_err(|error| SimError::Config(error.to_string()))?;
                 }
             }
         }

@@ -14,6 +14,7 @@ use crate::sim::hardware::{Ends, LinkId};
 use crate::sim::world::due::Turn;
 use crate::sim::world::guests::{ForeignClients, Inbox, peer};
 use crate::sim::world::state::World;
+use crate::wire::KeyForm;
 
 /// Retry interval of bytes for or from an unreachable node.
 const CUT_OFF_MICROS: u64 = 5_000;
@@ -39,9 +40,13 @@ impl World {
         self.foreign.figures.connections += 1;
         guest.client.connected(node);
         guest.inboxes.insert(node, Inbox::default());
-        let knows_collections = !guest.client.is_bare();
+        let keys = if guest.client.is_bare() {
+            KeyForm::Bare
+        } else {
+            KeyForm::Collections
+        };
         if let Some(host) = self.hosts.get_mut(node) {
-            host.node.accept_client(peer(client), knows_collections);
+            host.node.accept_client(peer(client), keys);
         }
     }
 
