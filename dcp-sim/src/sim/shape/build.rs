@@ -1,5 +1,6 @@
 //! Translation of a shape into a cluster's configuration and a source of writes.
 
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{QuotaConfig, ReadLimit};
 use lowtide_persistence::Budget;
 use lowtide_persistence::couchstore::{
@@ -32,7 +33,7 @@ impl Shape {
         ClusterConfig {
             nodes: self.size(Dimension::NODES),
             replicas: self.size(Dimension::REPLICAS),
-            vbuckets: u16::try_from(self.get(Dimension::VBUCKETS)).unwrap_or(u16::MAX),
+            vbuckets: self.number(Dimension::VBUCKETS, u16::MAX),
             seed,
             engine: match self.get(Dimension::ENGINE) {
                 0 => EngineKind::Couchstore,
@@ -60,7 +61,8 @@ impl Shape {
     /// # Errors
     /// [`InputError::InvalidArgument`] for a dimension that its workload refuses.
     pub fn source(&self, seed: u64) -> Result<Box<dyn Source>, InputError> {
-        let (ops, keys) = (self.get(Dimension::OPS), self.get(Dimension::KEYS));
+        let ops = self.get(Dimension::OPS);
+        let keys = self.get(Dimension::KEYS);
         let kind = match self.get(Dimension::WORKLOAD) {
             0 => Distribution::Uniform,
             1 => Distribution::Zipfian,
@@ -76,7 +78,7 @@ impl Shape {
         };
         let mix = Mix {
             kind,
-            skew_hundredths: u32::try_from(self.get(d::SKEW)).unwrap_or(u32::MAX),
+            skew_hundredths: self.number(d::SKEW, u32::MAX),
             ops,
             keys,
             deletes_permille: self.get(d::DELETES),
@@ -93,13 +95,25 @@ impl Shape {
     }
 
     fn size(&self, dimension: Dimension) -> usize {
-        usize::try_from(self.get(dimension)).unwrap_or(usize::MAX)
+        self.number(dimension, usize::MAX)
+    }
+
+    /// Returns the value of a dimension as the type of its setting.
+    fn number<T: TryFrom<u64>>(&self, dimension: Dimension, most: T) -> T {
+        T::try_from(self.get(dimension))
+            .ok()
+            .expected(
+                "W8",
+                "the bounds of a dimension are within its setting's type",
+            )
+            // The nearest value that the setting can have.
+            .unwrap_or(most)
     }
 
     fn node(&self) -> NodeConfig {
         NodeConfig {
             checkpoint_bytes_max: self.size(d::CHECKPOINT_BYTES),
-            buffer_bytes: u32::try_from(self.get(d::BUFFER_BYTES)).unwrap_or(u32::MAX),
+            buffer_bytes: self.number(d::BUFFER_BYTES, u32::MAX),
             send_bytes: self.size(d::SEND_BYTES),
             producer: ProducerLimits {
                 scans: self.size(d::SCANS),
@@ -159,16 +173,16 @@ impl Shape {
         let segment_bytes = self.get(d::LOG_SEGMENT);
         let percent = self.get(d::LOG_GARBAGE);
         LogstorConfig {
-            segment_bytes: u32::try_from(segment_bytes).unwrap_or(u32::MAX),
+            segment_bytes: self.number(d::LOG_SEGMENT, u32::MAX),
             file_bytes: segment_bytes * self.get(d::LOG_FILE_SEGMENTS),
             disk_bytes: self.log_disk_bytes(),
             prepared_bytes: segment_bytes * self.get(d::LOG_PREPARED),
             mixed_segments_max: self.size(d::LOG_MIXED),
-            mixed_seconds_max: u32::try_from(self.get(d::LOG_MIXED_SECONDS)).unwrap_or(u32::MAX),
+            mixed_seconds_max: self.number(d::LOG_MIXED_SECONDS, u32::MAX),
             garbage_percent: u8::try_from(percent).ok().filter(|&percent| percent > 0),
             cache_bytes: self.size(d::LOG_CACHE),
             image_bytes: self.get(d::LOG_IMAGE),
-            image_percent: u32::try_from(self.get(d::LOG_IMAGE_PERCENT)).unwrap_or(u32::MAX),
+            image_percent: self.number(d::LOG_IMAGE_PERCENT, u32::MAX),
             ..LogstorConfig::DEFAULT
         }
     }
@@ -185,6 +199,7 @@ impl Shape {
         let large = self
             .get(d::LARGE_VALUES)
             .saturating_mul(2 * self.get(d::LARGE_BYTES));
+        // A disk of the largest size is one without a limit.
         let live = records
             .saturating_mul(record)
             .saturating_add(large)
