@@ -61,6 +61,8 @@ pub(in crate::sim) struct Chaos {
     pub(super) ends_micros: u64,
     /// Start of the liveness phase; `None` before.
     pub(super) liveness_micros: Option<u64>,
+    /// An event was left when the time to settle was over.
+    pub(super) is_late: bool,
     pub(super) memory: InvariantVerdict,
     pub(super) reads: Reads,
     pub(super) streams: Streams,
@@ -89,6 +91,7 @@ impl Chaos {
             taking_over: BTreeMap::new(),
             ends_micros: 0,
             liveness_micros: None,
+            is_late: false,
             memory: memory::verdict(),
             reads: Reads::default(),
             streams: Streams::default(),

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use lowtide_checkpoint::{Seqno, Vbid};
 
+use super::chaos;
 use super::due::Due;
 use super::guests::ForeignClients;
 use super::state::World;
@@ -43,7 +44,9 @@ impl World {
             && let Some(due) = self.clock.advance()
         {
             self.figures.events += 1;
-            if self.is_out_of_time() {
+            // The client writes no more: the end of its last pause is no work that is left.
+            if self.is_out_of_time() && !matches!(due, Due::Client) {
+                chaos::required(&mut self.chaos)?.is_late = true;
                 break;
             }
             self.process(due, observer)?;
@@ -203,5 +206,33 @@ impl World {
             seqno: seqno.0,
             items,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Distribution, GeneratedSource};
+    use crate::sim::config::{ClusterConfig, FaultConfig};
+    use crate::sim::hardware::Storage;
+    use crate::sim::world::phases::SETTLE_MICROS;
+    use crate::sim::world::view::Silent;
+
+    /// Returns the violations of W14 if that event is the last one, and comes too late.
+    fn violations(last: Due) -> Option<u64> {
+        let cluster = ClusterConfig::default().with_faults(FaultConfig::default());
+        let source = GeneratedSource::new(Distribution::Uniform, 1, 1, 1, 1).expect("valid");
+        let mut world = World::new(cluster, &Storage::Memory, Box::new(source)).expect("a cluster");
+        world.chaos.as_mut().expect("faults").liveness_micros = Some(0);
+        world.clock.schedule(SETTLE_MICROS + 1, last);
+        world.run_due(&mut Silent).expect("it ends");
+        world.settling().map(|verdict| verdict.violations)
+    }
+
+    /// Guards against a queue that is empty because its last event was dropped as too late.
+    #[test]
+    fn last_event_that_is_too_late_is_a_violation() {
+        assert_eq!(violations(Due::Tick), Some(1));
+        assert_eq!(violations(Due::Client), Some(0), "its pause delays nothing");
     }
 }

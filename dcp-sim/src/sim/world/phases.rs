@@ -93,9 +93,10 @@ impl World {
         let is_at_rest = self.clock.is_empty();
         let now = self.clock.now_micros();
         let chaos = self.chaos.as_mut()?;
+        let is_in_time = is_at_rest && !chaos.is_late;
         let settled = chaos
             .liveness_micros
-            .filter(|_| is_at_rest)
+            .filter(|_| is_in_time)
             .map(|began| now - began);
         chaos.figures.settling_micros = settled.unwrap_or(SETTLE_MICROS);
         Some(liveness::check(settled, SETTLE_MICROS))
