@@ -19,10 +19,14 @@ const COMMANDS: [&[&str]; 10] = [
     &["completions"],
 ];
 
-/// Guards the text of the tools' help.
+/// Guards the text of the help.
 #[test]
-fn tools_help_has_its_recorded_text() {
-    for command in ["inspect", "dump", "check", "recover", "compact"] {
+fn help_has_its_recorded_text() {
+    let help = DCP_SIM.run(&["--help"]).with_code(0).stdout;
+    insta::assert_snapshot!("help", help);
+    for command in [
+        "run", "replay", "script", "inspect", "dump", "check", "recover", "compact",
+    ] {
         let help = DCP_SIM.run(&[command, "--help"]).with_code(0).stdout;
         insta::assert_snapshot!(format!("help_{command}"), help);
     }

@@ -235,10 +235,13 @@ fn drawn_clusters_that_contradict_their_options_are_refused() {
     assert!(
         ended
             .error()
-            .contains("--shape fixes what --profile swarm draws"),
+            .contains("--shape is only valid with --profile swarm"),
         "{ended:#?}"
     );
-    assert_eq!(ended.hint(), "add --profile swarm");
+    assert_eq!(
+        ended.hint(),
+        "--shape fixes what --profile swarm draws: add --profile swarm"
+    );
     let ended = DCP_SIM.run(&["run"]).with_code(2);
     assert!(
         ended.error().contains("no source of writes was named"),

@@ -196,6 +196,25 @@ proptest! {
     }
 }
 
+/// Guards against a rig that let a stream continue when its copy moved to another branch (S29): the
+/// client had the new branch's writes under the old one's name.
+#[test]
+fn client_of_a_copy_that_moves_to_another_branch_has_the_documents_of_its_branch() {
+    let ops = [
+        Op::Set(0),
+        Op::Set(0),
+        Op::Promote(2),
+        Op::Set(1),
+        Op::Set(0),
+        Op::Resume(1),
+        Op::Follow(1, 2),
+        Op::Deliver(1, 3),
+        Op::Read(3),
+        Op::Promote(0),
+    ];
+    run(&ops).expect("equal documents");
+}
+
 /// The same cluster finds a marker that continues after the last item of a snapshot that was cut
 /// short.
 #[test]

@@ -25,20 +25,14 @@ fn cluster(
     } else {
         10 << 20
     };
-    ClusterConfig {
-        seed,
-        vbuckets: 6,
-        node: NodeConfig::new()
-            .with_quota(quota)
-            .with_buffer_bytes(buffer_bytes),
-        faults: Some(FaultConfig {
-            kinds: kinds.into_iter().collect(),
-            interval_micros: profile.interval_micros(),
-            duration_micros: 1_000_000,
-            ..FaultConfig::default()
-        }),
-        ..ClusterConfig::default()
-    }
+    let node = NodeConfig::new()
+        .with_quota(quota)
+        .with_buffer_bytes(buffer_bytes);
+    ClusterConfig::default()
+        .with_size(3, 2, 6)
+        .with_seed(seed)
+        .with_node(node)
+        .with_faults(FaultConfig::new(profile, kinds).with_duration_micros(1_000_000))
 }
 
 fn world(cluster: ClusterConfig, ops: u64) -> World {
@@ -99,19 +93,12 @@ fn as_on_the_command_line(seed: u64) -> Report {
 
 /// Same as [`as_on_the_command_line`], with `--engine`.
 fn with_engine(seed: u64, engine: EngineKind) -> Report {
-    let all = cluster(seed, FaultKind::ALL, Profile::Hostile);
-    let faults = all.faults.map(|faults| FaultConfig {
-        duration_micros: 5_000_000,
-        ..faults
-    });
-    let node = NodeConfig::new().with_quota(QuotaConfig::default());
-    let cluster = ClusterConfig {
-        seed,
-        faults,
-        node,
-        engine,
-        ..ClusterConfig::default()
-    };
+    let faults = FaultConfig::new(Profile::Hostile, FaultKind::ALL).with_duration_micros(5_000_000);
+    let cluster = ClusterConfig::default()
+        .with_seed(seed)
+        .with_faults(faults)
+        .with_node(NodeConfig::new().with_quota(QuotaConfig::default()))
+        .with_engine(engine);
     let source = GeneratedSource::new(Distribution::Zipfian, 5_000, 500, 256, seed).expect("valid");
     let world = World::new(cluster, &Storage::Memory, Box::new(source)).expect("a cluster");
     world

@@ -14,13 +14,11 @@ fn run(cluster: ClusterConfig, kind: Distribution) -> Report {
 }
 
 fn shapes(seed: u64) -> [ClusterConfig; 4] {
-    let cluster = |nodes, replicas, vbuckets, node: NodeConfig| ClusterConfig {
-        nodes,
-        replicas,
-        vbuckets,
-        seed,
-        node,
-        ..ClusterConfig::default()
+    let cluster = |nodes, replicas, vbuckets, node: NodeConfig| {
+        ClusterConfig::default()
+            .with_size(nodes, replicas, vbuckets)
+            .with_seed(seed)
+            .with_node(node)
     };
     let tight = NodeConfig::new()
         .with_checkpoint_bytes_max(500)
@@ -79,13 +77,7 @@ fn twenty_seeds_are_clean() {
 fn seeds_with_logstor_are_clean() {
     for seed in 0..4 {
         for (cluster, kind) in shapes(seed).into_iter().zip(Distribution::ALL) {
-            check(&run(
-                ClusterConfig {
-                    engine: EngineKind::Logstor,
-                    ..cluster
-                },
-                kind,
-            ));
+            check(&run(cluster.with_engine(EngineKind::Logstor), kind));
         }
     }
 }
@@ -96,10 +88,7 @@ fn client_without_memory_waits_and_continues() {
     let [_, _, cluster, _] = shapes(3);
     let roomy = run(cluster.clone(), Distribution::Uniform);
     let report = run(
-        ClusterConfig {
-            checkpoint_quota_bytes: 40_000,
-            ..cluster.clone()
-        },
+        cluster.clone().with_checkpoint_quota_bytes(40_000),
         Distribution::Uniform,
     );
     check(&report);
@@ -107,10 +96,7 @@ fn client_without_memory_waits_and_continues() {
     assert!(report.figures.client_waits > 0, "{:?}", report.figures);
     // At rest no memory is held, so even the smallest quota lets one write after the other through.
     let smallest = run(
-        ClusterConfig {
-            checkpoint_quota_bytes: 0,
-            ..cluster.clone()
-        },
+        cluster.clone().with_checkpoint_quota_bytes(0),
         Distribution::Uniform,
     );
     check(&smallest);

@@ -5,7 +5,8 @@ use std::panic::catch_unwind;
 use dcp_sim::input::{Distribution, GeneratedSource, Preset, PresetSource, Source};
 use dcp_sim::node::NodeConfig;
 use dcp_sim::sim::{
-    ClusterConfig, EngineKind, FaultConfig, FaultKind, Report, Silent, SimError, Storage, World,
+    ClusterConfig, EngineKind, FaultConfig, FaultKind, Profile, Report, Silent, SimError, Storage,
+    World,
 };
 use lowtide_checkpoint::QuotaConfig;
 
@@ -42,26 +43,21 @@ impl Shape {
     ///
     /// Same as [`World::run`].
     pub(crate) fn run(self, seed: u64) -> Result<Report, SimError> {
-        let faults = FaultConfig {
-            kinds: self.kinds.iter().copied().collect(),
-            interval_micros: self.interval_micros,
-            duration_micros: self.seconds * 1_000_000,
-            ..FaultConfig::default()
-        };
+        let kinds = self.kinds.iter().copied();
+        let faults = FaultConfig::new(Profile::Hostile, kinds)
+            .with_interval_micros(self.interval_micros)
+            .with_duration_micros(self.seconds * 1_000_000);
         let quota = QuotaConfig {
             limit_bytes: self.quota_bytes,
             ..QuotaConfig::default()
         };
-        let cluster = ClusterConfig {
-            nodes: self.nodes,
-            replicas: self.replicas,
-            vbuckets: self.vbuckets,
-            seed,
-            engine: self.engine,
-            node: NodeConfig::new().with_quota(quota),
-            faults: Some(faults),
-            ..ClusterConfig::default()
-        };
+        let node = NodeConfig::new().with_quota(quota);
+        let cluster = ClusterConfig::default()
+            .with_size(self.nodes, self.replicas, self.vbuckets)
+            .with_seed(seed)
+            .with_engine(self.engine)
+            .with_node(node)
+            .with_faults(faults);
         let source: Box<dyn Source> = match self.writes {
             Writes::Made(law, keys, bytes) => {
                 Box::new(GeneratedSource::new(law, self.ops, keys, bytes, seed).expect("valid"))

@@ -9,10 +9,10 @@ use dcp_sim::sim::{Dimension, FaultKind, Fixed, Setting, Shape, Silent, Storage,
 const SIMULATION: &str = include_str!("../../docs/simulation.md");
 
 fn fixed(settings: &[(Dimension, u64)]) -> Fixed {
-    Fixed {
-        settings: settings.iter().copied().collect(),
-        ..Fixed::default()
-    }
+    settings
+        .iter()
+        .map(|&(dimension, value)| Setting { dimension, value })
+        .fold(Fixed::default(), Fixed::with_setting)
 }
 
 /// Returns the broken invariants of a shape's run; `None` if it is clean.
@@ -35,10 +35,7 @@ pub(crate) fn shape(text: &str) -> Fixed {
     let settings = text
         .split(',')
         .map(|setting| setting.parse::<Setting>().expect(setting));
-    Fixed {
-        settings: settings.map(|it| (it.dimension, it.value)).collect(),
-        ..Fixed::default()
-    }
+    settings.fold(Fixed::default(), Fixed::with_setting)
 }
 
 /// W10, W11. Found by seeds 861 and 1768: a copy was promoted with a snapshot from disk in its
@@ -131,10 +128,7 @@ fn smallest_clusters_survive_every_kind_of_fault() {
                 (Dimension::OPS, 150),
                 (Dimension::DURATION, 1_000_000),
             ];
-            let fixed = Fixed {
-                faults: Some(kinds.clone()),
-                ..fixed(&settings)
-            };
+            let fixed = fixed(&settings).with_faults(kinds.clone());
             let seed = number as u64;
             assert_eq!(
                 broken(seed, &fixed),

@@ -140,7 +140,10 @@ fn status_is_that_of_the_worst_file() {
     assert_eq!(status(&[&binary]), (ExitStatus::Unparsable, 2));
     assert_eq!(status(&[&missing, &broken]), (ExitStatus::Io, 3));
     let told = String::from_utf8(told).expect("text");
-    assert!(told.contains("broken.scn:4: no command `sat`"), "{told}");
+    assert!(
+        told.contains("broken.scn:4: `sat` is not a command"),
+        "{told}"
+    );
     assert!(told.contains("binary.scn:2: not UTF-8"), "{told}");
 }
 

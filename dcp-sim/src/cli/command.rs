@@ -23,6 +23,15 @@ Examples:
   dcp-sim check /tmp/cluster/node-0          verify every byte
 ";
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  success
+  1  a violation or a difference was found
+  2  the command or its input is invalid
+  3  reading or writing failed
+  4  a file is corrupt
+";
+
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   dcp-sim completions bash > ~/.local/share/bash-completion/completions/dcp-sim
@@ -32,7 +41,7 @@ Examples:
 /// A replication simulator: vBuckets, flushers, disks and streams of a whole cluster, from one
 /// seed.
 #[derive(Debug, Parser)]
-#[command(name = "dcp-sim", version, before_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "dcp-sim", version, before_help = EXAMPLES, after_help = EXIT_CODES, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -40,7 +49,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Simulate a cluster that writes a source of changes, and prove that every copy is right.
+    /// Simulate a cluster that replicates a source of writes, and prove that every copy is right.
     Run(simulate::RunArguments),
     /// Repeat a simulation up to an event, and show its state then.
     Replay(simulate::ReplayArguments),

@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn unused_file_changes_nothing() {
         let home = tempfile::tempdir().expect("a directory");
-        let (old, new) = (home.path().join("old"), home.path().join("new"));
+        let old = home.path().join("old");
+        let new = home.path().join("new");
         fs::write(&old, "an older page").expect("written");
         let opened = [open(&old), open(&new)];
         assert!(opened.iter().all(Result::is_ok));
@@ -103,7 +104,8 @@ mod tests {
     #[test]
     fn used_file_has_only_the_new_content() {
         let home = tempfile::tempdir().expect("a directory");
-        let (old, empty) = (home.path().join("old"), home.path().join("empty"));
+        let old = home.path().join("old");
+        let empty = home.path().join("empty");
         fs::write(&old, "an older page").expect("written");
         for (path, text) in [(&old, "new"), (&empty, "")] {
             let Ok(mut output) = open(path) else {

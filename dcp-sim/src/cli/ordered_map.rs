@@ -31,7 +31,9 @@ pub(super) fn in_order<T: Send, E>(
     thread::scope(|scope| {
         let (sender, results) = mpsc::channel();
         for _ in 0..threads {
-            let (sender, begun, work) = (sender.clone(), &begun, &work);
+            let sender = sender.clone();
+            let begun = &begun;
+            let work = &work;
             scope.spawn(move || {
                 // After a dropped receiver no result is needed.
                 while let Some(number) = next(begun, count)
@@ -40,7 +42,8 @@ pub(super) fn in_order<T: Send, E>(
             });
         }
         drop(sender);
-        let (mut early, mut due) = (BTreeMap::new(), 0);
+        let mut early = BTreeMap::new();
+        let mut due = 0;
         for (number, result) in results {
             early.insert(number, result);
             while let Some(result) = early.remove(&due) {

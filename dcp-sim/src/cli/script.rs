@@ -13,10 +13,10 @@ use super::output::Output;
     before_help = "Examples:\n  dcp-sim script tests/scenarios/dedup.scn\n  dcp-sim script --rewrite my.scn\n"
 )]
 pub(super) struct ScriptArguments {
-    /// Write the actual outputs into the files instead of comparing.
+    /// Write the actual outputs into the files instead of comparing them.
     #[arg(long)]
     rewrite: bool,
-    /// Scenario files.
+    /// Scenario files (docs/scenarios.md).
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }

@@ -49,7 +49,8 @@ mod tests {
     fn peeked_source_gives_every_batch_once() {
         let lines = "{\"op\":\"delete\",\"key\":\"a\"}\n{\"op\":\"delete\",\"key\":\"b\"}\n";
         let source = || Box::new(JsonLines::new("in.jsonl", std::io::Cursor::new(lines)));
-        let (mut peeked, mut plain) = (Peeked::new(source()).expect("good"), source());
+        let mut peeked = Peeked::new(source()).expect("good");
+        let mut plain = source();
         for _ in 0..4 {
             assert_eq!(
                 peeked.next_batch().expect("good"),

@@ -8,11 +8,13 @@
 //! - Names of sources and violations are escaped.
 //! - Equal runs give equal bytes, since no wall-clock time is in the page.
 
+use std::io;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
 use super::units;
-use crate::sim::{Report, Timeline, Verdict};
+use crate::sim::{InvariantVerdict, Report, Timeline};
 
 const CHARTS: &str = include_str!("assets/uPlot.iife.min.js");
 const CHARTS_STYLE: &str = include_str!("assets/uPlot.min.css");
@@ -39,9 +41,12 @@ struct Data<'a> {
 }
 
 /// Returns the page.
-#[must_use]
-pub fn page(page: &Page<'_>) -> String {
+///
+/// # Errors
+/// If its figures cannot be serialized.
+pub fn page(page: &Page<'_>) -> io::Result<String> {
     let report = page.report;
+    let data = data(page)?;
     let word = if report.is_clean() {
         "every copy is right"
     } else {
@@ -74,25 +79,22 @@ pub fn page(page: &Page<'_>) -> String {
                 div #charts {}
                 h2 { "Nodes" }
                 (nodes(report))
-                script type="application/json" id="data" { (PreEscaped(data(page))) }
+                script type="application/json" id="data" { (PreEscaped(data)) }
                 script { (PreEscaped(CHARTS)) }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
     };
-    markup.into_string()
+    Ok(markup.into_string())
 }
 
 /// Returns JSON that cannot end its enclosing element.
-fn data(page: &Page<'_>) -> String {
+fn data(page: &Page<'_>) -> io::Result<String> {
     let data = Data {
         timeline: page.timeline,
         marks: page.memory_marks_bytes,
     };
-    // The content is numbers and texts only, which always serialize.
-    serde_json::to_string(&data)
-        .unwrap_or_default()
-        .replace('<', "\\u003c")
+    Ok(serde_json::to_string(&data)?.replace('<', "\\u003c"))
 }
 
 fn cards(report: &Report) -> Markup {
@@ -127,7 +129,7 @@ fn cards(report: &Report) -> Markup {
     }
 }
 
-fn verdicts(verdicts: &[Verdict]) -> Markup {
+fn verdicts(verdicts: &[InvariantVerdict]) -> Markup {
     html! {
         table.verdicts {
             thead { tr { th { "" } th { "invariant" } th.number { "checked" } th { "verdict" } } }
@@ -192,7 +194,7 @@ mod tests {
     use crate::sim::{Figures, NodeFigures, Sample, Span};
 
     fn report(source: &str) -> Report {
-        let mut broken = Verdict::new("W3", "copies are equal");
+        let mut broken = InvariantVerdict::new("W3", "copies are equal");
         broken.check(Some("key <b>&\"x\" differs".to_owned()));
         Report {
             source: source.to_owned(),
@@ -229,6 +231,7 @@ mod tests {
             timeline: &timeline,
             memory_marks_bytes: &[("quota", 64)],
         })
+        .expect("numbers and texts")
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Report of a run as one JSON object.
 
+use std::io;
+
 use serde::Serialize;
 
 use super::times::Times;
@@ -21,8 +23,10 @@ struct Document<'a> {
 
 /// Returns the report as one line. Except for its field `times`, equal seeds and sources give equal
 /// bytes.
-#[must_use]
-pub fn json(report: &Report, times: &Times) -> String {
+///
+/// # Errors
+/// If the report cannot be serialized: no verdict is printed rather than an empty one.
+pub fn json(report: &Report, times: &Times) -> io::Result<String> {
     let document = Document {
         schema: SCHEMA,
         command: "run",
@@ -30,6 +34,5 @@ pub fn json(report: &Report, times: &Times) -> String {
         report,
         times,
     };
-    // The content is names, numbers and texts only, which always serialize.
-    serde_json::to_string(&document).unwrap_or_default()
+    Ok(serde_json::to_string(&document)?)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::units;
-use crate::sim::{Observer, Progress};
+use crate::sim::{Observer, RunProgress};
 
 /// Progress in percent between two lines.
 const LINE_PERCENT: u64 = 25;
@@ -43,7 +43,7 @@ impl ProgressLine {
 }
 
 impl Observer for ProgressLine {
-    fn progress(&mut self, progress: &Progress) {
+    fn progress(&mut self, progress: &RunProgress) {
         match &self.bar {
             Some(bar) => {
                 if !self.is_styled {
@@ -59,7 +59,7 @@ impl Observer for ProgressLine {
 }
 
 impl ProgressLine {
-    fn line(&mut self, progress: &Progress) {
+    fn line(&mut self, progress: &RunProgress) {
         let Some(total) = progress.batches_total.filter(|&total| total > 0) else {
             return;
         };
@@ -68,14 +68,10 @@ impl ProgressLine {
             return;
         }
         self.percent_shown = percent - percent % LINE_PERCENT;
-        let (batches, seqnos) = (
-            units::count(progress.batches),
-            units::count(progress.seqnos),
-        );
-        let (total, memory) = (
-            units::count(total),
-            units::bytes(progress.checkpoint_bytes as u64),
-        );
+        let batches = units::count(progress.batches);
+        let seqnos = units::count(progress.seqnos);
+        let total = units::count(total);
+        let memory = units::bytes(progress.checkpoint_bytes as u64);
         let line = format!(
             "{percent:>3} %  {batches}/{total} batches, {seqnos} seqnos, checkpoints {memory}"
         );
@@ -94,12 +90,13 @@ fn style(bar: &ProgressBar, total: Option<u64>) {
     }
 }
 
-fn message(progress: &Progress, elapsed: Duration) -> String {
+fn message(progress: &RunProgress, elapsed: Duration) -> String {
     if progress.is_settling {
         return "settling and checking every copy".to_owned();
     }
     let rate = (progress.seqnos as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
-    let (rate, lag) = (units::count(rate), units::count(progress.lag_seqnos));
+    let rate = units::count(rate);
+    let lag = units::count(progress.lag_seqnos);
     let memory = units::bytes(progress.checkpoint_bytes as u64);
     format!("{rate} seqnos/s  lag {lag}  checkpoints {memory}")
 }

@@ -3,6 +3,7 @@
 //! Neither contains anything of the machine, so results are compared byte by byte (W17).
 
 use std::fmt::Write;
+use std::io;
 
 use serde::Serialize;
 
@@ -73,8 +74,10 @@ struct Instead<'a> {
 
 /// Formats a seed as one line of JSON. It has the fields of a single run's object except `times`,
 /// and `broken` and `replay`.
-#[must_use]
-pub fn seed_json(result: &SeedResult<'_>) -> String {
+///
+/// # Errors
+/// If the result cannot be serialized: no verdict is printed rather than an empty one.
+pub fn seed_json(result: &SeedResult<'_>) -> io::Result<String> {
     let SeedResult {
         seed,
         report,
@@ -91,8 +94,7 @@ pub fn seed_json(result: &SeedResult<'_>) -> String {
         report,
         instead: report.is_none().then_some(Instead { seed, shape }),
     };
-    // The content is names, numbers and texts only, which always serialize.
-    serde_json::to_string(&document).unwrap_or_default()
+    Ok(serde_json::to_string(&document)?)
 }
 
 /// Formats the figures of a run in one line.

@@ -25,11 +25,8 @@ pub struct SeedsPage {
 impl SeedsPage {
     /// Adds the result of a seed.
     pub fn add(&mut self, result: &SeedResult<'_>) {
-        let drew = result
-            .shape
-            .map(|shape| shape.describe())
-            .unwrap_or_default();
-        let shown = result.report.map(figures).unwrap_or_default();
+        let drew = result.shape.map_or(String::new(), |shape| shape.describe());
+        let shown = result.report.map_or(String::new(), figures);
         if let Some(why) = result.why {
             self.broken.push(html! {
                 tr.broken {

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::times::Times;
 use super::units;
-use crate::sim::{FaultFigures, NodeFigures, Report, Verdict};
+use crate::sim::{FaultFigures, InvariantVerdict, NodeFigures, Report};
 
 /// Returns several lines, the verdicts last.
 #[must_use]
@@ -168,12 +168,9 @@ fn table(columns: &[(&str, Vec<String>)]) -> String {
             .into_iter()
             .chain(columns.iter().map(|(title, _)| *title)),
     );
-    let rows = columns
-        .iter()
-        .map(|(_, cells)| cells.len())
-        .max()
-        .unwrap_or_default();
-    for row in 0..rows {
+    let rows = columns.iter().map(|(_, cells)| cells.len()).max();
+    for row in 0..rows.unwrap_or(0) {
+        // A shorter column ends with empty cells.
         let cells = columns
             .iter()
             .map(|(_, cells)| cells.get(row).cloned().unwrap_or_default());
@@ -187,7 +184,7 @@ fn table(columns: &[(&str, Vec<String>)]) -> String {
     format!("{table}\n")
 }
 
-fn put_verdict(text: &mut String, verdict: &Verdict) {
+fn put_verdict(text: &mut String, verdict: &InvariantVerdict) {
     let word = if verdict.holds() { "holds" } else { "BROKEN" };
     let checked = units::count(verdict.checked);
     let _ = writeln!(

@@ -6,7 +6,8 @@ pub(crate) fn bytes(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    let (mut scaled, mut name) = (bytes as f64, "B");
+    let mut scaled = bytes as f64;
+    let mut name = "B";
     for unit in UNITS {
         if scaled < 1024.0 {
             break;
@@ -55,10 +56,12 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
 /// Formats nanoseconds since 1970 as date and time in UTC.
 pub(crate) fn utc(nanos: u64) -> String {
     let seconds = nanos / 1_000_000_000;
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let days = seconds / 86_400;
+    let second = seconds % 86_400;
     // Years are counted in eras of 400 years that begin on the 1st of March, so leap days are last.
     let shifted = days + 719_468;
-    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let era = shifted / 146_097;
+    let day = shifted % 146_097;
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
@@ -69,7 +72,9 @@ pub(crate) fn utc(nanos: u64) -> String {
         (month - 9, 1)
     };
     let year = era * 400 + year + next;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let hour = second / 3600;
+    let minute = second / 60 % 60;
+    let second = second % 60;
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 

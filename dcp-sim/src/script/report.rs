@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use lowtide_checkpoint::internal::Invariant;
 use similar::{ChangeTag, TextDiff};
 
 use super::language::Block;
@@ -51,7 +52,13 @@ impl Outcome {
             actual: output.unwrap_or_else(|kind| vec![format!("error: {kind}")]),
         };
         let commands: Vec<_> = blocks.iter().zip(outputs).map(outcome).collect();
-        let rewritten = rewrite(text, blocks, &commands);
+        let rewritten = rewrite(text, blocks, &commands)
+            .expected(
+                "W22",
+                "the outputs of blocks are parts of the file, in order",
+            )
+            // The file stays as it is: losing a part of it would be worse.
+            .unwrap_or_else(|| text.to_owned());
         Self {
             path: path.to_owned(),
             commands,
@@ -101,7 +108,9 @@ fn trimmed(lines: &[String]) -> impl Iterator<Item = &str> {
     lines.iter().map(|line| line.trim_end())
 }
 
-fn rewrite(text: &str, blocks: &[Block<'_>], commands: &[CommandOutcome]) -> String {
+/// Returns the text with the actual outputs in place of different ones; `None` if an output is not a
+/// part of the text.
+fn rewrite(text: &str, blocks: &[Block<'_>], commands: &[CommandOutcome]) -> Option<String> {
     let mut rewritten = String::with_capacity(text.len());
     let mut copied = 0;
     for (block, command) in blocks
@@ -109,10 +118,7 @@ fn rewrite(text: &str, blocks: &[Block<'_>], commands: &[CommandOutcome]) -> Str
         .zip(commands)
         .filter(|(_, command)| !command.matches())
     {
-        rewritten.push_str(
-            text.get(copied..block.expected_at.start)
-                .unwrap_or_default(),
-        );
+        rewritten.push_str(text.get(copied..block.expected_at.start)?);
         if !rewritten.ends_with('\n') {
             rewritten.push_str(block.line_end);
         }
@@ -122,6 +128,6 @@ fn rewrite(text: &str, blocks: &[Block<'_>], commands: &[CommandOutcome]) -> Str
         }
         copied = block.expected_at.end;
     }
-    rewritten.push_str(text.get(copied..).unwrap_or_default());
-    rewritten
+    rewritten.push_str(text.get(copied..)?);
+    Some(rewritten)
 }

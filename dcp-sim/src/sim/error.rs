@@ -1,5 +1,9 @@
-//! Errors that end a simulation early. A violated invariant is not an error but a verdict.
+//! Errors that end a simulation early.
+//!
+//! A violated invariant of the cluster is not an error but a verdict. One of the simulator itself
+//! (W21) ends the run: its verdicts would prove less than they say.
 
+use lowtide_checkpoint::internal::Violation;
 use lowtide_persistence::EngineError;
 use lowtide_persistence::disk::DiskError;
 
@@ -83,4 +87,19 @@ pub enum SimError {
         /// The directory.
         path: std::path::PathBuf,
     },
+    /// The simulator's own state is wrong: a bug of the simulator.
+    #[error("internal error: invariant {invariant} is violated: {what}")]
+    Internal {
+        /// The invariant's id in `docs/invariants.md`.
+        invariant: &'static str,
+        /// The condition that does not hold.
+        what: &'static str,
+    },
+}
+
+impl From<Violation> for SimError {
+    fn from(violation: Violation) -> Self {
+        let Violation { invariant, what } = violation;
+        Self::Internal { invariant, what }
+    }
 }

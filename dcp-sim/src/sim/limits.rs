@@ -25,7 +25,8 @@ pub(super) fn check(batch: &ChangeBatch, limits: &ItemLimits) -> Result<(), SimE
             ("value", value_bytes, value_bytes_max),
         ] {
             if bytes > limit {
-                let (label, key) = (batch.label.clone(), shown(&change.key));
+                let label = batch.label.clone();
+                let key = shown(&change.key);
                 return Err(SimError::TooLarge {
                     label,
                     key,

@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_persistence::EngineError;
 use lowtide_persistence::disk::DiskOperation;
 
 use super::error::SimError;
 use super::judge::{agreement, contents, durability, managers, settled, source};
-use super::record::{Report, Verdict};
+use super::record::{InvariantVerdict, Report};
 use super::world::{Host, Observer, World};
 
 /// Additional proof of the end state, for sources that have one. It receives the documents of all
 /// actives.
-pub type Proof<'a> = dyn FnMut(&BTreeMap<&[u8], &Bytes>) -> Result<Verdict, SimError> + 'a;
+pub type Proof<'a> = dyn FnMut(&BTreeMap<&[u8], &Bytes>) -> Result<InvariantVerdict, SimError> + 'a;
 
 impl World {
     /// Runs to the end and judges the result. `proof` adds one verdict.
@@ -33,7 +34,7 @@ impl World {
         }
         let nodes = self.nodes();
         let mut managers = self.managers.clone();
-        managers::check(&mut managers, &nodes);
+        managers::check(&mut managers, nodes.iter().copied());
         let union = source::union(&self.topology, &nodes);
         // A tombstone that one copy purged may remain on another.
         let with_tombstones = self.chaos.is_none();
@@ -43,23 +44,24 @@ impl World {
             managers,
         ];
         if let Some(chaos) = &self.chaos {
-            verdicts.push(contents::check(&self.topology, &nodes, &chaos.history));
+            verdicts.push(contents::check(&self.topology, &nodes, &chaos.history)?);
         } else {
             verdicts.push(source::check(&self.oracle, &union));
             if let Some(proof) = proof {
-                verdicts.push(proof(&union)?);
+                verdicts.push(proof(&union.documents)?);
             }
         }
-        let (documents, document_bytes) = (
-            union.len(),
-            union.values().map(|value| value.len() as u64).sum(),
-        );
-        (self.figures.documents, self.figures.document_bytes) = (documents as u64, document_bytes);
-        (self.figures.sets, self.figures.deletes) = (self.oracle.sets, self.oracle.deletes);
+        let documents = union.documents.len() as u64;
+        let values = union.documents.values();
+        let document_bytes = values.map(|value| value.len() as u64).sum();
+        self.figures.documents = documents;
+        self.figures.document_bytes = document_bytes;
+        self.figures.sets = self.oracle.sets;
+        self.figures.deletes = self.oracle.deletes;
         verdicts.extend(self.settling());
         verdicts.push(self.reopen_all(with_tombstones)?);
         verdicts.push(std::mem::take(&mut self.order).verdict());
-        verdicts.extend(self.foreign_verdicts());
+        verdicts.extend(self.foreign_verdicts()?);
         let clients = self.foreign.figures().clone();
         let faults = self.chaos.take().map(|chaos| {
             let (mut figures, of_faults) = chaos.verdicts();
@@ -67,7 +69,7 @@ impl World {
             verdicts.extend(of_faults);
             figures
         });
-        verdicts.sort_by_key(Verdict::number);
+        verdicts.sort_by_key(InvariantVerdict::number);
         Ok(Report {
             source: self.source.describe(),
             seed: self.config.seed,
@@ -83,10 +85,10 @@ impl World {
         })
     }
 
-    fn reopen_all(&mut self, with_tombstones: bool) -> Result<Verdict, SimError> {
+    fn reopen_all(&mut self, with_tombstones: bool) -> Result<InvariantVerdict, SimError> {
         let mut verdict = durability::verdict();
         for (number, host) in self.hosts.iter_mut().enumerate() {
-            host.take_figures();
+            host.take_figures()?;
             let reopened = host.reopen(&mut verdict, number, with_tombstones);
             reopened.map_err(|source| SimError::Engine {
                 node: number,
@@ -98,7 +100,7 @@ impl World {
 }
 
 impl Host {
-    fn take_figures(&mut self) {
+    fn take_figures(&mut self) -> Result<(), SimError> {
         let disk = self.storage.disk.stats();
         self.figures.disk_syncs = disk.syncs + disk.dir_syncs;
         self.figures.disk_written_bytes = disk.written_bytes;
@@ -108,17 +110,18 @@ impl Host {
             self.figures.expelled += stats.expelled;
             self.figures.removed += stats.removed;
         }
-        let engine = self.engine.as_ref();
-        // A node that is down has no store open.
-        self.figures.store_bytes = engine.map_or(0, |engine| engine.stats().file_bytes);
+        // A node that is down at the end has no open store; W2 and W14 report it.
+        if let Some(engine) = &self.engine {
+            self.figures.store_bytes = engine.stats().file_bytes;
+        }
     }
 
     fn reopen(
         &mut self,
-        verdict: &mut Verdict,
+        verdict: &mut InvariantVerdict,
         number: usize,
         with_tombstones: bool,
-    ) -> Result<(), lowtide_persistence::EngineError> {
+    ) -> Result<(), EngineError> {
         self.job = None;
         if let Some(engine) = self.engine.take() {
             match engine.close() {

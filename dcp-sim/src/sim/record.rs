@@ -8,4 +8,4 @@ mod verdict;
 pub use report::{ClientFigures, FaultFigures, Figures, NodeFigures, Report};
 pub use timeline::{NodeSample, Sample, Span, Timeline};
 pub use trace::{Trace, TraceEvent};
-pub use verdict::Verdict;
+pub use verdict::InvariantVerdict;

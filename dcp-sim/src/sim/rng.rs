@@ -3,6 +3,7 @@
 //! The sampling is implemented here, so a seed in a bug report keeps its meaning when a library
 //! changes.
 
+use lowtide_checkpoint::Vbid;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -41,6 +42,17 @@ impl SimRng {
         // Upper half of a 128-bit product: the bias is negligible, and the result is equal on every
         // machine.
         low + ((u128::from(self.0.next_u64()) * u128::from(span)) >> 64) as u64
+    }
+
+    /// Draws one of the choices; `None` if there is none. Draws from the stream in any case.
+    pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
+        choices.get(self.below(choices.len()))
+    }
+
+    /// Draws one of the first `vbuckets` vBuckets.
+    pub(in crate::sim) fn vbucket(&mut self, vbuckets: u16) -> Vbid {
+        // The number is below a `u16`.
+        Vbid(self.below(usize::from(vbuckets)) as u16)
     }
 
     /// Draws an index below `count`, or 0 if `count` is 0.

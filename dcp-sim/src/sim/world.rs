@@ -23,4 +23,4 @@ mod view;
 
 pub(super) use host::Host;
 pub use state::World;
-pub use view::{Observer, Progress, Silent};
+pub use view::{Observer, RunProgress, Silent};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dcp_sim::node::{Document, Documents};
-use dcp_sim::sim::Verdict;
+use dcp_sim::sim::InvariantVerdict;
 use lowtide_checkpoint::{Cas, Item, Key, Seqno};
 
 /// Guards the comparison of W3 and W4: every field of a document counts, on both sides.
@@ -60,7 +60,7 @@ fn documents_that_differ_in_any_field_are_different() {
 /// Guards the count of a verdict: all violations count, the first are reported.
 #[test]
 fn verdict_counts_every_violation_and_reports_five() {
-    let mut verdict = Verdict::new("W0", "nothing is odd");
+    let mut verdict = InvariantVerdict::new("W0", "nothing is odd");
     for number in 0..20 {
         verdict.check((number % 2 == 1).then(|| format!("{number}")));
     }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use dcp_sim::input::{Change, ChangeBatch, Distribution, GeneratedSource, InputError, Source};
 use dcp_sim::sim::{
-    ClusterConfig, Observer, Progress, Report, Silent, SimError, Storage, Trace, Verdict, World,
+    ClusterConfig, InvariantVerdict, Observer, Report, RunProgress, Silent, SimError, Storage,
+    Trace, World,
 };
 use tempfile::TempDir;
 
@@ -15,12 +16,7 @@ fn source() -> Box<GeneratedSource> {
 }
 
 fn cluster() -> ClusterConfig {
-    ClusterConfig {
-        nodes: 2,
-        replicas: 1,
-        vbuckets: 2,
-        ..ClusterConfig::default()
-    }
+    ClusterConfig::default().with_size(2, 1, 2)
 }
 
 fn broken(report: &Report) -> Vec<&'static str> {
@@ -37,7 +33,7 @@ struct Restorer {
 }
 
 impl Observer for Restorer {
-    fn progress(&mut self, progress: &Progress) {
+    fn progress(&mut self, progress: &RunProgress) {
         if progress.is_settling {
             std::fs::rename(&self.copy, &self.file).expect("put back");
         } else if progress.batches == self.copy_at {
@@ -92,7 +88,7 @@ struct Damager {
 }
 
 impl Observer for Damager {
-    fn progress(&mut self, progress: &Progress) {
+    fn progress(&mut self, progress: &RunProgress) {
         if progress.is_settling {
             let mut bytes = std::fs::read(&self.file).expect("there");
             let header = (0..bytes.len())
@@ -141,7 +137,7 @@ fn proof_that_fails_is_a_violation() {
         let mut seen = 0;
         let mut proof = |documents: &std::collections::BTreeMap<&[u8], &Bytes>| {
             seen += documents.len() as u64;
-            let mut verdict = Verdict::new("W7", "a proof from outside");
+            let mut verdict = InvariantVerdict::new("W7", "a proof from outside");
             verdict.check(violation.map(str::to_owned));
             Ok(verdict)
         };

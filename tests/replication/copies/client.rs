@@ -18,8 +18,8 @@ use super::copy::{Contents, Copy, UUID, VB};
 pub(crate) struct Client {
     /// Number of the copy that it follows, and the stream.
     source: Option<(usize, Producer)>,
-    /// Number of that copy's rollbacks when the stream began.
-    seen_rollbacks: u32,
+    /// Breaks of that copy's history when the stream began.
+    seen_breaks: u32,
     input: BytesMut,
     connections: u32,
     log: Vec<FailoverEntry>,
@@ -36,7 +36,7 @@ impl Client {
     pub(crate) fn new() -> Self {
         Self {
             source: None,
-            seen_rollbacks: 0,
+            seen_breaks: 0,
             input: BytesMut::new(),
             connections: 0,
             log: Vec::new(),
@@ -104,7 +104,7 @@ impl Client {
         }
         (self.marker, self.input) = (None, BytesMut::new());
         self.source = Some((copy, producer));
-        self.seen_rollbacks = copies[copy].rollbacks;
+        self.seen_breaks = copies[copy].breaks();
     }
 
     fn leave(&mut self, copies: &[Copy]) {
@@ -124,7 +124,7 @@ impl Client {
                 return Ok(());
             };
             let (copy, from) = (*copy, &copies[*copy]);
-            if self.seen_rollbacks != from.rollbacks {
+            if self.seen_breaks != from.breaks() {
                 self.leave(copies);
                 return Ok(());
             }

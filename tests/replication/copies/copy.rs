@@ -26,11 +26,9 @@ pub(crate) struct Copy {
     home: Home,
     /// Number of the copy that it follows, and both ends of the stream.
     source: Option<(usize, Producer, Consumer)>,
-    /// Number of that copy's rollbacks when the stream began.
-    seen_rollbacks: u32,
+    /// Breaks of that copy's history when the stream began.
+    seen_breaks: u32,
     connections: u32,
-    /// Number of its rollbacks; each ends the streams that it serves.
-    pub(crate) rollbacks: u32,
 }
 
 /// State of a copy that streams read and change.
@@ -39,6 +37,8 @@ struct Home {
     engine: Couchstore,
     flusher: Flusher,
     documents: Contents,
+    /// Number of rollbacks, and of moves to another branch.
+    breaks: u32,
 }
 
 impl Copy {
@@ -65,14 +65,14 @@ impl Copy {
             engine,
             flusher,
             documents: Contents::new(),
+            breaks: 0,
         };
         Self {
             number,
             home,
             source: None,
-            seen_rollbacks: 0,
+            seen_breaks: 0,
             connections: 0,
-            rollbacks: 0,
         }
     }
 
@@ -82,6 +82,11 @@ impl Copy {
 
     pub(crate) fn engine(&self) -> &Couchstore {
         &self.home.engine
+    }
+
+    /// Returns the number of breaks in its history. Each ends the streams that it serves (S29).
+    pub(crate) fn breaks(&self) -> u32 {
+        self.home.breaks
     }
 
     pub(crate) fn documents(&self) -> &Contents {
@@ -161,13 +166,13 @@ impl Copy {
             .request_stream(VB, self.home.vbucket.resume_point())
             .expect("a request");
         self.source = Some((number, Producer::new(&name), consumer));
-        self.seen_rollbacks = from.rollbacks;
+        self.seen_breaks = from.breaks();
     }
 
     /// Delivers up to `messages` messages of its stream.
     pub(crate) fn deliver(&mut self, from: &Copy, messages: usize) {
         for _ in 0..messages {
-            if self.seen_rollbacks != from.rollbacks {
+            if self.seen_breaks != from.breaks() {
                 self.leave(from);
             }
             let Some((_, producer, consumer)) = &mut self.source else {
@@ -196,7 +201,7 @@ impl Copy {
                     ConsumerEvent::Rollback { seqno, .. } => {
                         self.leave(from);
                         self.home.roll_back(seqno);
-                        self.rollbacks += 1;
+                        self.home.breaks += 1;
                     }
                     _ => self.leave(from),
                 }
@@ -260,6 +265,8 @@ impl Partitions for Home {
 
 impl Replicas for Home {
     fn adopt_failover_log(&mut self, _vb: Vbid, log: FailoverLog) -> Result<(), VBucketError> {
+        let before = self.vbucket.failover_log().newest().uuid;
+        self.breaks += u32::from(log.newest().uuid != before);
         self.vbucket.set_failover_log(log);
         Ok(())
     }

@@ -194,8 +194,10 @@ impl RunArguments {
             return Ok(Some(Shape::draw(self.seed, &self.fixed()?)?));
         }
         if self.shape.is_some() {
-            let failure = Failure::new(Exit::Usage, &"--shape fixes what --profile swarm draws");
-            return Err(failure.with_hint("add --profile swarm".to_owned()));
+            let failure = Failure::new(Exit::Usage, &"--shape is only valid with --profile swarm");
+            return Err(failure.with_hint(
+                "--shape fixes what --profile swarm draws: add --profile swarm".to_owned(),
+            ));
         }
         Ok(None)
     }

@@ -9,12 +9,14 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::sim::{FaultConfig, FaultKind, Profile};
 
-/// Default duration of the fault phase.
+/// Default duration of the safety phase.
 const DURATION_MICROS_DEFAULT: u64 = 5_000_000;
 
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct FaultArguments {
-    /// Kinds of faults, separated by commas, `all` or `none`. See docs/simulation.md.
+    /// Kinds of faults, separated by commas, `all` or `none`: delay, disconnect, partition,
+    /// slow-consumer, stalled-acks, crash, power-loss, disk-error, disk-full, slow-disk, fail-over,
+    /// move, compaction, memory.
     #[arg(
         long,
         value_name = "LIST",
@@ -30,7 +32,7 @@ pub(in crate::cli) struct FaultArguments {
         conflicts_with = "data"
     )]
     pub(in crate::cli) profile: Option<ProfileName>,
-    /// Virtual time of the fault phase, like 500ms, 10s or 2m; then everything must settle
+    /// Virtual time in which faults strike, like 500ms, 10s or 2m; then everything must settle
     /// [default: 5s].
     #[arg(
         long,
@@ -91,22 +93,9 @@ impl FaultArguments {
             }
             return Ok(None);
         }
-        let profile = match self.profile {
-            Some(ProfileName::Calm) => Profile::Calm,
-            Some(ProfileName::Hostile) => Profile::Hostile,
-            // Swarm draws its faults itself.
-            Some(ProfileName::Stormy | ProfileName::Swarm) | None => Profile::Stormy,
-        };
-        let all = || FaultKind::ALL.into_iter().collect();
-        let kinds = match profile {
-            Profile::Calm => BTreeSet::new(),
-            Profile::Stormy | Profile::Hostile => {
-                self.faults.as_ref().map_or_else(all, |list| list.0.clone())
-            }
-        };
         Ok(Some(FaultConfig {
-            kinds,
-            interval_micros: profile.interval_micros(),
+            kinds: self.kinds(),
+            interval_micros: self.intensity().interval_micros(),
             duration_micros: self.duration_micros(),
             ..FaultConfig::default()
         }))
@@ -117,16 +106,27 @@ impl FaultArguments {
         self.faults.is_some() || self.profile.is_some()
     }
 
-    /// Returns the kinds of faults.
+    /// Returns the kinds of faults; none for a run without faults.
     pub(in crate::cli) fn kinds(&self) -> BTreeSet<FaultKind> {
-        self.config()
-            .ok()
-            .flatten()
-            .map(|config| config.kinds)
-            .unwrap_or_default()
+        if !self.is_given() || self.intensity() == Profile::Calm {
+            return BTreeSet::new();
+        }
+        match &self.faults {
+            Some(FaultList(kinds)) => kinds.clone(),
+            None => FaultKind::ALL.into_iter().collect(),
+        }
     }
 
-    /// Returns the duration of the fault phase.
+    fn intensity(&self) -> Profile {
+        match self.profile {
+            Some(ProfileName::Calm) => Profile::Calm,
+            Some(ProfileName::Hostile) => Profile::Hostile,
+            // Swarm draws its faults itself.
+            Some(ProfileName::Stormy | ProfileName::Swarm) | None => Profile::Stormy,
+        }
+    }
+
+    /// Returns the duration of the safety phase.
     pub(in crate::cli) fn duration_micros(&self) -> u64 {
         self.duration.map_or(DURATION_MICROS_DEFAULT, |time| time.0)
     }
@@ -233,6 +233,29 @@ mod tests {
             "9999999999999m",
         ] {
             assert!(text.parse::<VirtualTime>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_kind_of_fault() {
+        use clap::{CommandFactory, Parser};
+
+        #[derive(Parser)]
+        struct Line {
+            #[command(flatten)]
+            _faults: FaultArguments,
+        }
+
+        let command = Line::command();
+        let option = command
+            .get_arguments()
+            .find(|option| option.get_id() == "faults");
+        let help = option
+            .and_then(clap::Arg::get_help)
+            .expect("a help")
+            .to_string();
+        for kind in FaultKind::ALL {
+            assert!(help.contains(kind.name()), "{kind:?} is not in: {help}");
         }
     }
 

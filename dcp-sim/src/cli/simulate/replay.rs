@@ -28,7 +28,7 @@ pub(in crate::cli) struct ReplayArguments {
     /// Stop after N events and show nodes, vBuckets, connections and disks.
     #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", conflicts_with = "seeds", help_heading = "Replay")]
     until: Option<u64>,
-    /// Search the smallest run that still fails: fewer nodes, copies, vBuckets, clients and faults,
+    /// Search for the smallest run that still fails: fewer nodes, copies, vBuckets, clients and faults,
     /// less time, usual limits.
     #[arg(long, conflicts_with_all = ["until", "seeds", "git", "input", "json", "trace", "data"], help_heading = "Replay")]
     shrink: bool,

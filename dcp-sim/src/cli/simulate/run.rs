@@ -15,7 +15,7 @@ use crate::cli::output::{Output, SharedOutput, message, shows_progress};
 use crate::input::{InputError, Peeked};
 use crate::node::NodeConfig;
 use crate::report::{self, Page, ProgressLine, Times, json, summary};
-use crate::sim::{ClusterConfig, Proof, Shape, SimError, Storage, Trace, World};
+use crate::sim::{ClusterConfig, EngineKind, Proof, Shape, SimError, Storage, Trace, World};
 
 /// Memory of each node's checkpoint managers in a run with faults; small, so that its limits
 /// matter.
@@ -37,7 +37,8 @@ pub(in crate::cli) fn run(arguments: &RunArguments, out: &mut Output) -> Result<
         .data
         .clone()
         .map_or(Storage::Memory, Storage::Directory);
-    let (page, trace) = (arguments.page()?, arguments.trace()?);
+    let page = arguments.page()?;
+    let trace = arguments.trace()?;
     let cluster = arguments.cluster(shape.as_ref())?;
     let marks = memory_marks(&cluster);
     let mut world = World::new(cluster, &storage, source)?.with_trace(trace_to(trace.as_ref()));
@@ -55,7 +56,7 @@ pub(in crate::cli) fn run(arguments: &RunArguments, out: &mut Output) -> Result<
 
     let times = Times::since(started, &report);
     if arguments.json {
-        writeln!(out, "{}", json(&report, &times))?;
+        writeln!(out, "{}", json(&report, &times)?)?;
     } else {
         write!(out, "{}", summary(&report, &times))?;
     }
@@ -76,7 +77,7 @@ pub(in crate::cli) fn run(arguments: &RunArguments, out: &mut Output) -> Result<
             timeline,
             memory_marks_bytes: &marks,
         };
-        file.write_all(report::page(&page).as_bytes())?;
+        file.write_all(report::page(&page)?.as_bytes())?;
         exit = file.end(exit);
     }
     Ok(trace.map_or(exit, |trace| trace.end(exit)))
@@ -118,7 +119,7 @@ impl RunArguments {
             replicas: self.replicas_or_default(),
             vbuckets: self.vbuckets_or_default(),
             seed: self.seed,
-            engine: self.engine.map(Into::into).unwrap_or_default(),
+            engine: self.engine.map_or(EngineKind::Couchstore, Into::into),
             clients: self.faults.clients,
             ..ClusterConfig::default()
         })
@@ -177,11 +178,16 @@ impl From<SimError> for Failure {
                 source: lowtide_persistence::EngineError::Corrupt { .. },
                 ..
             } => Self::new(Exit::Corrupt, &error),
+            SimError::Node { .. }
+            | SimError::StreamStopped { .. }
+            | SimError::Stalled { .. }
+            | SimError::Internal { .. }
+            | SimError::Engine {
+                source: lowtide_persistence::EngineError::Internal { .. },
+                ..
+            } => Self::new(Exit::Violation, &error),
             SimError::Disk(_) | SimError::Engine { .. } | SimError::Trace(_) => {
                 Self::new(Exit::Io, &error)
-            }
-            SimError::Node { .. } | SimError::StreamStopped { .. } | SimError::Stalled { .. } => {
-                Self::new(Exit::Violation, &error)
             }
         }
     }

@@ -60,18 +60,22 @@ fn smallest(
     mut why: String,
     mut fails: impl FnMut(&RunArguments) -> Result<Option<String>, Failure>,
 ) -> Result<Smallest, Failure> {
-    let (mut tries, mut place, mut failed) = (0, 0, 0);
+    let mut tries = 0;
+    let mut place = 0;
+    let mut failed = 0;
     let mut candidates = smaller(&run)?;
     // A step that failed to help will hardly help now: the search continues at its place, and ends
     // after a full round without success.
     while tries < TRIES_MAX && failed < candidates.len() {
+        // The place is one of the candidates: there is one that has not failed to help.
         let Some(candidate) = candidates.get(place % candidates.len()) else {
             break;
         };
         tries += 1;
         match fails(candidate)? {
             Some(reason) => {
-                (run, why) = (candidate.clone(), reason);
+                run = candidate.clone();
+                why = reason;
                 candidates = smaller(&run)?;
                 failed = 0;
             }
@@ -208,7 +212,8 @@ fn smaller_arguments(from: &RunArguments) -> Vec<RunArguments> {
     if ops >= 2 {
         add(&|run| run.ops = Some(ops / 2));
     }
-    let (vbuckets, nodes) = (from.vbuckets_or_default(), from.nodes_or_default());
+    let vbuckets = from.vbuckets_or_default();
+    let nodes = from.nodes_or_default();
     let replicas = from.replicas_or_default();
     if vbuckets > 1 {
         add(&|run| run.vbuckets = Some(vbuckets / 2));

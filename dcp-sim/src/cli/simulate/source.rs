@@ -13,7 +13,7 @@ use crate::input::{
     Distribution, GeneratedSource, GitSource, JsonLines, Preset, PresetSource, SharedSource,
     Source, TreeEntry, verify_tree,
 };
-use crate::sim::{Shape, SimError, Verdict};
+use crate::sim::{InvariantVerdict, Shape, SimError};
 
 /// Expected files of a git commit.
 pub(in crate::cli) type Tree = Arc<BTreeMap<Vec<u8>, TreeEntry>>;
@@ -107,7 +107,8 @@ impl RunArguments {
 
     fn generated(&self, workload: Workload) -> Result<Box<dyn Source>, Failure> {
         let keys_default = if self.faults.is_given() { 500 } else { 10_000 };
-        let (ops, keys) = (self.ops_or_default(), self.keys.unwrap_or(keys_default));
+        let ops = self.ops_or_default();
+        let keys = self.keys.unwrap_or(keys_default);
         let distribution = match workload {
             Workload::Uniform => Distribution::Uniform,
             Workload::Zipfian => Distribution::Zipfian,
@@ -154,11 +155,11 @@ fn follows_from(option: &str, is_given: bool, workload: &str) -> Result<(), Fail
 /// Returns the check of W7, the independent proof for git histories.
 pub(in crate::cli) fn git_proof(
     tree: Tree,
-) -> impl FnMut(&BTreeMap<&[u8], &Bytes>) -> Result<Verdict, SimError> {
+) -> impl FnMut(&BTreeMap<&[u8], &Bytes>) -> Result<InvariantVerdict, SimError> {
     move |documents| {
         let documents = documents.iter().map(|(&key, &value)| (key, &value[..]));
         let found = verify_tree(&tree, documents);
-        let mut verdict = Verdict::new(
+        let mut verdict = InvariantVerdict::new(
             "W7",
             "the actives together hold exactly the files git lists for the commit",
         );

@@ -163,6 +163,7 @@ pub(in crate::cli) fn recover(
 }
 
 fn directory(path: &Path) -> Failure {
+    // A directory that cannot be read is still a directory.
     let is_log_store = log_store::is_one(path).unwrap_or(false);
     let (what, hint) = if is_log_store {
         (

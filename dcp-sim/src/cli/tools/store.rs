@@ -101,12 +101,8 @@ impl Targets {
         if !fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
             refuse_log_file(path)?;
             let target = Target::new(path, name_of_store_file(path));
-            if vb.is_some_and(|vb| target.vb != Some(vb)) {
-                let error = format!(
-                    "{} is not the file of vBucket {}",
-                    path.display(),
-                    vb.unwrap_or_default()
-                );
+            if let Some(vb) = vb.filter(|&vb| target.vb != Some(vb)) {
+                let error = format!("{} is not the file of vBucket {vb}", path.display());
                 return Err(Failure::new(Exit::Usage, &error)
                     .with_hint("--vb chooses one of a directory's files".to_owned()));
             }
@@ -157,7 +153,8 @@ pub(in crate::cli) fn refuse_log_file(path: &Path) -> Result<(), Failure> {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
-        .unwrap_or_default();
+        // No engine has a file without a name, or with one that is not Unicode.
+        .unwrap_or("");
     if StoreOwner::of_name(name) != Some(StoreOwner::Logstor) {
         return Ok(());
     }

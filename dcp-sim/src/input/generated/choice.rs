@@ -10,8 +10,8 @@ pub(super) struct KeyChoice {
     kind: Distribution,
     ops: u64,
     keys: u64,
-    /// `None` if all keys are equally likely.
-    zipf: Option<Zipf>,
+    /// Shares of the ranks; none if all keys are equally likely.
+    zipf: Zipf,
     /// Number of chosen keys.
     made: u64,
     /// Number of inserted keys, in order; used only by [`Distribution::Latest`].
@@ -22,12 +22,16 @@ impl KeyChoice {
     /// Creates the sequence for `ops` operations on `keys` keys, with the exponent of the skewed
     /// distributions in hundredths.
     pub(super) fn new(kind: Distribution, ops: u64, keys: u64, exponent: u32) -> Self {
-        let zipf = (kind != Distribution::Uniform).then(|| Zipf::new(keys, exponent));
+        let ranks = if kind == Distribution::Uniform {
+            0
+        } else {
+            keys
+        };
         Self {
             kind,
             ops,
             keys,
-            zipf,
+            zipf: Zipf::new(ranks, exponent),
             made: 0,
             inserted: 0,
         }
@@ -59,8 +63,7 @@ impl KeyChoice {
     }
 
     fn rank(&self, rng: &mut ChaCha8Rng, among: u64) -> u64 {
-        let Some(zipf) = &self.zipf else { return 0 };
-        let draw = range(rng, zipf.total(among));
-        zipf.rank(draw)
+        let draw = range(rng, self.zipf.total(among));
+        self.zipf.rank(draw)
     }
 }

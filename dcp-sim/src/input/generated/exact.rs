@@ -16,7 +16,9 @@ pub(super) fn ln(mut x: f64) -> f64 {
     // 20 terms exceed the precision.
     let z = (x - 1.0) / (x + 1.0);
     let square = z * z;
-    let (mut power, mut sum, mut odd) = (z, 0.0, 1.0);
+    let mut power = z;
+    let mut sum = 0.0;
+    let mut odd = 1.0;
     for _ in 0..20 {
         sum += power / odd;
         power *= square;
@@ -35,7 +37,9 @@ pub(super) fn exp(x: f64) -> f64 {
         return half * half;
     }
     // 20 terms of Taylor's series exceed the precision.
-    let (mut term, mut sum, mut n) = (1.0, 1.0, 1.0);
+    let mut term = 1.0;
+    let mut sum = 1.0;
+    let mut n = 1.0;
     for _ in 0..20 {
         term *= x / n;
         sum += term;

@@ -118,16 +118,22 @@ impl MixSource {
                 }
             }
         };
-        usize::try_from(bytes).unwrap_or(0)
+        size(bytes)
     }
 
     /// Returns a key; its size depends only on its number.
     fn key(&self, number: u64) -> Bytes {
-        let (first, second) = (mix(mix(self.seed) ^ !number), mix(number ^ !mix(self.seed)));
+        let first = mix(mix(self.seed) ^ !number);
+        let second = mix(number ^ !mix(self.seed));
         let bytes = wide([first % 64, second], self.mix.key_bytes);
-        let bytes = usize::try_from(bytes).unwrap_or(0);
+        let bytes = size(bytes);
         Bytes::from(format!("{number:0bytes$x}"))
     }
+}
+
+/// Returns a drawn size. It is at most [`VALUE_BYTES_MAX`], as the mix was validated.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).map_or(VALUE_BYTES_MAX, |bytes| bytes.min(VALUE_BYTES_MAX))
 }
 
 /// Maps a number below 64 and any number to a number in `0..=most`; all powers of two are equally

@@ -34,12 +34,15 @@ impl Zipf {
     /// Returns the sum of the shares of the first `ranks` ranks. A draw below it gives one of these
     /// ranks.
     pub(super) fn total(&self, ranks: u64) -> u64 {
-        let last = ranks
-            .checked_sub(1)
-            .and_then(|last| usize::try_from(last).ok());
-        last.and_then(|last| self.sums.get(last))
-            .copied()
-            .unwrap_or(0)
+        let Some(last) = ranks.checked_sub(1) else {
+            return 0;
+        };
+        let total = usize::try_from(last)
+            .ok()
+            .and_then(|last| self.sums.get(last));
+        debug_assert!(total.is_some(), "{ranks} of {} ranks", self.sums.len());
+        // Without shares every draw gives the first rank.
+        total.copied().unwrap_or(0)
     }
 
     /// Returns the rank whose share contains a draw.

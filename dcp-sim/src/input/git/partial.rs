@@ -3,7 +3,7 @@
 //! Only a repository that is marked as a partial clone is searched, since the search walks its
 //! history. Nothing is fetched, so a read does not depend on a network.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 
 use super::command::{Git, start_error};
 use super::object_id::ObjectId;
@@ -34,7 +34,10 @@ pub(super) fn missing_object(git: &Git, head: &ObjectId) -> Result<Option<String
     command.stderr(std::process::Stdio::null());
     let mut child = command.spawn().map_err(start_error)?;
     let Some(output) = child.stdout.take() else {
-        return Ok(None);
+        return Err(InputError::Io {
+            what: "read from git rev-list".into(),
+            source: io::ErrorKind::BrokenPipe.into(),
+        });
     };
     let mut line = String::new();
     let read = BufReader::new(output).read_line(&mut line);

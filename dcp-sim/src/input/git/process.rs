@@ -62,6 +62,7 @@ impl Process {
             .stderr
             .take()
             .and_then(|thread| thread.join().ok())
+            // The exit status decides; without its words the error has none.
             .unwrap_or_default();
         if status.success() {
             Ok(())

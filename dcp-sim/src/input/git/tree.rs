@@ -108,7 +108,8 @@ fn read_entries(
 
 fn parse_entry(record: &[u8]) -> Option<(Vec<u8>, TreeEntry)> {
     let tab = record.iter().position(|&byte| byte == b'\t')?;
-    let (head, path) = (record.get(..tab)?, record.get(tab + 1..)?);
+    let head = record.get(..tab)?;
+    let path = record.get(tab + 1..)?;
     let mut parts = head.split(|&byte| byte == b' ');
     let (mode, kind) = parse_mode(parts.next()?)?;
     let type_fits = match parts.next()? {

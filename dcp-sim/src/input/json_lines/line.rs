@@ -27,27 +27,27 @@ pub(super) fn parse(line: &[u8]) -> Result<Change, String> {
     let key = match (members.key, members.key_hex) {
         (Some(key), None) => Bytes::from(string("key", key)?),
         (None, Some(hex)) => bytes("key_hex", hex)?,
-        (None, None) => return Err("no \"key\" and no \"key_hex\"".into()),
-        (Some(_), Some(_)) => return Err("both \"key\" and \"key_hex\"".into()),
+        (None, None) => return Err("\"key\" or \"key_hex\" is missing".into()),
+        (Some(_), Some(_)) => return Err("\"key\" and \"key_hex\" are both given".into()),
     };
     let value = match (members.value, members.value_hex) {
         (Some(json), None) if json.starts_with('"') => Some(Bytes::from(string("value", json)?)),
         (Some(json), None) => Some(Bytes::from(compact(json))),
         (None, Some(hex)) => Some(bytes("value_hex", hex)?),
         (None, None) => None,
-        (Some(_), Some(_)) => return Err("both \"value\" and \"value_hex\"".into()),
+        (Some(_), Some(_)) => return Err("\"value\" and \"value_hex\" are both given".into()),
     };
-    let op = members.op.ok_or("no \"op\"")?;
+    let op = members.op.ok_or("\"op\" is missing")?;
     match (string("op", op)?.as_str(), value) {
         ("set", Some(value)) => Ok(Change {
             key,
             value: Some(value),
         }),
-        ("set", None) => Err("a set without \"value\" or \"value_hex\"".into()),
+        ("set", None) => Err("a set needs \"value\" or \"value_hex\"".into()),
         ("delete", None) => Ok(Change { key, value: None }),
-        ("delete", Some(_)) => Err("a delete with a value".into()),
+        ("delete", Some(_)) => Err("a delete takes no value".into()),
         (other, _) => Err(format!(
-            "unknown op \"{}\": set and delete are known",
+            "unknown op \"{}\", expected \"set\" or \"delete\"",
             other.escape_default()
         )),
     }
@@ -72,11 +72,11 @@ impl<'a> Members<'a> {
                 "value_hex" => &mut members.value_hex,
                 other => return Err(format!("unknown field \"{}\"", other.escape_default())),
             };
-            if known
-                .replace(text.get(value.clone()).unwrap_or_default())
-                .is_some()
-            {
-                return Err(format!("field \"{name}\" twice"));
+            let json = text
+                .get(value.clone())
+                .ok_or_else(|| stray(text, value.start, "a value"))?;
+            if known.replace(json).is_some() {
+                return Err(format!("field \"{name}\" is given twice"));
             }
             match expect(text, value.end, ',') {
                 Ok(after) => at = after,
@@ -98,7 +98,9 @@ impl<'a> Members<'a> {
 /// Parses the JSON value that starts at or after `from`, and returns its range.
 fn next<'a, T: Deserialize<'a>>(text: &'a str, from: usize) -> Result<(T, Range<usize>), String> {
     let start = skip_space(text, from);
-    let rest = text.get(start..).unwrap_or_default();
+    let rest = text
+        .get(start..)
+        .ok_or_else(|| stray(text, start, "a value"))?;
     let mut values = serde_json::Deserializer::from_str(rest).into_iter::<T>();
     match values.next() {
         Some(Ok(value)) => Ok((value, start..start + values.byte_offset())),
@@ -110,8 +112,10 @@ fn next<'a, T: Deserialize<'a>>(text: &'a str, from: usize) -> Result<(T, Range<
 /// Returns the offset after `token`, which must be next.
 fn expect(text: &str, from: usize, token: char) -> Result<usize, String> {
     let start = skip_space(text, from);
-    let rest = text.get(start..).unwrap_or_default();
-    if rest.starts_with(token) {
+    if text
+        .get(start..)
+        .is_some_and(|rest| rest.starts_with(token))
+    {
         Ok(start + token.len_utf8())
     } else {
         Err(stray(text, from, &format!("'{token}'")))
@@ -123,12 +127,12 @@ fn stray(text: &str, from: usize, wanted: &str) -> String {
     match text.get(start..).and_then(|rest| rest.chars().next()) {
         Some(found) => {
             format!(
-                "not JSON: '{}' at byte {} instead of {wanted}",
+                "not JSON: '{}' at byte {}, expected {wanted}",
                 found.escape_debug(),
                 start + 1
             )
         }
-        None => format!("not JSON: the line ends where {wanted} must be"),
+        None => format!("not JSON: the line ends, expected {wanted}"),
     }
 }
 
@@ -143,9 +147,9 @@ fn bad_json(error: &serde_json::Error, start: usize) -> String {
 }
 
 fn skip_space(text: &str, from: usize) -> usize {
-    let rest = text.get(from..).unwrap_or_default();
-    from + rest
+    from + text
         .bytes()
+        .skip(from)
         .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
         .count()
 }
@@ -179,7 +183,8 @@ fn digit(hex: u8) -> Option<u8> {
 /// Removes the space between the tokens of a valid JSON text.
 fn compact(json: &str) -> String {
     let mut kept = String::with_capacity(json.len());
-    let (mut in_string, mut escaped) = (false, false);
+    let mut in_string = false;
+    let mut escaped = false;
     for character in json.chars() {
         if in_string {
             in_string = escaped || character != '"';
@@ -261,17 +266,17 @@ mod tests {
     fn invalid_line_is_refused_with_its_defect() {
         for (line, said) in [
             (&br#"{"op":"get","key":"a"}"#[..], "unknown op \"get\""),
-            (br#"{"key":"a","value":1}"#, "no \"op\""),
-            (br#"{}"#, "no \"key\""),
-            (br#"{"op":"delete"}"#, "no \"key\""),
-            (br#"{"op":"set","key":"a"}"#, "a set without"),
+            (br#"{"key":"a","value":1}"#, "\"op\" is missing"),
+            (br#"{}"#, "\"key\" or \"key_hex\" is missing"),
+            (br#"{"op":"delete"}"#, "\"key\" or \"key_hex\" is missing"),
+            (br#"{"op":"set","key":"a"}"#, "a set needs"),
             (
                 br#"{"op":"delete","key":"a","value":null}"#,
-                "a delete with a value",
+                "a delete takes no value",
             ),
             (
                 br#"{"op":"delete","key":"a","value_hex":""}"#,
-                "a delete with a value",
+                "a delete takes no value",
             ),
             (
                 br#"{"op":"delete","key":"a","ttl":1}"#,
@@ -279,15 +284,15 @@ mod tests {
             ),
             (
                 br#"{"op":"delete","key":"a","key":"a"}"#,
-                "field \"key\" twice",
+                "field \"key\" is given twice",
             ),
             (
                 br#"{"op":"delete","key":"a","key_hex":"61"}"#,
-                "both \"key\"",
+                "\"key\" and \"key_hex\" are both given",
             ),
             (
                 br#"{"op":"set","key":"a","value":1,"value_hex":"61"}"#,
-                "both \"value\"",
+                "\"value\" and \"value_hex\" are both given",
             ),
             (br#"{"op":"delete","key":1}"#, "\"key\" is not a string"),
             (br#"{"op":["set"],"key":"a"}"#, "\"op\" is not a string"),
@@ -306,16 +311,16 @@ mod tests {
             (br#"{"op":"delete","key":"a"} x"#, "'x' at byte 27"),
             (br#"{"op":"delete","key":"a"}{}"#, "'{' at byte 26"),
             (br#"{"op":"delete","key":"a",}"#, "at byte 26"),
-            (br#"{"op":"delete" "key":"a"}"#, "instead of ',' or '}'"),
+            (br#"{"op":"delete" "key":"a"}"#, "expected ',' or '}'"),
             (
                 br#"{"op":"delete","key":"a""#,
-                "the line ends where ',' or '}'",
+                "the line ends, expected ',' or '}'",
             ),
             (br#"{"op":"set","key":"a","value":01}"#, "not JSON"),
             (br#"{"op":"set","key":"a","value":[1,}"#, "not JSON"),
             (br#"{op:"set"}"#, "not JSON"),
-            (br#"["set"]"#, "'[' at byte 1 instead of '{'"),
-            (b"\xef\xbb\xbf{}", "instead of '{'"),
+            (br#"["set"]"#, "'[' at byte 1, expected '{'"),
+            (b"\xef\xbb\xbf{}", "expected '{'"),
             (b"{\"op\":\"delete\",\"key\":\"\xff\"}", "not UTF-8"),
         ] {
             let error = parse(line).expect_err("bad");

@@ -58,7 +58,7 @@ impl<'a> Arguments<'a> {
     ) -> Result<T, String> {
         let word = self.required(what)?;
         word.parse()
-            .map_err(|_| format!("{what} is a number, not `{word}`"))
+            .map_err(|_| format!("expected a number for {what}, not `{word}`"))
     }
 
     /// Takes the flag `name`, anywhere after the positional arguments taken so far. Returns `true`
@@ -99,7 +99,7 @@ impl<'a> Arguments<'a> {
         name: &str,
     ) -> Result<Option<T>, String> {
         match self.number(name)? {
-            Some(number) if number == T::default() => Err(format!("`{name}=` is at least 1")),
+            Some(number) if number == T::default() => Err(format!("`{name}=` must be at least 1")),
             number => Ok(number),
         }
     }
@@ -119,7 +119,7 @@ impl<'a> Arguments<'a> {
     /// Refuses arguments that were not taken.
     pub(in crate::script) fn finish(self) -> Result<(), String> {
         match (self.options.first(), self.positional.first()) {
-            (Some((name, _)), _) => Err(format!("no option `{name}=` here")),
+            (Some((name, _)), _) => Err(format!("the command has no option `{name}=`")),
             (None, Some(word)) => Err(format!("unexpected word `{word}`")),
             (None, None) => Ok(()),
         }
@@ -136,7 +136,7 @@ pub(in crate::script) fn number(what: &str, text: &str) -> Result<u64, String> {
     parsed
         .ok()
         .filter(|_| !text.contains('+'))
-        .ok_or_else(|| format!("{what} is a number, not `{text}`"))
+        .ok_or_else(|| format!("expected a number for {what}, not `{text}`"))
 }
 
 /// Returns the meaning of `text` among a few words.
@@ -148,7 +148,10 @@ pub(in crate::script) fn one_of<T: Copy>(
     let found = choices.iter().find(|(word, _)| *word == text);
     found.map(|&(_, meaning)| meaning).ok_or_else(|| {
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-        format!("{what} is one of {}, not `{text}`", words.join(", "))
+        format!(
+            "expected one of {} for {what}, not `{text}`",
+            words.join(", ")
+        )
     })
 }
 

@@ -68,7 +68,7 @@ impl ManagerOptions {
     pub(in crate::script) fn take(arguments: &mut Arguments<'_>) -> Result<Self, String> {
         let roles = [("active", Role::Active), ("replica", Role::Replica)];
         Ok(Self {
-            high: Seqno(arguments.number("high")?.unwrap_or_default()),
+            high: Seqno(arguments.number("high")?.unwrap_or(0)),
             role: arguments.choice("state", &roles)?.unwrap_or_default(),
             max_bytes: arguments.number("max-bytes")?,
             persistence: arguments.flag("persistence"),

@@ -101,9 +101,11 @@ fn plain(name: &str, arguments: &mut Arguments<'_>, section: Section) -> Result<
         Section::None => None,
     };
     command.ok_or_else(|| match section {
-        Section::None => format!("no command `{name}` before a `manager`, an `engine` or a `node`"),
-        Section::Checkpoint => format!("no command `{name}` of a checkpoint manager"),
-        Section::Engine => format!("no command `{name}` of an engine"),
-        Section::Streams => format!("no command `{name}` of nodes and streams"),
+        Section::None => {
+            format!("`{name}` comes before a `manager`, an `engine` or a `node`")
+        }
+        Section::Checkpoint => format!("`{name}` is not a command of a checkpoint manager"),
+        Section::Engine => format!("`{name}` is not a command of an engine"),
+        Section::Streams => format!("`{name}` is not a command of nodes and streams"),
     })
 }

@@ -130,8 +130,10 @@ impl EngineCommand {
         Ok(Some(match name {
             "fill" => Self::Fill(fill(arguments)?),
             "put" => {
-                let (vb, seqno) = (vb(arguments)?, Seqno(arguments.needed("seqno")?));
-                let (key, value) = (key(arguments)?, arguments.required("VALUE")?);
+                let vb = vb(arguments)?;
+                let seqno = Seqno(arguments.needed("seqno")?);
+                let key = key(arguments)?;
+                let value = arguments.required("VALUE")?;
                 let value = Value::Word(bytes::Bytes::copy_from_slice(value.as_bytes()));
                 Self::Put {
                     vb,
@@ -148,7 +150,7 @@ impl EngineCommand {
             },
             "scan" => Self::Scan {
                 view: view(arguments)?,
-                from: Seqno(arguments.number("from")?.unwrap_or_default()),
+                from: Seqno(arguments.number("from")?.unwrap_or(0)),
                 to: arguments.number("to")?.map_or(Seqno::MAX, Seqno),
             },
             "digest" => Self::Digest(view(arguments)?),
@@ -324,7 +326,7 @@ fn view(arguments: &mut Arguments<'_>) -> Result<View, String> {
 }
 
 fn vb(arguments: &mut Arguments<'_>) -> Result<Vbid, String> {
-    Ok(Vbid(arguments.number("vb")?.unwrap_or_default()))
+    Ok(Vbid(arguments.number("vb")?.unwrap_or(0)))
 }
 
 pub(in crate::script) fn key(arguments: &mut Arguments<'_>) -> Result<Key, String> {

@@ -70,7 +70,7 @@ pub(in crate::script) fn blocks(text: &str) -> Result<Vec<Block<'_>>, LineError>
                 Some(next) if next.is_rule() => break next,
                 Some(next) if next.is_comment() => {}
                 Some(next) if !next.is_empty() => input.push((next.number, next.text)),
-                _ => return Err((line.number, format!("no `{RULE}` below this command"))),
+                _ => return Err((line.number, format!("expected `{RULE}` below this command"))),
             }
         };
         let mut expected = Vec::new();
@@ -85,7 +85,8 @@ pub(in crate::script) fn blocks(text: &str) -> Result<Vec<Block<'_>>, LineError>
             expected.push(next.text);
             expected_at.end = next.next;
         }
-        let (command, line_end) = (line.text.trim(), rule.line_end);
+        let command = line.text.trim();
+        let line_end = rule.line_end;
         blocks.push(Block {
             line: line.number,
             command,

@@ -143,7 +143,7 @@ impl StreamCommand {
                 node: name(arguments)?,
                 vb: vb(arguments)?,
                 high: Seqno(arguments.needed("high")?),
-                purge: Seqno(arguments.number("purge")?.unwrap_or_default()),
+                purge: Seqno(arguments.number("purge")?.unwrap_or(0)),
             },
             "stream-request" => {
                 let negotiated = Negotiated {
@@ -157,7 +157,8 @@ impl StreamCommand {
                         .unwrap_or(true),
                 };
                 let reads = arguments.choice("read", &[("yes", true)])?.is_some();
-                let (node, vb) = (name(arguments)?, vb(arguments)?);
+                let node = name(arguments)?;
+                let vb = vb(arguments)?;
                 Self::StreamRequest {
                     node,
                     vb,
@@ -183,12 +184,11 @@ impl StreamCommand {
                 upto: Seqno(arguments.needed("upto")?),
             },
             "set-state" => {
-                let (node, vb, state) = (
-                    name(arguments)?,
-                    vb(arguments)?,
-                    arguments.required("STATE")?,
-                );
-                let state = State::from_name(state).ok_or_else(|| format!("no state `{state}`"))?;
+                let node = name(arguments)?;
+                let vb = vb(arguments)?;
+                let state = arguments.required("STATE")?;
+                let state =
+                    State::from_name(state).ok_or_else(|| format!("unknown state `{state}`"))?;
                 let uuid = arguments
                     .option("uuid")
                     .map(|uuid| number("`uuid=`", uuid))
@@ -251,11 +251,9 @@ impl StreamCommand {
         input: &[(usize, &str)],
     ) -> Result<Self, LineError> {
         let here = |what| (0, what);
-        let (node, vb) = (name(arguments).map_err(here)?, vb(arguments).map_err(here)?);
-        let collection: u32 = arguments
-            .number("collection")
-            .map_err(here)?
-            .unwrap_or_default();
+        let node = name(arguments).map_err(here)?;
+        let vb = vb(arguments).map_err(here)?;
+        let collection = arguments.number("collection").map_err(here)?.unwrap_or(0);
         let mut writes = writes(input)?;
         for write in &mut writes {
             write.key = Key::in_collection(collection, write.key.user());
@@ -334,5 +332,5 @@ fn name(arguments: &mut Arguments<'_>) -> Result<String, String> {
 }
 
 fn vb(arguments: &mut Arguments<'_>) -> Result<Vbid, String> {
-    Ok(Vbid(arguments.number("vb")?.unwrap_or_default()))
+    Ok(Vbid(arguments.number("vb")?.unwrap_or(0)))
 }

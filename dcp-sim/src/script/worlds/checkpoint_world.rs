@@ -159,7 +159,7 @@ impl CheckpointWorld {
             Some(value) => Some(value.bytes(key.user(), made_for.0)?),
         };
         Ok(Item {
-            seqno: seqno.unwrap_or_default(),
+            seqno: seqno.unwrap_or(Seqno::ZERO),
             value,
             ..Item::new(operation, key.clone())
         })

@@ -71,7 +71,7 @@ pub(in crate::script) fn row(item: &Item) -> String {
 }
 
 fn value(item: &Item) -> String {
-    let bytes = item.value.as_deref().unwrap_or_default();
+    let bytes = item.value.as_deref().unwrap_or(&[]);
     if bytes.len() > VALUE_BYTES_MAX {
         return format!("sha256:{}", hex(&Sha256::digest(bytes)));
     }
@@ -88,9 +88,10 @@ pub(in crate::script) struct ScanDigest {
 
 impl ScanDigest {
     pub(in crate::script) fn add(&mut self, item: &Item) {
-        let (letter, value) = match (item.deleted, item.value.as_deref()) {
-            (true, _) => ('D', &[][..]),
-            (false, value) => ('V', value.unwrap_or_default()),
+        let (letter, value) = if item.deleted {
+            ('D', &[][..])
+        } else {
+            ('V', item.value.as_deref().unwrap_or(&[]))
         };
         self.items += 1;
         self.live += u64::from(!item.deleted);

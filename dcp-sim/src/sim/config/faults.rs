@@ -11,6 +11,7 @@ use crate::sim::rng::SimRng;
 
 /// Kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum FaultKind {
     /// One direction between two nodes is slow for a while.
     Delay,
@@ -114,6 +115,7 @@ impl FaultKind {
 
 /// Intensity of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Profile {
     /// No faults.
     Calm,
@@ -147,6 +149,7 @@ impl Profile {
 
 /// Kinds, frequency and duration of faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FaultConfig {
     /// Kinds that occur.
     pub kinds: BTreeSet<FaultKind>,
@@ -154,7 +157,7 @@ pub struct FaultConfig {
     pub interval_micros: u64,
     /// Mean virtual time between two faults of a kind, unless it follows from `interval_micros`.
     pub intervals_micros: BTreeMap<FaultKind, u64>,
-    /// Duration of the fault phase in virtual time; then everything must settle.
+    /// Duration of the safety phase in virtual time; then everything must settle.
     pub duration_micros: u64,
     /// Virtual time between two reads on replicas; at least 1.
     pub read_every_micros: u64,
@@ -174,6 +177,37 @@ impl Default for FaultConfig {
 }
 
 impl FaultConfig {
+    /// Creates the faults of these kinds, as often as the profile says.
+    #[must_use]
+    pub fn new(profile: Profile, kinds: impl IntoIterator<Item = FaultKind>) -> Self {
+        Self {
+            kinds: kinds.into_iter().collect(),
+            ..Self::default()
+        }
+        .with_interval_micros(profile.interval_micros())
+    }
+
+    /// Sets the mean virtual time between two faults of the commonest kinds.
+    #[must_use]
+    pub const fn with_interval_micros(mut self, micros: u64) -> Self {
+        self.interval_micros = micros;
+        self
+    }
+
+    /// Sets the duration of the safety phase.
+    #[must_use]
+    pub const fn with_duration_micros(mut self, micros: u64) -> Self {
+        self.duration_micros = micros;
+        self
+    }
+
+    /// Sets the virtual time between two reads on replicas.
+    #[must_use]
+    pub const fn with_read_every_micros(mut self, micros: u64) -> Self {
+        self.read_every_micros = micros;
+        self
+    }
+
     /// Returns the mean virtual time between two faults of a kind.
     #[must_use]
     pub fn interval_of(&self, kind: FaultKind) -> u64 {
@@ -201,17 +235,17 @@ impl FaultPlan {
         }
     }
 
-    /// Draws the microseconds to the next fault of that kind.
-    pub(in crate::sim) fn next(&mut self, kind: FaultKind) -> u64 {
+    /// Draws the microseconds to the next fault of that kind; `None` if the run has no such faults.
+    pub(in crate::sim) fn next(&mut self, kind: FaultKind) -> Option<u64> {
         let mean = self.config.interval_of(kind);
-        self.draw(kind, 1, mean.saturating_mul(2))
+        let rng = self.stream(kind)?;
+        // A mean beyond the range of the clock means never.
+        Some(rng.range(1, mean.saturating_mul(2)))
     }
 
-    /// Draws a number in `low..=high` from that kind's stream.
-    pub(in crate::sim) fn draw(&mut self, kind: FaultKind, low: u64, high: u64) -> u64 {
-        self.streams
-            .get_mut(&kind)
-            .map_or(low, |rng| rng.range(low, high))
+    /// Returns the random stream of that kind; `None` if the run has no such faults.
+    pub(in crate::sim) fn stream(&mut self, kind: FaultKind) -> Option<&mut SimRng> {
+        self.streams.get_mut(&kind)
     }
 }
 
@@ -232,7 +266,8 @@ mod tests {
             let _others = plan.next(FaultKind::Crash);
             [
                 plan.next(FaultKind::Delay),
-                plan.draw(FaultKind::Delay, 0, 1 << 40),
+                plan.stream(FaultKind::Delay)
+                    .map(|rng| rng.range(0, 1 << 40)),
             ]
         };
         assert_eq!(drawn(&[FaultKind::Delay]), drawn(&FaultKind::ALL));

@@ -13,7 +13,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use lowtide_checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::internal::{Invariant, Violation};
+use lowtide_checkpoint::{Key, Seqno, Vbid};
 
 use super::documents::Revision;
 use super::position::{Position, Seen};
@@ -128,10 +129,10 @@ impl Client {
     }
 
     /// Returns the state of one vBucket.
-    pub(in crate::sim) fn standing(&self, vb: Vbid) -> Option<Standing> {
-        let follower = self.followers.get(&vb)?;
+    pub(in crate::sim) fn standing(&self, vb: Vbid) -> Result<Standing, Violation> {
+        let follower = self.follower(vb)?;
         let session = follower.at.and_then(|node| self.sessions.get(&node));
-        Some(Standing {
+        Ok(Standing {
             at: follower.at,
             is_open: session.is_some_and(|session| session.is_open(vb)),
             seqno: follower.position.seqno(),
@@ -143,22 +144,24 @@ impl Client {
     }
 
     /// Returns the digest of a live document.
-    pub(in crate::sim) fn live(&self, vb: Vbid, key: &lowtide_checkpoint::Key) -> Option<u64> {
-        self.followers.get(&vb)?.position.documents().live(key)
+    pub(in crate::sim) fn live(&self, vb: Vbid, key: &Key) -> Result<Option<u64>, Violation> {
+        Ok(self.follower(vb)?.position.documents().live(key))
     }
 
     /// Returns the first live document with a key that `is_known` denies.
     pub(in crate::sim) fn first_unknown(
         &self,
         vb: Vbid,
-        is_known: impl Fn(&lowtide_checkpoint::Key) -> bool,
-    ) -> Option<lowtide_checkpoint::Key> {
+        is_known: impl Fn(&Key) -> bool,
+    ) -> Result<Option<Key>, Violation> {
+        let documents = self.follower(vb)?.position.documents();
+        Ok(documents.first_unknown(is_known).cloned())
+    }
+
+    fn follower(&self, vb: Vbid) -> Result<&Follower, Violation> {
         self.followers
-            .get(&vb)?
-            .position
-            .documents()
-            .first_unknown(is_known)
-            .cloned()
+            .get(&vb)
+            .invariant("W21", "the vBucket is one of the client's")
     }
 
     /// Opens a connection to a node.
@@ -180,12 +183,20 @@ impl Client {
     }
 
     /// Requests a vBucket's stream from a connected node.
-    pub(in crate::sim) fn ask(&mut self, vb: Vbid, node: NodeId, follow: Follow) {
-        let (Some(follower), Some(session)) =
-            (self.followers.get_mut(&vb), self.sessions.get_mut(&node))
-        else {
-            return;
-        };
+    pub(in crate::sim) fn ask(
+        &mut self,
+        vb: Vbid,
+        node: NodeId,
+        follow: Follow,
+    ) -> Result<(), Violation> {
+        let follower = self
+            .followers
+            .get_mut(&vb)
+            .invariant("W21", "the vBucket is one of the client's")?;
+        let session = self
+            .sessions
+            .get_mut(&node)
+            .invariant("W21", "a client requests streams on its connections")?;
         follower.at = Some(node);
         let (end, flags) = match follow {
             Follow::Live => (Seqno::MAX, StreamRequestFlags::NONE),
@@ -200,6 +211,7 @@ impl Client {
         };
         let at = follower.position.resume(self.temper.manners);
         session.request(vb, at, end, flags.with(strict));
+        Ok(())
     }
 
     /// Requests the end of a vBucket's stream. Returns `true` if it is open.
@@ -210,22 +222,27 @@ impl Client {
     }
 
     /// Processes bytes from a node.
-    pub(in crate::sim) fn receive(&mut self, node: NodeId, bytes: &[u8]) -> Vec<News> {
-        let Some(session) = self.sessions.get_mut(&node) else {
-            return Vec::new();
-        };
+    pub(in crate::sim) fn receive(
+        &mut self,
+        node: NodeId,
+        bytes: &[u8],
+    ) -> Result<Vec<News>, Violation> {
+        let session = self
+            .sessions
+            .get_mut(&node)
+            .invariant("W21", "a client receives on its connections")?;
         let received = match session.receive(bytes) {
             Ok(received) => received,
-            Err(what) => return vec![News::Unusable(what)],
+            Err(what) => return Ok(vec![News::Unusable(what)]),
         };
         let mut news = Vec::new();
         for (vb, received) in received {
-            self.handle(vb, received, &mut news);
+            self.handle(vb, received, &mut news)?;
         }
-        news
+        Ok(news)
     }
 
-    /// Takes the bytes to send to a node.
+    /// Takes the bytes to send to a node; none without a connection to it.
     pub(in crate::sim) fn take_output(&mut self, node: NodeId) -> Bytes {
         self.sessions
             .get_mut(&node)
@@ -233,10 +250,16 @@ impl Client {
             .unwrap_or_default()
     }
 
-    fn handle(&mut self, vb: Vbid, received: Received, news: &mut Vec<News>) {
-        let Some(follower) = self.followers.get_mut(&vb) else {
-            return;
-        };
+    fn handle(
+        &mut self,
+        vb: Vbid,
+        received: Received,
+        news: &mut Vec<News>,
+    ) -> Result<(), Violation> {
+        let follower = self
+            .followers
+            .get_mut(&vb)
+            .invariant("W21", "a client has streams of its vBuckets alone")?;
         let position = &mut follower.position;
         let seen = match received {
             Received::Opened(log) => vec![position.opened(log)],
@@ -255,13 +278,13 @@ impl Client {
                 let seen = position.roll_back(seqno, self.temper.manners);
                 news.extend(seen.into_iter().map(|seen| News::Seen(vb, seen)));
                 news.push(News::Detached(vb, StreamEndReason::Rollback));
-                return;
+                return Ok(());
             }
             Received::Refused(status) => {
                 follower.at = None;
                 news.extend(refusal(status).map(|what| News::Seen(vb, Seen::Broken(what))));
                 news.push(News::Refused(vb));
-                return;
+                return Ok(());
             }
             Received::Ended(reason) => {
                 follower.at = None;
@@ -269,10 +292,11 @@ impl Client {
                     vb,
                     reason.unwrap_or(StreamEndReason::Closed),
                 ));
-                return;
+                return Ok(());
             }
         };
         news.extend(seen.into_iter().map(|seen| News::Seen(vb, seen)));
+        Ok(())
     }
 }
 

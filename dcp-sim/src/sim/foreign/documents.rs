@@ -97,7 +97,7 @@ impl Folded {
         while self.points.back().is_some_and(|&point| point > seqno) {
             self.points.pop_back();
         }
-        let point = self.points.back().copied().unwrap_or_default();
+        let point = self.points.back().copied().unwrap_or(Seqno::ZERO);
         if point == Seqno::ZERO {
             *self = Self::new(self.keeps);
             return point;

@@ -162,7 +162,9 @@ impl Position {
         let before = self.marker.replace(marker);
         self.keys.clear();
         let broken = |what: &str| {
-            let (start, end, seqno) = (marker.start, marker.end, self.seqno);
+            let start = marker.start;
+            let end = marker.end;
+            let seqno = self.seqno;
             Some(Seen::Broken(format!(
                 "a marker {start} to {end} came at {seqno}: {what}"
             )))
@@ -176,7 +178,8 @@ impl Position {
         }
         if marker.start > self.seqno {
             // By the protocol everything before it is complete here.
-            let (upto, content) = (Seqno(marker.start.0 - 1), self.documents.content());
+            let upto = Seqno(marker.start.0 - 1);
+            let content = self.documents.content();
             self.documents.mark_whole(self.seqno);
             return Some(Seen::Concluded { upto, content });
         }
@@ -242,16 +245,12 @@ impl Position {
         if self.seqno == Seqno::ZERO {
             self.log.clear();
         }
-        let (to, uuid, content) = (
-            self.seqno,
-            self.resume(manners).uuid,
-            self.documents.content(),
-        );
+        let uuid = self.resume(manners).uuid;
         seen.push(Seen::WentBack {
             requested,
-            to,
+            to: self.seqno,
             uuid,
-            content,
+            content: self.documents.content(),
         });
         seen
     }
@@ -262,7 +261,9 @@ impl Position {
             return false;
         };
         if seqno <= self.seqno || seqno < marker.start || seqno > marker.end {
-            let (start, end, before) = (marker.start, marker.end, self.seqno);
+            let start = marker.start;
+            let end = marker.end;
+            let before = self.seqno;
             seen.push(Seen::Broken(format!(
                 "{seqno} came after {before}, in a snapshot {start} to {end}"
             )));

@@ -3,6 +3,8 @@
 //!
 //! All are drawn from one random stream, in a fixed order, when the client is created.
 
+use lowtide_checkpoint::internal::Invariant;
+
 use super::position::Manners;
 use crate::sim::oracle::Sees;
 use crate::sim::rng::SimRng;
@@ -109,10 +111,11 @@ impl Temper {
     pub(in crate::sim) fn draw(rng: &mut SimRng) -> Self {
         use Asks::{Bare, Both, Default, Everything, Other, Scope};
         let mut of = |choices: &[u64]| {
-            choices
-                .get(rng.below(choices.len()))
-                .copied()
-                .unwrap_or_default()
+            let chosen = rng.pick(choices).copied();
+            // 0 draws the first kind, or leaves a part out.
+            chosen
+                .expected("W8", "every list has a choice")
+                .unwrap_or(0)
         };
         let asks = match of(&[0, 0, 0, 0, 1, 1, 2, 3, 4, 5]) {
             0 => Everything,
@@ -137,9 +140,14 @@ impl Temper {
             names_newest: flag(),
             names_range: flag(),
         };
-        let (marker_v2_2, delete_times) = (flag(), flag());
-        let (end_on_close, one_backfill, noop, strict_uuid) = (flag(), flag(), flag(), flag());
-        let (detours_permille, share_permille) = (of(&[0, 100, 400]), of(&[250, 500, 1_000]));
+        let marker_v2_2 = flag();
+        let delete_times = flag();
+        let end_on_close = flag();
+        let one_backfill = flag();
+        let noop = flag();
+        let strict_uuid = flag();
+        let detours_permille = of(&[0, 100, 400]);
+        let share_permille = of(&[250, 500, 1_000]);
         Self {
             asks,
             prefers,

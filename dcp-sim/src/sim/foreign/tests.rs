@@ -61,13 +61,13 @@ fn client_at_the_first_seqno_of_a_snapshot_is_complete() {
     assert!(
         rig.client
             .standing(VB)
-            .is_some_and(|standing| standing.is_whole)
+            .is_ok_and(|standing| standing.is_whole)
     );
     rig.set(4, "b");
     assert!(
         rig.client
             .standing(VB)
-            .is_some_and(|standing| !standing.is_whole)
+            .is_ok_and(|standing| !standing.is_whole)
     );
 }
 

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use lowtide_checkpoint::internal::{Invariant, Violation};
 
 use crate::node::NodeId;
 
@@ -153,7 +154,8 @@ impl Links {
         let mut prefix = |to_consumer: bool| {
             let is_closed = self.closed.contains_key(&link.direction(to_consumer));
             let pieces = std::mem::take(&mut link.way(to_consumer).in_flight);
-            let first = pieces.into_iter().next().unwrap_or_default();
+            // Nothing may be in flight.
+            let first = pieces.into_iter().next().unwrap_or(Bytes::new());
             let kept = keep(first.len()).min(first.len());
             if is_closed {
                 Bytes::new()
@@ -186,14 +188,16 @@ impl Links {
         &mut self,
         from: NodeId,
         to: NodeId,
-    ) -> Vec<(LinkId, bool, usize)> {
-        if let Some(reasons) = self.closed.get_mut(&(from, to)) {
-            *reasons -= 1;
-            if *reasons > 0 {
-                return Vec::new();
-            }
-            self.closed.remove(&(from, to));
+    ) -> Result<Vec<(LinkId, bool, usize)>, Violation> {
+        let reasons = self
+            .closed
+            .get_mut(&(from, to))
+            .invariant("W21", "a way that opens was closed")?;
+        *reasons -= 1;
+        if *reasons > 0 {
+            return Ok(Vec::new());
         }
+        self.closed.remove(&(from, to));
         let mut released = Vec::new();
         for (&id, link) in &mut self.links {
             for to_consumer in [true, false] {
@@ -203,7 +207,7 @@ impl Links {
                 }
             }
         }
-        released
+        Ok(released)
     }
 }
 
@@ -225,8 +229,8 @@ mod tests {
             assert!(links.send(id, true, bytes(text)));
         }
         assert!(links.arrive(id, true).is_none() && links.arrive(id, true).is_none());
-        assert!(links.open_way(0, 1).is_empty(), "there is another reason");
-        assert_eq!(links.open_way(0, 1), [(id, true, 2)]);
+        assert_eq!(links.open_way(0, 1), Ok(vec![]), "there is another reason");
+        assert_eq!(links.open_way(0, 1), Ok(vec![(id, true, 2)]));
         for text in ["one", "two", "three"] {
             assert_eq!(links.arrive(id, true), Some(((0, 1), bytes(text))));
         }

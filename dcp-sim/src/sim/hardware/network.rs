@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn bytes_arrive_in_the_order_they_were_sent() {
-        let (mut network, mut rng) = (Network::default(), SimRng::new(3));
+        let mut network = Network::default();
+        let mut rng = SimRng::new(3);
         let arrivals: Vec<_> = (0..100)
             .map(|now| now + network.delay((0, 1), 10, now, &mut rng))
             .collect();

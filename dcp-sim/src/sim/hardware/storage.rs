@@ -15,6 +15,7 @@ use crate::sim::error::SimError;
 
 /// Location of the stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Storage {
     /// Each node has a disk in memory.
     Memory,
@@ -24,6 +25,7 @@ pub enum Storage {
 
 /// Storage engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EngineKind {
     /// One file per vBucket.
     #[default]
@@ -34,6 +36,7 @@ pub enum EngineKind {
 
 /// Configuration of each engine's stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoreConfig {
     /// Stores of [`EngineKind::Couchstore`].
     pub couchstore: CouchstoreConfig,
@@ -54,6 +57,30 @@ impl Default for StoreConfig {
             upkeep_flushes: 32,
             upkeep_step: Budget::new(512, 1 << 20),
         }
+    }
+}
+
+impl StoreConfig {
+    /// Sets the configuration of [`EngineKind::Couchstore`].
+    #[must_use]
+    pub const fn with_couchstore(mut self, config: CouchstoreConfig) -> Self {
+        self.couchstore = config;
+        self
+    }
+
+    /// Sets the configuration of [`EngineKind::Logstor`].
+    #[must_use]
+    pub const fn with_logstor(mut self, config: LogstorConfig) -> Self {
+        self.logstor = config;
+        self
+    }
+
+    /// Sets the number of flushes between two requests for maintenance, and the budget of a step.
+    #[must_use]
+    pub const fn with_upkeep(mut self, flushes: u64, step: Budget) -> Self {
+        self.upkeep_flushes = flushes;
+        self.upkeep_step = step;
+        self
     }
 }
 

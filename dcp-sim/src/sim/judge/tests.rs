@@ -1,16 +1,19 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::Bytes;
 use lowtide_checkpoint::{
-    AfterStop, FailoverLog, Item, Key, Quota, QuotaConfig, Seqno, State, VBucketState, VbUuid, Vbid,
+    AfterStop, FailoverLog, Item, Key, Quota, QuotaConfig, Seqno, SnapshotMarker, SnapshotType,
+    State, VBucketState, VbUuid, Vbid,
 };
 
-use super::at_rest::{agreement, settled, source};
-use super::running::memory;
+use super::at_rest::{agreement, contents, settled, source};
 use super::running::persistence_order::PersistenceOrder;
+use super::running::{Reads, Seen, Streams, memory};
 use crate::input::Change;
-use crate::node::{Documents, Node, NodeConfig, NodeId, Stored};
+use crate::node::{Documents, Node, NodeConfig, NodeId, Observation, Stored};
 use crate::producer::Collections;
 use crate::sim::config::{ClusterConfig, Topology};
-use crate::sim::oracle::Oracle;
+use crate::sim::oracle::{History, Oracle};
 
 const VB: Vbid = Vbid(0);
 
@@ -27,6 +30,10 @@ fn topology() -> Topology {
 
 /// A node whose copy has the high seqno `high` and that document.
 fn node(number: NodeId, high: u64, value: &'static str) -> Node {
+    node_of(&[VB], number, high, value)
+}
+
+fn node_of(vbs: &[Vbid], number: NodeId, high: u64, value: &'static str) -> Node {
     let state = if number == 0 {
         State::Active
     } else {
@@ -38,16 +45,18 @@ fn node(number: NodeId, high: u64, value: &'static str) -> Node {
     };
     let documents: Documents = [item].into_iter().collect();
     let mut node = Node::new(NodeConfig::default()).expect("a valid configuration");
-    let stored = Stored {
-        state: Some(VBucketState::new(state, FailoverLog::new(VbUuid(1)))),
-        high: Seqno(high),
-        purge: Seqno::ZERO,
-        prepares: Vec::new(),
-        documents,
-        collections: Collections::default(),
-    };
-    node.warm_up(VB, stored, state, AfterStop::Orderly, &mut Vec::new())
-        .expect("it stays what it was");
+    for &vb in vbs {
+        let stored = Stored {
+            state: Some(VBucketState::new(state, FailoverLog::new(VbUuid(1)))),
+            high: Seqno(high),
+            purge: Seqno::ZERO,
+            prepares: Vec::new(),
+            documents: documents.clone(),
+            collections: Collections::default(),
+        };
+        node.warm_up(vb, stored, state, AfterStop::Orderly, &mut Vec::new())
+            .expect("it stays what it was");
+    }
     node
 }
 
@@ -62,7 +71,7 @@ fn persisted_seqno_that_falls_stays_or_exceeds_the_high_seqno_is_a_violation() {
         (4, 9, 1),
         (10, 9, 1),
     ] {
-        order.observe(0, VB, Seqno(seqno), Seqno(high), items);
+        order.observe(0, VB, Seqno(seqno), Some(Seqno(high)), items);
     }
     let verdict = order.verdict();
     assert_eq!(
@@ -117,6 +126,89 @@ fn missing_changed_or_extra_documents_are_violations() {
     assert_eq!(verdict(&[("k", Some("w"))]), 1);
     assert_eq!(verdict(&[("k", Some("v")), ("l", Some("v"))]), 1);
     assert_eq!(verdict(&[("k", Some("v")), ("k", None)]), 1);
+}
+
+/// Guards against a check that merged the vBuckets: of two documents of one key it saw the later.
+#[test]
+fn document_in_two_vbuckets_is_a_violation() {
+    let config = ClusterConfig {
+        nodes: 1,
+        replicas: 0,
+        vbuckets: 2,
+        ..ClusterConfig::default()
+    };
+    let topology = config.topology().expect("valid");
+    let active = node_of(&[Vbid(0), Vbid(1)], 0, 7, "v");
+    let mut oracle = Oracle::default();
+    oracle.apply(&Change {
+        key: Bytes::from_static(b"k"),
+        value: Some(Bytes::from_static(b"v")),
+    });
+    let union = source::union(&topology, &[&active]);
+    assert_eq!(source::check(&oracle, &union).violations, 1);
+}
+
+#[test]
+fn marker_without_a_stream_is_a_violation() {
+    let mut streams = Streams::default();
+    let marker = SnapshotMarker::new(SnapshotType::Memory, Seqno(1), Seqno(3));
+    let observation = Observation::Marker { vb: VB, marker };
+    streams.observe(1, &observation, &History::default());
+    let [contents, order, _] = streams.verdicts();
+    assert_eq!((contents.violations, order.violations), (0, 1));
+}
+
+#[test]
+fn items_on_disk_without_a_state_are_a_violation() {
+    let violations = |high| {
+        let mut streams = Streams::default();
+        let stored = Stored {
+            state: None,
+            high: Seqno(high),
+            purge: Seqno::ZERO,
+            prepares: Vec::new(),
+            documents: Documents::default(),
+            collections: Collections::default(),
+        };
+        streams.started(1, VB, &stored, &History::default());
+        let [contents, ..] = streams.verdicts();
+        contents.violations
+    };
+    assert_eq!((violations(0), violations(3)), (0, 1));
+}
+
+#[test]
+fn read_of_a_branch_without_writes_is_a_violation() {
+    let violations = |seqno, is_known| {
+        let mut reads = Reads::default();
+        let seen = Seen {
+            node: 1,
+            vb: VB,
+            branch: VbUuid(9),
+            seqno: Seqno(seqno),
+        };
+        reads.seen(seen, None, is_known);
+        reads.verdict().violations
+    };
+    assert_eq!(violations(3, false), 1);
+    assert_eq!((violations(3, true), violations(0, false)), (0, 0));
+}
+
+#[test]
+fn report_of_a_missing_copy_is_a_violation() {
+    let mut order = PersistenceOrder::default();
+    order.observe(0, VB, Seqno::ZERO, None, 0);
+    assert_eq!(order.verdict().violations, 1);
+}
+
+/// W21: a check without a history panics in checked builds, and is an error in others.
+#[test]
+fn check_without_a_history_ends_the_run() {
+    let active = node(0, 7, "v");
+    let history = History::default();
+    let check = || contents::check(&topology(), &[&active], &history);
+    let checked = catch_unwind(AssertUnwindSafe(check));
+    assert!(!matches!(checked, Ok(Ok(_))));
 }
 
 #[test]

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use lowtide_checkpoint::internal::{Invariant, Violation};
 use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
 
 mod branch;
@@ -61,8 +62,11 @@ impl History {
     }
 
     /// Returns the branch that is being written.
-    pub(in crate::sim) fn newest(&self, vb: Vbid) -> Option<VbUuid> {
-        self.newest.get(&vb).copied()
+    pub(in crate::sim) fn newest(&self, vb: Vbid) -> Result<VbUuid, Violation> {
+        self.newest
+            .get(&vb)
+            .copied()
+            .invariant("W21", "the history of every vBucket has begun")
     }
 
     /// Returns `true` if the branch exists.
@@ -79,7 +83,7 @@ impl History {
         revision: u64,
         is_live: bool,
     ) -> Option<String> {
-        let is_newest = self.newest(vb) == Some(uuid);
+        let is_newest = self.newest.get(&vb) == Some(&uuid);
         let Some(branch) = self.branches.get_mut(&(vb, uuid)).filter(|_| is_newest) else {
             return Some(format!(
                 "vBucket {vb}: {seqno} was written on {uuid}, which is not its branch"
@@ -100,12 +104,13 @@ impl History {
         copy: Copied<'_>,
     ) -> Branched {
         let documents = copy.documents;
-        if parent == Some(uuid) {
+        if self.knows(vb, uuid) {
             let violation = Some(format!(
                 "vBucket {vb}: branch {uuid} began at {start}, and had begun before"
             ));
             return Branched { lost: 0, violation };
         }
+        // A copy without writes may be on a branch that has none, and that nothing else knows.
         let empty = Branch::new(None, Seqno::ZERO);
         let before = parent
             .and_then(|parent| self.branches.get(&(vb, parent)))
@@ -265,7 +270,8 @@ impl History {
         let meeting = self
             .line(vb, other)
             .find_map(|(uuid, bound)| Some(bound.min(*ones.get(&uuid)?)));
-        meeting.unwrap_or_default()
+        // Without a common ancestor they share nothing.
+        meeting.unwrap_or(Seqno::ZERO)
     }
 
     /// Returns a branch and its ancestors, each with the seqno up to which the branch contains its
@@ -278,13 +284,15 @@ impl History {
     }
 
     /// Returns the live keys of the newest branch, with their digests.
-    pub(in crate::sim) fn live(&self, vb: Vbid) -> impl Iterator<Item = (&Key, u64)> {
+    pub(in crate::sim) fn live(
+        &self,
+        vb: Vbid,
+    ) -> Result<impl Iterator<Item = (&Key, u64)>, Violation> {
         let branch = self
-            .newest(vb)
-            .and_then(|uuid| self.branches.get(&(vb, uuid)));
-        branch
-            .into_iter()
-            .flat_map(|branch| branch.live.iter().map(|(key, &digest)| (key, digest)))
+            .branches
+            .get(&(vb, self.newest(vb)?))
+            .invariant("W21", "the newest branch is in the history")?;
+        Ok(branch.live.iter().map(|(key, &digest)| (key, digest)))
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::timeline::Timeline;
-use super::verdict::Verdict;
+use super::verdict::InvariantVerdict;
 use crate::sim::shape::Shape;
 
 /// Report of a run.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// Description of the source of writes.
     pub source: String,
@@ -32,7 +33,7 @@ pub struct Report {
     /// Figures of each node.
     pub per_node: Vec<NodeFigures>,
     /// One verdict per invariant.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<InvariantVerdict>,
     /// Course of the run over time, if it was recorded.
     #[serde(skip)]
     pub timeline: Option<Timeline>,
@@ -42,12 +43,13 @@ impl Report {
     /// Returns `true` if every invariant held.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.verdicts.iter().all(Verdict::holds)
+        self.verdicts.iter().all(InvariantVerdict::holds)
     }
 }
 
 /// Figures of the whole cluster.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Figures {
     /// Batches of the source: commits of a history, lines of a file.
     pub batches: u64,
@@ -79,6 +81,7 @@ pub struct Figures {
 
 /// Figures of one node.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct NodeFigures {
     /// Operations queued in its checkpoint managers.
     pub queued: u64,
@@ -104,6 +107,7 @@ pub struct NodeFigures {
 
 /// Figures of a run with faults.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FaultFigures {
     /// Number of faults of each kind.
     pub struck: BTreeMap<&'static str, u64>,
@@ -137,6 +141,7 @@ pub struct FaultFigures {
 
 /// Figures of the foreign clients of a run with faults.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ClientFigures {
     /// Number of clients.
     pub clients: u64,

@@ -20,6 +20,7 @@ const FIRST_INTERVAL_MICROS: u64 = 100;
 
 /// One node at an instant, and its work since the previous sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct NodeSample {
     /// Bytes of its checkpoint managers.
     pub checkpoint_bytes: u64,
@@ -48,6 +49,7 @@ impl NodeSample {
 
 /// The cluster at an instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Sample {
     /// Virtual time in microseconds.
     pub micros: u64,
@@ -72,6 +74,7 @@ impl Sample {
 
 /// An interval: a fault or a compaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Span {
     /// Kind of the span; one row of the picture.
     pub kind: &'static str,
@@ -85,6 +88,7 @@ pub struct Span {
 
 /// Timeline of a run.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Timeline {
     /// Virtual time between samples.
     pub interval_micros: u64,

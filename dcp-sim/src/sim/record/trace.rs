@@ -12,6 +12,7 @@ use crate::sim::error::SimError;
 /// One line of the trace.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum TraceEvent<'a> {
     /// A batch of the source was written to the actives.
     Batch {

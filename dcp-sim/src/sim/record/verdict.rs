@@ -1,4 +1,4 @@
-//! Verdict on one invariant.
+//! InvariantVerdict on one invariant.
 //!
 //! A verdict counts its checks: an invariant that was never checked proves nothing.
 
@@ -7,9 +7,10 @@ use serde::Serialize;
 /// Number of violations that are kept in full; further ones are only counted.
 const KEPT_MAX: usize = 5;
 
-/// Verdict on one invariant.
+/// InvariantVerdict on one invariant.
 #[derive(Clone, Debug, Serialize)]
-pub struct Verdict {
+#[non_exhaustive]
+pub struct InvariantVerdict {
     /// Number of the invariant in `docs/invariants.md`.
     pub invariant: &'static str,
     /// Statement of the invariant.
@@ -22,7 +23,7 @@ pub struct Verdict {
     pub told: Vec<String>,
 }
 
-impl Verdict {
+impl InvariantVerdict {
     /// Creates a verdict without checks.
     #[must_use]
     pub fn new(invariant: &'static str, what: &'static str) -> Self {

@@ -1,5 +1,6 @@
 //! Translation of a shape into a cluster's configuration and a source of writes.
 
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{QuotaConfig, ReadLimit};
 use lowtide_persistence::Budget;
 use lowtide_persistence::couchstore::{
@@ -33,7 +34,7 @@ impl Shape {
         ClusterConfig {
             nodes: self.size(Dimension::NODES),
             replicas: self.size(Dimension::REPLICAS),
-            vbuckets: u16::try_from(self.get(Dimension::VBUCKETS)).unwrap_or(u16::MAX),
+            vbuckets: self.number(Dimension::VBUCKETS, u16::MAX),
             seed,
             engine: match self.get(Dimension::ENGINE) {
                 0 => EngineKind::Couchstore,
@@ -58,7 +59,8 @@ impl Shape {
     /// # Errors
     /// [`InputError::InvalidArgument`] for a dimension that its workload refuses.
     pub fn source(&self, seed: u64) -> Result<Box<dyn Source>, InputError> {
-        let (ops, keys) = (self.get(Dimension::OPS), self.get(Dimension::KEYS));
+        let ops = self.get(Dimension::OPS);
+        let keys = self.get(Dimension::KEYS);
         let kind = match self.get(Dimension::WORKLOAD) {
             0 => Distribution::Uniform,
             1 => Distribution::Zipfian,
@@ -74,7 +76,7 @@ impl Shape {
         };
         let mix = Mix {
             kind,
-            skew_hundredths: u32::try_from(self.get(d::SKEW)).unwrap_or(u32::MAX),
+            skew_hundredths: self.number(d::SKEW, u32::MAX),
             ops,
             keys,
             deletes_permille: self.get(d::DELETES),
@@ -91,13 +93,25 @@ impl Shape {
     }
 
     fn size(&self, dimension: Dimension) -> usize {
-        usize::try_from(self.get(dimension)).unwrap_or(usize::MAX)
+        self.number(dimension, usize::MAX)
+    }
+
+    /// Returns the value of a dimension as the type of its setting.
+    fn number<T: TryFrom<u64>>(&self, dimension: Dimension, most: T) -> T {
+        T::try_from(self.get(dimension))
+            .ok()
+            .expected(
+                "W8",
+                "the bounds of a dimension are within its setting's type",
+            )
+            // The nearest value that the setting can have.
+            .unwrap_or(most)
     }
 
     fn node(&self) -> NodeConfig {
         NodeConfig {
             checkpoint_bytes_max: self.size(d::CHECKPOINT_BYTES),
-            buffer_bytes: u32::try_from(self.get(d::BUFFER_BYTES)).unwrap_or(u32::MAX),
+            buffer_bytes: self.number(d::BUFFER_BYTES, u32::MAX),
             send_bytes: self.size(d::SEND_BYTES),
             producer: ProducerLimits {
                 scans: self.size(d::SCANS),
@@ -155,19 +169,17 @@ impl Shape {
     fn logstor(&self) -> LogstorConfig {
         let segment_bytes = self.get(d::LOG_SEGMENT);
         let percent = self.get(d::LOG_GARBAGE);
-        let mixed_seconds = self.get(d::LOG_MIXED_SECONDS);
-        let image_percent = self.get(d::LOG_IMAGE_PERCENT);
         LogstorConfig::new(PUBLISHED_HASH_KEY)
-            .with_segment_bytes(u32::try_from(segment_bytes).unwrap_or(u32::MAX))
+            .with_segment_bytes(self.number(d::LOG_SEGMENT, u32::MAX))
             .with_file_bytes(segment_bytes * self.get(d::LOG_FILE_SEGMENTS))
             .with_disk_bytes(self.log_disk_bytes())
             .with_prepared_bytes(segment_bytes * self.get(d::LOG_PREPARED))
             .with_mixed_segments_max(self.size(d::LOG_MIXED))
-            .with_mixed_seconds_max(u32::try_from(mixed_seconds).unwrap_or(u32::MAX))
+            .with_mixed_seconds_max(self.number(d::LOG_MIXED_SECONDS, u32::MAX))
             .with_garbage_percent(u8::try_from(percent).ok().filter(|&percent| percent > 0))
             .with_cache_bytes(self.size(d::LOG_CACHE))
             .with_image_bytes(self.get(d::LOG_IMAGE))
-            .with_image_percent(u32::try_from(image_percent).unwrap_or(u32::MAX))
+            .with_image_percent(self.number(d::LOG_IMAGE_PERCENT, u32::MAX))
     }
 
     /// Returns the disk size of a log store: that percentage of the possible live data, and room to
@@ -182,6 +194,7 @@ impl Shape {
         let large = self
             .get(d::LARGE_VALUES)
             .saturating_mul(2 * self.get(d::LARGE_BYTES));
+        // A disk of the largest size is one without a limit.
         let live = records
             .saturating_mul(record)
             .saturating_add(large)

@@ -40,11 +40,9 @@ impl Shape {
                 scaled(self.get(d::LARGE_BYTES), large, share / 2),
             );
         }
-        let (writes, strikes, reads) = (
-            self.cost_of_writes(),
-            self.cost_of_strikes(kinds),
-            self.cost_of_reads(),
-        );
+        let writes = self.cost_of_writes();
+        let strikes = self.cost_of_strikes(kinds);
+        let reads = self.cost_of_reads();
         let left = share - self.cost_of_large_values();
         if writes > left {
             self.set(
@@ -97,7 +95,8 @@ impl Shape {
     }
 
     fn cost_of_strikes(&self, kinds: &BTreeSet<FaultKind>) -> u64 {
-        let (nodes, vbuckets) = (self.get(Dimension::NODES), self.get(Dimension::VBUCKETS));
+        let nodes = self.get(Dimension::NODES);
+        let vbuckets = self.get(Dimension::VBUCKETS);
         let per_node = vbuckets * self.copies() / nodes + 1;
         // After a strike the manager checks all vBuckets several times.
         let strike = STRIKE + per_node * VBUCKET * 4 + nodes * vbuckets / 10;

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lowtide_checkpoint::internal::Invariant;
 use serde::{Serialize, Serializer};
 
 use super::dimension::{Dimension, ROWS};
 use super::law;
+use super::setting::Setting;
 use crate::sim::config::FaultKind;
 use crate::sim::error::SimError;
 use crate::sim::rng::SimRng;
@@ -36,6 +38,7 @@ pub struct Shape {
 
 /// Fixed part of a shape; the rest is drawn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fixed {
     /// Dimensions with their values.
     pub settings: BTreeMap<Dimension, u64>,
@@ -45,11 +48,35 @@ pub struct Fixed {
     pub has_source: bool,
 }
 
+impl Fixed {
+    /// Fixes a dimension.
+    #[must_use]
+    pub fn with_setting(mut self, setting: Setting) -> Self {
+        self.settings.insert(setting.dimension, setting.value);
+        self
+    }
+
+    /// Takes the writes from another source, and draws none.
+    #[must_use]
+    pub const fn with_another_source(mut self) -> Self {
+        self.has_source = true;
+        self
+    }
+
+    /// Fixes the kinds of faults that occur.
+    #[must_use]
+    pub fn with_faults(mut self, kinds: impl IntoIterator<Item = FaultKind>) -> Self {
+        self.faults = Some(kinds.into_iter().collect());
+        self
+    }
+}
+
 impl Shape {
     /// Draws the shape of a seed, with these dimensions fixed.
     ///
     /// # Errors
-    /// [`SimError::Config`] if the fixed values contradict one another.
+    /// [`SimError::Config`] if a fixed value is outside of its dimension's bounds, or contradicts
+    /// another one.
     pub fn draw(seed: u64, fixed: &Fixed) -> Result<Self, SimError> {
         let mut values = BTreeMap::new();
         for (place, row) in ROWS.iter().enumerate() {
@@ -79,6 +106,12 @@ impl Shape {
             shape.set(Dimension::Fault(kind), 0);
         }
         for (&dimension, &value) in &fixed.settings {
+            if !dimension.accepts(value) {
+                return Err(SimError::Config(format!(
+                    "{} cannot be {value}",
+                    dimension.name()
+                )));
+            }
             shape.set(dimension, value);
         }
         shape.yield_to(fixed)?;
@@ -88,7 +121,12 @@ impl Shape {
     /// Returns the value of a dimension.
     #[must_use]
     pub fn get(&self, dimension: Dimension) -> u64 {
-        self.values.get(&dimension).copied().unwrap_or(0)
+        self.values
+            .get(&dimension)
+            .copied()
+            .expected("W8", "a shape has a value for each dimension")
+            // 0 is no number of nodes: the cluster is refused.
+            .unwrap_or(0)
     }
 
     pub(super) fn set(&mut self, dimension: Dimension, value: u64) {

@@ -1,5 +1,7 @@
 //! Laws by which dimensions are drawn.
 
+use lowtide_checkpoint::internal::Invariant;
+
 use crate::sim::rng::SimRng;
 
 /// Probability law over integers.
@@ -15,7 +17,12 @@ impl Law {
     pub(super) fn draw(self, rng: &mut SimRng) -> u64 {
         match self {
             Self::Log { low, high } => log(rng, low, high),
-            Self::OneOf(values) => values.get(rng.below(values.len())).copied().unwrap_or(0),
+            Self::OneOf(values) => rng
+                .pick(values)
+                .copied()
+                .expected("W8", "a law has a value")
+                // Below the bounds of most dimensions: the cluster is refused.
+                .unwrap_or(0),
         }
     }
 }
@@ -23,7 +30,8 @@ impl Law {
 /// Draws a number from `low` to `high`; each doubling has the same probability. `low` is at least
 /// 1.
 pub(crate) fn log(rng: &mut SimRng, low: u64, high: u64) -> u64 {
-    let (low, high) = (low.max(1), high.max(low.max(1)));
+    let low = low.max(1);
+    let high = high.max(low);
     let doublings = u64::from(high.ilog2() - low.ilog2());
     // `high` may cut the last doubling short; its probability stays the same.
     let floor = low << rng.range(0, doublings);

@@ -50,7 +50,8 @@ impl Shape {
     }
 
     fn means(&self, dimension: Dimension) -> bool {
-        let (engine, workload) = (self.get(Dimension::ENGINE), self.get(Dimension::WORKLOAD));
+        let engine = self.get(Dimension::ENGINE);
+        let workload = self.get(Dimension::WORKLOAD);
         match dimension.topic() {
             Topic::Cluster => true,
             Topic::Couchstore => engine != LOGSTOR,
@@ -89,7 +90,8 @@ impl Shape {
                 self.why(dimension)
             )));
         }
-        let (nodes, replicas) = (self.get(Dimension::NODES), self.get(Dimension::REPLICAS));
+        let nodes = self.get(Dimension::NODES);
+        let replicas = self.get(Dimension::REPLICAS);
         if replicas >= nodes && !is_fixed(Dimension::REPLICAS) {
             self.set(Dimension::REPLICAS, nodes - 1);
         } else if replicas >= nodes && !is_fixed(Dimension::NODES) {
@@ -119,10 +121,8 @@ impl Shape {
 
     /// Keeps the lower mark of the quota below the upper one.
     fn order_marks(&mut self, is_upper_fixed: bool, is_lower_fixed: bool) -> Result<(), SimError> {
-        let (upper, lower) = (
-            self.get(dimension::UPPER_MARK),
-            self.get(dimension::LOWER_MARK),
-        );
+        let upper = self.get(dimension::UPPER_MARK);
+        let lower = self.get(dimension::LOWER_MARK);
         if lower < upper {
             return Ok(());
         }

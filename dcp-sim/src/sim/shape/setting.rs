@@ -64,6 +64,19 @@ impl Dimension {
         words.get(usize::try_from(value).ok()?).copied()
     }
 
+    /// Returns `true` for a value within the dimension's bounds.
+    pub(super) fn accepts(self, value: u64) -> bool {
+        let [least, most] = match self {
+            Self::Fault(_) if value == 0 => return true,
+            Self::Fault(_) => INTERVAL_BOUNDS,
+            Self::Row(_) => match self.row() {
+                Some(row) => [row.least, row.most],
+                None => return false,
+            },
+        };
+        (least..=most).contains(&value)
+    }
+
     /// Returns the value in the form of a setting.
     #[must_use]
     pub fn text(self, value: u64) -> String {

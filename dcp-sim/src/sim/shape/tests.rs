@@ -4,6 +4,7 @@ use super::law::Law;
 use super::setting::Setting;
 use super::{cost, dimension as d, meaning};
 use crate::sim::config::FaultKind;
+use crate::sim::error::SimError;
 
 const SEEDS: u64 = 3_000;
 
@@ -288,10 +289,20 @@ fn contradictory_settings_are_refused_by_name() {
             .to_string();
         assert!(error.starts_with(said), "{error}");
     }
-    let elsewhere = Fixed {
-        has_source: true,
-        ..fixed(&["ops=5"])
-    };
+    let beyond = [
+        (Dimension::NODES, 0),
+        (Dimension::VBUCKETS, 1 << 20),
+        (Dimension::Row(1_000), 1),
+        (Dimension::Fault(FaultKind::Crash), 1),
+    ];
+    for (dimension, value) in beyond {
+        let fixed = Fixed::default().with_setting(Setting { dimension, value });
+        assert!(
+            matches!(Shape::draw(1, &fixed), Err(SimError::Config(_))),
+            "{dimension:?} {value}"
+        );
+    }
+    let elsewhere = fixed(&["ops=5"]).with_another_source();
     let error = Shape::draw(1, &elsewhere)
         .expect_err("a contradiction")
         .to_string();

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use lowtide_checkpoint::internal::Invariant;
+
 use super::dimension as d;
 use super::dimension::{Dimension, Unit};
 use super::draw::Shape;
@@ -105,6 +107,8 @@ impl Shape {
     fn limits(&self) -> impl Iterator<Item = Dimension> {
         let first = Dimension::all()
             .position(|dimension| dimension == d::READS)
+            .expected("W8", "the number of reads is a dimension")
+            // More limits are described, not fewer.
             .unwrap_or(0);
         let after = Dimension::all().skip(first + 1);
         after.filter(|&dimension| {

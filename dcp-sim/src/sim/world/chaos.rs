@@ -1,6 +1,7 @@
 //! State of a run with faults: its history, its verdicts so far, and its end.
 //!
-//! A fault phase is followed by a calm phase, in which everything must come to rest.
+//! A safety phase, in which faults strike, is followed by a liveness phase, in which everything must
+//! come to rest.
 //!
 //! # Invariants
 //!
@@ -9,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use lowtide_checkpoint::internal::{Invariant, Violation};
 use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
 
 use crate::node::NodeId;
@@ -16,7 +18,7 @@ use crate::producer::ProducerLimits;
 use crate::sim::config::{FaultConfig, FaultPlan};
 use crate::sim::judge::{Persisted, Reads, Streams, branches, memory};
 use crate::sim::oracle::History;
-use crate::sim::record::{FaultFigures, Verdict};
+use crate::sim::record::{FaultFigures, InvariantVerdict};
 use crate::sim::rng::SimRng;
 
 /// Stream of the seed for the cluster's manager and the clients.
@@ -33,6 +35,14 @@ pub(super) fn limit_standstill(limits: &mut ProducerLimits) {
     limits.standstill_nanos = limits.standstill_nanos.min(STANDSTILL_NANOS_MAX);
 }
 
+/// Condition of a step that only a run with faults takes.
+pub(super) const ONLY_WITH_FAULTS: &str = "only a run with faults has this step";
+
+/// Returns the state of a run with faults, for a step that only such a run takes (W21).
+pub(super) fn required(chaos: &mut Option<Chaos>) -> Result<&mut Chaos, Violation> {
+    chaos.as_mut().invariant("W21", ONLY_WITH_FAULTS)
+}
+
 /// State of a run with faults, besides its nodes.
 #[derive(Debug)]
 pub(in crate::sim) struct Chaos {
@@ -47,14 +57,16 @@ pub(in crate::sim) struct Chaos {
     pub(super) is_reconcile_due: bool,
     /// vBuckets in a takeover, with their new actives.
     pub(super) taking_over: BTreeMap<Vbid, NodeId>,
-    /// End of the fault phase.
+    /// End of the safety phase.
     pub(super) ends_micros: u64,
-    /// Time of the last fault, after the fault phase.
-    pub(super) calm_micros: Option<u64>,
-    pub(super) memory: Verdict,
+    /// Start of the liveness phase; `None` before.
+    pub(super) liveness_micros: Option<u64>,
+    /// An event was left when the time to settle was over.
+    pub(super) is_late: bool,
+    pub(super) memory: InvariantVerdict,
     pub(super) reads: Reads,
     pub(super) streams: Streams,
-    pub(super) branches: Verdict,
+    pub(super) branches: InvariantVerdict,
 }
 
 impl Chaos {
@@ -78,7 +90,8 @@ impl Chaos {
             is_reconcile_due: false,
             taking_over: BTreeMap::new(),
             ends_micros: 0,
-            calm_micros: None,
+            liveness_micros: None,
+            is_late: false,
             memory: memory::verdict(),
             reads: Reads::default(),
             streams: Streams::default(),
@@ -123,7 +136,7 @@ impl Chaos {
     }
 
     /// Returns the figures and verdicts that only a run with faults has.
-    pub(in crate::sim) fn verdicts(self) -> (FaultFigures, Vec<Verdict>) {
+    pub(in crate::sim) fn verdicts(self) -> (FaultFigures, Vec<InvariantVerdict>) {
         let mut figures = self.figures;
         for kind in &self.plan.config.kinds {
             figures.struck.entry(kind.name()).or_default();

@@ -1,46 +1,63 @@
-//! Checks of events when they happen.
+//! Checks of events when they happen, in a run with faults.
+//!
+//! # Invariants
+//!
+//! - No check is skipped because something is missing (W21). A node that is down is the exception:
+//!   it has nothing that could be checked, and its store is checked when it starts.
 
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{Seqno, VbUuid, Vbid};
 
+use super::chaos;
 use super::state::World;
 use crate::node::{EngineCall, NodeId, Stored};
+use crate::sim::error::SimError;
 use crate::sim::judge::{TakenIn, memory};
 use crate::sim::oracle::{Branched, Copied};
 
 impl World {
     /// Checks W16 after a node accepted input.
-    pub(super) fn taken_in(&mut self, node: NodeId, taken: TakenIn) {
-        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else {
-            return;
+    pub(super) fn taken_in(&mut self, node: NodeId, taken: TakenIn) -> Result<(), SimError> {
+        let Some(chaos) = &mut self.chaos else {
+            return Ok(());
         };
-        memory::check(&mut chaos.memory, node, &host.node.quota_stats(), taken);
+        let stats = self.hosts.at(node)?.node.quota_stats();
+        memory::check(&mut chaos.memory, node, &stats, taken);
+        Ok(())
     }
 
     /// Checks everything that streams delivered to a node.
-    pub(super) fn watch(&mut self, node: NodeId) {
-        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get_mut(node)) else {
-            return;
+    pub(super) fn watch(&mut self, node: NodeId) -> Result<(), SimError> {
+        let Some(chaos) = &mut self.chaos else {
+            return Ok(());
         };
-        for observation in host.node.take_observations() {
+        for observation in self.hosts.at_mut(node)?.node.take_observations() {
             chaos.streams.observe(node, &observation, &chaos.history);
         }
+        Ok(())
     }
 
-    pub(super) fn acknowledged(&mut self, node: NodeId, vb: Vbid, persisted: (Seqno, Seqno)) {
-        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else {
-            return;
+    /// Records an acknowledgement of a node. One of a vBucket that it lacks is a violation of W1.
+    pub(super) fn acknowledged(
+        &mut self,
+        node: NodeId,
+        vb: Vbid,
+        persisted: (Seqno, Seqno),
+    ) -> Result<(), SimError> {
+        let Some(chaos) = &mut self.chaos else {
+            return Ok(());
         };
-        let Some(partition) = host.node.partition(vb) else {
-            return;
+        let Some(partition) = self.hosts.copy(node, vb)? else {
+            return Ok(());
         };
         let branch = partition.vbucket.failover_log().newest().uuid;
         chaos.persisted.acknowledged(node, vb, branch, persisted);
-        if let Some(newest) = chaos.history.newest(vb) {
-            let copies = self.topology.copies_of(vb);
-            chaos
-                .persisted
-                .all_copies(vb, newest, copies, &chaos.history);
-        }
+        let newest = chaos.history.newest(vb)?;
+        let copies = self.topology.copies_of(vb);
+        chaos
+            .persisted
+            .all_copies(vb, newest, copies, &chaos.history);
+        Ok(())
     }
 
     /// Lowers a copy's acknowledgements before an engine call that discards its data.
@@ -58,14 +75,20 @@ impl World {
         }
     }
 
-    pub(super) fn rolled_back(&mut self, node: NodeId, vb: Vbid, _seqno: Seqno) {
-        if let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) {
+    pub(super) fn rolled_back(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
+        if let Some(chaos) = &mut self.chaos {
             chaos.figures.rollbacks += 1;
-            if let Some(partition) = host.node.partition(vb) {
+            let host = self.hosts.at(node)?;
+            if host.is_up {
+                let partition = host
+                    .node
+                    .partition(vb)
+                    .invariant("W21", "a node has the copy that it rolled back")?;
                 chaos.streams.rolled_back(node, partition, &chaos.history);
             }
         }
         self.reconcile_soon();
+        Ok(())
     }
 
     /// Compares the store of a starting node with the node's acknowledgements.
@@ -79,13 +102,22 @@ impl World {
     }
 
     /// Records a branch that a copy started; `before` is its previous branch.
-    pub(super) fn branched(&mut self, node: NodeId, vb: Vbid, before: Option<VbUuid>) {
-        let (Some(chaos), Some(host)) = (&mut self.chaos, self.hosts.get(node)) else {
-            return;
-        };
-        let Some(partition) = host.node.partition(vb) else {
-            return;
-        };
+    pub(super) fn branched(
+        &mut self,
+        node: NodeId,
+        vb: Vbid,
+        before: Option<VbUuid>,
+    ) -> Result<(), SimError> {
+        let chaos = chaos::required(&mut self.chaos)?;
+        let host = self.hosts.at(node)?;
+        if !host.is_up {
+            // The node lost its power meanwhile, and the branch with it.
+            return Ok(());
+        }
+        let partition = host
+            .node
+            .partition(vb)
+            .invariant("W21", "a node has the copy that began a branch")?;
         let log = partition.vbucket.failover_log();
         let newest = log.newest();
         let id = (vb, newest.uuid);
@@ -100,5 +132,6 @@ impl World {
         chaos.persisted.branched(vb, newest.uuid, &chaos.history);
         chaos.figures.branches += 1;
         chaos.figures.lost_with_branch += lost;
+        Ok(())
     }
 }

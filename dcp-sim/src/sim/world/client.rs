@@ -4,11 +4,13 @@
 //! In a run with faults a write may be refused, or its answer may be lost. Then the client does not
 //! know whether it was accepted. The client does not retry, and no later write depends on it.
 
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{CheckpointError, Key, VBucketError, Vbid};
 
+use super::chaos;
 use super::due::Due;
 use super::state::World;
-use super::view::{Observer, Progress};
+use super::view::{Observer, RunProgress};
 use crate::input::Change;
 use crate::node::{Action, Document, Event, NodeError, NodeId};
 use crate::sim::error::SimError;
@@ -31,10 +33,8 @@ impl World {
         let Some(wait_micros) = self.pause() else {
             return Ok(());
         };
-        let (used_bytes, quota_bytes) = (
-            self.fullest_node_bytes(),
-            self.config.checkpoint_quota_bytes,
-        );
+        let used_bytes = self.fullest_node_bytes();
+        let quota_bytes = self.config.checkpoint_quota_bytes;
         if used_bytes > quota_bytes {
             if self.clock.is_empty() {
                 return Err(SimError::Stalled {
@@ -61,14 +61,13 @@ impl World {
             changes: batch.changes.len(),
         })?;
         if self.figures.batches.is_multiple_of(AUDIT_BATCHES) {
-            let nodes: Vec<_> = self.hosts.iter().map(|host| &host.node).collect();
-            managers::check(&mut self.managers, &nodes);
+            managers::check(&mut self.managers, self.hosts.iter().map(|host| &host.node));
         }
         self.figures.checkpoint_bytes_max = self
             .figures
             .checkpoint_bytes_max
             .max(self.fullest_node_bytes());
-        let progress = self.progress();
+        let progress = self.progress()?;
         observer.progress(&progress);
         let busy_micros = BATCH_MICROS + WRITE_MICROS * batch.changes.len() as u64;
         self.clock.schedule(busy_micros + wait_micros, Due::Client);
@@ -90,20 +89,19 @@ impl World {
             self.written.push(vb);
             return self.step(node, event);
         }
-        let now = self.clock.now_nanos();
-        let reachable = self.is_reachable(node);
-        let before_bytes = self.memory_bytes(node);
-        let Some(host) = self.hosts.get_mut(node).filter(|_| reachable) else {
+        let true_nanos = self.clock.now_nanos();
+        if !self.is_reachable(node)? {
             self.refused();
             return Ok(());
-        };
+        }
+        let before_bytes = self.memory_bytes(node)?;
+        let host = self.hosts.at_mut(node)?;
         // The node recovers memory before it decides, and so does the judge.
         let was_full = host.node.is_memory_full();
-        let now = host.time(now);
-        match host.node.step(event, now) {
+        match host.node.step(event, host.time(true_nanos)) {
             Ok(actions) => {
                 self.figures.mutations += 1;
-                self.taken(node, vb, &key, &actions);
+                self.taken(node, vb, &key, &actions)?;
                 self.taken_in(
                     node,
                     TakenIn {
@@ -111,7 +109,7 @@ impl World {
                         before_bytes,
                         was_full,
                     },
-                );
+                )?;
                 self.carry_out(node, actions)
             }
             Err(error) if is_refusal(&error) => {
@@ -128,41 +126,53 @@ impl World {
 
     /// Records an accepted write. It belongs to the history, with or without an answer to its
     /// client.
-    fn taken(&mut self, node: NodeId, vb: Vbid, key: &Key, actions: &[Action]) {
-        let Some(host) = self.hosts.get(node) else {
-            return;
-        };
-        let Some(partition) = host.node.partition(vb) else {
-            return;
-        };
+    fn taken(
+        &mut self,
+        node: NodeId,
+        vb: Vbid,
+        key: &Key,
+        actions: &[Action],
+    ) -> Result<(), SimError> {
+        let host = self.hosts.at(node)?;
+        let partition = host
+            .node
+            .partition(vb)
+            .invariant("W21", "a node has the vBucket of a write that it accepted")?;
         let incarnation = host.incarnation;
         let written = actions
             .iter()
             .filter(|action| matches!(action, Action::Written { .. }))
             .count() as u64;
         let documents = &partition.documents;
-        let (Some(document), Some(revision)) = (documents.get(key), documents.digest(key)) else {
-            return;
-        };
+        let document = documents
+            .get(key)
+            .invariant("W21", "a node has the document of a write that it accepted")?;
+        let revision = document.digest(key);
         let branch = partition.vbucket.failover_log().newest().uuid;
-        let Some(chaos) = &mut self.chaos else { return };
+        let chaos = chaos::required(&mut self.chaos)?;
         let Document { seqno, value, .. } = document;
         chaos.record((vb, branch), *seqno, key.clone(), revision, value.is_some());
         let delay = chaos.answer_micros();
         self.clock
             .schedule(delay, Due::Answer(node, incarnation, written));
+        Ok(())
     }
 
     /// Delivers an answer, if its node is up and reachable.
-    pub(super) fn answer(&mut self, node: NodeId, incarnation: u32, writes: u64) {
-        let arrives = self.is_incarnation(node, incarnation) && self.is_reachable(node);
-        if let Some(chaos) = &mut self.chaos {
-            if arrives {
-                chaos.figures.acknowledged += writes;
-            } else {
-                chaos.figures.unknown += writes;
-            }
+    pub(super) fn answer(
+        &mut self,
+        node: NodeId,
+        incarnation: u32,
+        writes: u64,
+    ) -> Result<(), SimError> {
+        let arrives = self.is_incarnation(node, incarnation)? && self.is_reachable(node)?;
+        let figures = &mut chaos::required(&mut self.chaos)?.figures;
+        if arrives {
+            figures.acknowledged += writes;
+        } else {
+            figures.unknown += writes;
         }
+        Ok(())
     }
 
     fn fullest_node_bytes(&self) -> usize {
@@ -173,7 +183,7 @@ impl World {
             .unwrap_or(0)
     }
 
-    pub(super) fn progress(&mut self) -> Progress {
+    pub(super) fn progress(&mut self) -> Result<RunProgress, SimError> {
         // With many copies the lag is measured less often, since each measurement visits all of
         // them.
         let copies = usize::from(self.config.vbuckets) * (self.config.replicas + 1);
@@ -182,10 +192,10 @@ impl World {
             .batches
             .is_multiple_of((copies / COPIES_A_BATCH).max(1) as u64)
         {
-            self.lag_seqnos = self.lag();
+            self.lag_seqnos = self.lag()?;
             self.figures.lag_seqnos_max = self.figures.lag_seqnos_max.max(self.lag_seqnos);
         }
-        Progress {
+        Ok(RunProgress {
             batches: self.figures.batches,
             batches_total: self.source.batches_total(),
             seqnos: self.figures.mutations,
@@ -196,32 +206,31 @@ impl World {
                 .map(|host| host.node.checkpoint_bytes())
                 .sum(),
             is_settling: false,
-        }
+        })
     }
 
     /// Returns the largest lag of a replica in seqnos. Without faults a replica lags only by recent
     /// writes: only vBuckets written since the last measurement are visited.
-    fn lag(&mut self) -> u64 {
+    fn lag(&mut self) -> Result<u64, SimError> {
         let written = std::mem::take(&mut self.written);
-        let high_on = |node: NodeId, vb| {
-            let partition = self
-                .hosts
-                .get(node)
-                .and_then(|host| host.node.partition(vb));
-            partition.map_or(0, |partition| partition.vbucket.high_seqno().0)
-        };
-        let lag = |vb| {
-            let active = high_on(self.topology.active(vb), vb);
-            self.topology
-                .replicas(vb)
-                .map(|node| active.saturating_sub(high_on(node, vb)))
-                .max()
-        };
-        let furthest = match self.chaos {
-            None => written.into_iter().filter_map(lag).max(),
-            Some(_) => self.topology.vbuckets().filter_map(lag).max(),
-        };
-        furthest.unwrap_or(0)
+        match self.chaos {
+            None => self.largest_lag(written.into_iter()),
+            Some(_) => self.largest_lag(self.topology.vbuckets()),
+        }
+    }
+
+    fn largest_lag(&self, vbs: impl Iterator<Item = Vbid>) -> Result<u64, SimError> {
+        let mut largest = 0;
+        for vb in vbs {
+            let active = self.high_seqno(self.topology.active(vb), vb)?;
+            for replica in self.topology.replicas(vb) {
+                // A replica may be ahead of an active that took over.
+                largest = active
+                    .saturating_sub(self.high_seqno(replica, vb)?)
+                    .max(largest);
+            }
+        }
+        Ok(largest)
     }
 }
 

@@ -37,8 +37,8 @@ pub(in crate::sim) enum Due {
     Tick,
     /// Event of a foreign client.
     Foreign(Turn),
-    /// The fault phase ends.
-    Calm,
+    /// The safety phase ends.
+    EndOfFaults,
 }
 
 /// Move in progress.

@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! - The end of a lasting fault is scheduled when it strikes, within half a second.
-//! - No fault strikes after the fault phase.
+//! - No fault strikes after the safety phase.
 
 mod machines;
 mod network;

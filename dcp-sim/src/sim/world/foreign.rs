@@ -6,7 +6,7 @@
 //! # Invariants
 //!
 //! - A client without a stream searches for one until it has it.
-//! - After the fault phase it requests only live streams.
+//! - After the safety phase it requests only live streams.
 //! - A client without anything to read or to request causes no event.
 
 mod following;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
+use lowtide_checkpoint::internal::{Invariant, Violation};
 use lowtide_checkpoint::{Key, Vbid};
 
 use crate::node::NodeId;
@@ -75,10 +76,12 @@ impl ForeignClients {
         let guests = (0..count).map(|number| {
             let mut rng = SimRng::stream(config.seed, FIRST + number as u64);
             let temper = Temper::draw(&mut rng);
-            let any = rng.below(usize::from(config.vbuckets)) as u16;
-            let vbs =
-                (0..config.vbuckets).filter(|&vb| rng.permille(temper.share_permille) || vb == any);
-            let vbs: Vec<_> = vbs.map(Vbid).collect();
+            let any = rng.vbucket(config.vbuckets);
+            let mut follows = |vb: &Vbid| rng.permille(temper.share_permille) || *vb == any;
+            let vbs: Vec<_> = (0..config.vbuckets)
+                .map(Vbid)
+                .filter(&mut follows)
+                .collect();
             let client = Client::new(format!("connector:{number}"), temper, vbs.into_iter());
             Guest {
                 client,
@@ -117,6 +120,13 @@ impl ForeignClients {
 
     pub(in crate::sim) fn figures(&self) -> &ClientFigures {
         &self.figures
+    }
+
+    /// Returns a client that an event names.
+    pub(super) fn guest_mut(&mut self, client: usize) -> Result<&mut Guest, Violation> {
+        self.guests
+            .get_mut(client)
+            .invariant("W21", "the client is one of the run's")
     }
 
     /// Returns the clients, by number.

@@ -1,14 +1,17 @@
-//! One simulated machine: a node, its store and its disk.
+//! The simulated machines: each is a node, its store and its disk.
 //!
 //! # Invariants
 //!
+//! - A node that an event or the topology names is there (W21).
 //! - The node of a machine that is down has no vBuckets and no engine.
 //! - Events for a machine that went down belong to an earlier incarnation, and are dropped.
 
+use lowtide_checkpoint::Vbid;
+use lowtide_checkpoint::internal::{Invariant, Violation};
 use lowtide_persistence::disk::PowerLoss;
-use lowtide_persistence::{Engine, Job};
+use lowtide_persistence::{Engine, EngineError, Job};
 
-use crate::node::{Node, NodeConfig, NodeError};
+use crate::node::{Node, NodeConfig, NodeError, NodeId, Partition};
 use crate::sim::hardware::{NodeStorage, disk_time};
 use crate::sim::record::NodeFigures;
 
@@ -20,6 +23,64 @@ pub(in crate::sim) enum Loss {
     Process,
     /// The power, and the unsynced writes except these.
     Power(PowerLoss),
+}
+
+/// All machines, by number of their node.
+#[derive(Debug)]
+pub(in crate::sim) struct Hosts(Vec<Host>);
+
+impl Hosts {
+    pub(in crate::sim) fn new(hosts: Vec<Host>) -> Self {
+        Self(hosts)
+    }
+
+    pub(in crate::sim) fn at(&self, node: NodeId) -> Result<&Host, Violation> {
+        self.0
+            .get(node)
+            .invariant("W21", "the node is one of the cluster's")
+    }
+
+    pub(in crate::sim) fn at_mut(&mut self, node: NodeId) -> Result<&mut Host, Violation> {
+        self.0
+            .get_mut(node)
+            .invariant("W21", "the node is one of the cluster's")
+    }
+
+    pub(in crate::sim) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(in crate::sim) fn iter(&self) -> impl Iterator<Item = &Host> {
+        self.0.iter()
+    }
+
+    pub(in crate::sim) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Host> {
+        self.0.iter_mut()
+    }
+
+    /// Returns a node's copy of a vBucket. A node that is down has none.
+    pub(in crate::sim) fn copy(
+        &self,
+        node: NodeId,
+        vb: Vbid,
+    ) -> Result<Option<&Partition>, Violation> {
+        Ok(self.at(node)?.node.partition(vb))
+    }
+}
+
+/// Returns `true` for a bug of an engine. It ends a run with faults, too: the verdicts of that run
+/// would prove nothing.
+pub(super) fn is_internal(error: &EngineError) -> bool {
+    matches!(error, EngineError::Internal { .. })
+}
+
+/// Returns `None` for an error that a failing disk may cause.
+pub(super) fn unless_internal<T>(result: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if is_internal(&error) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// A node with its store.

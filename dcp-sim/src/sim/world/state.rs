@@ -1,12 +1,13 @@
 //! State of a world, and its creation: empty vBuckets on every node, and a stream for each replica.
 
+use lowtide_checkpoint::internal::{Invariant, Violation};
 use lowtide_checkpoint::{FailoverLog, VBucketState, VbUuid, Vbid};
 use lowtide_persistence::Capabilities;
 
 use super::chaos::{self, Chaos};
 use super::due::Due;
 use super::guests::ForeignClients;
-use super::host::Host;
+use super::host::{Host, Hosts};
 use crate::input::Source;
 use crate::node::{Node, NodeConfig, NodeId};
 use crate::sim::config::{ClusterConfig, Topology};
@@ -14,19 +15,19 @@ use crate::sim::error::SimError;
 use crate::sim::hardware::{Clock, Links, Network, NodeStorage, SkewedClocks, Storage};
 use crate::sim::judge::{PersistenceOrder, managers};
 use crate::sim::oracle::Oracle;
-use crate::sim::record::{Figures, Timeline, Trace, Verdict};
+use crate::sim::record::{Figures, InvariantVerdict, Timeline, Trace};
 use crate::sim::rng::SimRng;
 
 /// A cluster with its clients.
 pub struct World {
     pub(in crate::sim) config: ClusterConfig,
     pub(in crate::sim) topology: Topology,
-    pub(in crate::sim) hosts: Vec<Host>,
+    pub(in crate::sim) hosts: Hosts,
     pub(in crate::sim) source: Box<dyn Source>,
     pub(in crate::sim) oracle: Oracle,
     pub(in crate::sim) figures: Figures,
     pub(in crate::sim) order: PersistenceOrder,
-    pub(in crate::sim) managers: Verdict,
+    pub(in crate::sim) managers: InvariantVerdict,
     /// `None` for a run without faults.
     pub(in crate::sim) chaos: Option<Chaos>,
     /// Largest lag of a replica at the last measurement.
@@ -76,11 +77,14 @@ impl World {
         {
             hosts.push(set_up(&config, &topology, &uuids, number, storage)?);
         }
-        if let Some(engine) = hosts.first().and_then(|host| host.engine.as_ref()) {
-            let capabilities = engine.capabilities();
-            config.node.keeps_collections_highest = capabilities.keeps_collections_highest;
-            config.node.limits = capabilities.limits;
-        }
+        // All nodes have the same engine.
+        let capabilities = hosts
+            .first()
+            .and_then(|host| host.engine.as_ref())
+            .invariant("W21", "a cluster has a node, with an open store")?
+            .capabilities();
+        config.node.keeps_collections_highest = capabilities.keeps_collections_highest;
+        config.node.limits = capabilities.limits;
         let mut clocks = SkewedClocks::new(config.seed, config.clock_skew_micros);
         for host in &mut hosts {
             host.clock_offset_nanos = clocks.offset_nanos();
@@ -93,7 +97,7 @@ impl World {
         let mut world = Self {
             config,
             topology,
-            hosts,
+            hosts: Hosts::new(hosts),
             source,
             oracle: Oracle::default(),
             figures: Figures::default(),
@@ -127,10 +131,9 @@ impl World {
         self.hosts.iter().map(|host| &host.node).collect()
     }
 
-    pub(super) fn is_incarnation(&self, node: NodeId, incarnation: u32) -> bool {
-        self.hosts
-            .get(node)
-            .is_some_and(|host| host.is_up && host.incarnation == incarnation)
+    pub(super) fn is_incarnation(&self, node: NodeId, incarnation: u32) -> Result<bool, Violation> {
+        let host = self.hosts.at(node)?;
+        Ok(host.is_up && host.incarnation == incarnation)
     }
 }
 

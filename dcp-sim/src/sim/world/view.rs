@@ -4,4 +4,4 @@ mod observer;
 mod recording;
 mod render;
 
-pub use observer::{Observer, Progress, Silent};
+pub use observer::{Observer, RunProgress, Silent};

@@ -132,7 +132,8 @@ pub(in crate::cli) fn check(arguments: &CheckArguments, out: &mut Output) -> Res
     let not_looked_at = checked.iter().filter(|file| file.error.is_some()).count() as u64;
     let sound = damaged == 0 && failed.is_none();
     if arguments.json {
-        let (files, others) = (&checked, &targets.others);
+        let files = &checked;
+        let others = &targets.others;
         let document = Document {
             schema: SCHEMA,
             command: "check",
@@ -246,7 +247,8 @@ impl CheckObserver for Watch<'_> {
     fn found(&mut self, finding: Finding) {
         self.damage += u64::from(finding.severity() == Severity::Damage);
         if !self.json {
-            let (path, word) = (&self.target.path, finding.severity().name());
+            let path = &self.target.path;
+            let word = finding.severity().name();
             let out = &mut *self.out;
             // Outputs never fail.
             let _ = self

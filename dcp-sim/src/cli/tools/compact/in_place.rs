@@ -58,6 +58,10 @@ pub(in crate::cli) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacte
     let mut results = Vec::new();
     for target in targets.files {
         let Some(vb) = target.vb.map(Vbid) else {
+            message!(
+                "note: {} is left out: it is not a vBucket's file",
+                target.path
+            );
             continue;
         };
         let result = one(&store, vb, purge.request(), &bar);

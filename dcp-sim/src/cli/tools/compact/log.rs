@@ -9,7 +9,8 @@ use crate::cli::failure::Failure;
 use crate::cli::tools::log_store;
 
 pub(in crate::cli) fn compact(arguments: &CompactArguments) -> Result<Vec<Compacted>, Failure> {
-    let (path, purge) = (&arguments.path, &arguments.purge);
+    let path = &arguments.path;
+    let purge = &arguments.purge;
     let hint = "tombstones of a log store are purged up to a seqno: --purge-upto";
     log_store::refuse(purge.purge_before.is_some(), "--purge-before", hint)?;
     match &arguments.destination.output {

@@ -84,7 +84,7 @@ fn print(
         // The other items are still readable.
         Err(error @ EngineError::Corrupt { .. }) => {
             printer.unreadable += 1;
-            message!("error: left out: {error}");
+            message!("error: an item is left out: {error}");
             Ok(())
         }
         Err(error) => Err(Wrapped(error).into()),

@@ -50,7 +50,7 @@ impl Printer<'_> {
                 // An unreadable row is skipped; below an unreadable node nothing is readable.
                 Err(error @ EngineError::Corrupt { .. }) => {
                     self.unreadable += 1;
-                    message!("error: left out: {error}");
+                    message!("error: a row is left out: {error}");
                     return Ok(());
                 }
                 Err(error) => return Err(Wrapped(error).into()),

@@ -122,7 +122,8 @@ fn headers(
     most: usize,
     damage: &mut Vec<String>,
 ) -> Result<(Vec<HeaderFigures>, u64), Failure> {
-    let (mut headers, mut left_out) = (Vec::new(), 0);
+    let mut headers = Vec::new();
+    let mut left_out = 0;
     let mut next = Some(file);
     while let Some(file) = next {
         // The newest is always listed, since it defines the file.

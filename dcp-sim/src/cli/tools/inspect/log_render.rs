@@ -40,7 +40,8 @@ pub(super) fn of_store(store: &LogDocument, layout: &LogLayout, segments_max: us
         "log",
         &format!("{files} of {of} of {segment_bytes}"),
     );
-    let (last, settled) = (layout.last_append, layout.settled_append);
+    let last = layout.last_append;
+    let settled = layout.settled_append;
     line(
         &mut text,
         "appends",

@@ -46,11 +46,9 @@ pub(super) fn of_file(file: &Inspected) -> String {
         header(&mut text, newest);
     }
     if let Some(state) = &file.state {
-        let (start, end, kind) = (
-            state.snapshot_start,
-            state.snapshot_end,
-            state.snapshot_type,
-        );
+        let start = state.snapshot_start;
+        let end = state.snapshot_end;
+        let kind = state.snapshot_type;
         line(
             &mut text,
             "state",
@@ -101,10 +99,8 @@ fn header(text: &mut String, newest: &HeaderFigures) {
 }
 
 fn bars(text: &mut String, file: &Inspected) {
-    let (bytes, dead) = (
-        units::bytes(file.file_bytes),
-        units::percent(file.dead_bytes, file.file_bytes),
-    );
+    let bytes = units::bytes(file.file_bytes);
+    let dead = units::percent(file.dead_bytes, file.file_bytes);
     let word = if file.damage.is_empty() {
         "dead"
     } else {
@@ -121,8 +117,10 @@ fn bars(text: &mut String, file: &Inspected) {
 pub(super) fn bar(text: &mut String, name: &str, colour: &str, part: u64, whole: u64) {
     // A part that is not empty has at least one mark.
     let marks = (part * BAR_MARKS).div_ceil(whole.max(1)).min(BAR_MARKS) as usize;
-    let (full, rest) = ("█".repeat(marks), "░".repeat(BAR_MARKS as usize - marks));
-    let (bytes, share) = (units::bytes(part), units::percent(part, whole));
+    let full = "█".repeat(marks);
+    let rest = "░".repeat(BAR_MARKS as usize - marks);
+    let bytes = units::bytes(part);
+    let share = units::percent(part, whole);
     let _ = writeln!(
         text,
         "  {name:<10} {colour}{full}{PLAIN}{rest} {bytes:>10} {share:>8}"

@@ -44,8 +44,11 @@ pub(super) fn of_store(files: &[Inspected]) -> String {
         "live",
         "",
     ]);
-    let (mut documents, mut bytes, mut live) = (0, 0, 0);
+    let mut documents = 0;
+    let mut bytes = 0;
+    let mut live = 0;
     for file in files {
+        // The newest header is always listed.
         let Some(newest) = file.headers.first() else {
             continue;
         };

@@ -216,6 +216,7 @@ impl EngineWorld {
         self.engine()?;
         let prepared = self.prepare(vb, writes, seqno)?;
         let result = self.commit_all(std::slice::from_ref(&prepared))?.pop();
+        // A store that closed meanwhile has no result.
         let high = result.unwrap_or(Err(CLOSED))?;
         Ok(vec![format!("high={high}")])
     }

@@ -22,9 +22,10 @@ pub(super) fn stream_request(
     negotiated: Negotiated,
     reads: bool,
 ) -> Output {
-    let mut producer = match negotiated.collections {
-        true => Producer::new("judged"),
-        false => Producer::without_collections("judged"),
+    let mut producer = if negotiated.collections {
+        Producer::new("judged")
+    } else {
+        Producer::without_collections("judged")
     };
     let lines = ask(&mut producer, node, vb, wanted, negotiated).and_then(|reply| {
         let mut lines = vec![in_words(&reply)];
@@ -87,11 +88,10 @@ fn ask(
         ("enable_stream_id", negotiated.stream_ids),
     ];
     let controls = options.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| {
-        let (key, value) = (
-            Bytes::from_static(name.as_bytes()),
-            Bytes::from_static(b"true"),
-        );
-        Command::Control(Control { key, value })
+        Command::Control(Control {
+            key: Bytes::from_static(name.as_bytes()),
+            value: Bytes::from_static(b"true"),
+        })
     });
     let mut bytes = Vec::new();
     let mut count = 0;
@@ -107,12 +107,13 @@ fn ask(
     producer.receive(&bytes, node).map_err(|_| BROKEN)?;
     let sent = producer.poll(node, 0).map_err(|_| BROKEN)?;
     let mut sent = BytesMut::from(&sent[..]);
-    let mut replies = std::iter::from_fn(|| Frame::decode(&mut sent).ok().flatten()).skip(count);
-    match replies
-        .next()
-        .and_then(|frame| Message::decode(&frame).ok())
-    {
-        Some(Message::Response(response)) => Ok(response.reply),
+    let mut next = || Frame::decode(&mut sent).map_err(|_| BROKEN)?.ok_or(BROKEN);
+    // The responses to the requests before.
+    for _ in 0..count {
+        next()?;
+    }
+    match Message::decode(&next()?) {
+        Ok(Message::Response(response)) => Ok(response.reply),
         _ => Err(BROKEN),
     }
 }

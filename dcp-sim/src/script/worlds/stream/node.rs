@@ -43,7 +43,8 @@ pub(super) struct StreamNode {
 impl StreamNode {
     /// Creates a node with that number of empty active vBuckets.
     pub(super) fn new(vbuckets: u16) -> Result<Self, &'static str> {
-        let (disk, dir) = (MemoryDisk::new(), Path::new("/store"));
+        let disk = MemoryDisk::new();
+        let dir = Path::new("/store");
         disk.create_dir(dir)
             .map_err(|error| EngineError::from(error).kind())?;
         let opened = Couchstore::open(Arc::new(disk), dir, CouchstoreConfig::default());
@@ -219,10 +220,8 @@ impl StreamNode {
         other: &Self,
         vb: Vbid,
     ) -> Result<Result<usize, Vec<Key>>, &'static str> {
-        let (here, there) = (
-            &self.partition(vb)?.documents,
-            &other.partition(vb)?.documents,
-        );
+        let here = &self.partition(vb)?.documents;
+        let there = &other.partition(vb)?.documents;
         let differs = |key: &&Key| here.get(*key) != there.get(*key);
         let mut keys: Vec<_> = here
             .keys()
@@ -273,7 +272,8 @@ impl Partitions for StreamNode {
     }
 
     fn persisted_seqno(&self, vb: Vbid) -> Seqno {
-        self.flusher.persisted_seqno(vb).unwrap_or_default()
+        // A vBucket that the flusher does not have has nothing on disk.
+        self.flusher.persisted_seqno(vb).unwrap_or(Seqno::ZERO)
     }
 
     fn collections(&self, vb: Vbid) -> Option<&Collections> {

@@ -40,10 +40,8 @@ impl StreamWorld {
         match command {
             StreamCommand::FailoverLog { node, vb, log } => {
                 let node = self.node(node)?;
-                let (high, purge) = (
-                    node.partition(*vb)?.vbucket.high_seqno(),
-                    node.partition(*vb)?.purge,
-                );
+                let high = node.partition(*vb)?.vbucket.high_seqno();
+                let purge = node.partition(*vb)?.purge;
                 node.pretend(*vb, log.clone(), high, purge)
                     .map(|()| Vec::new())
             }
@@ -161,7 +159,8 @@ impl StreamWorld {
             return Err("invalid-argument");
         }
         let node = |name: &str| self.nodes.get(name).ok_or("unknown-node");
-        let (source, follower) = (node(&link.from)?, node(&link.to)?);
+        let source = node(&link.from)?;
+        let follower = node(&link.to)?;
         let opened = Connection::open((&link.from, &link.to), (source, follower), options)?;
         self.connections.push(opened);
         Ok(Vec::new())
@@ -197,9 +196,11 @@ impl StreamWorld {
     /// Delivers that number of messages, or all.
     fn deliver(&mut self, messages: usize) -> Output {
         let mut lines = Vec::new();
-        let (mut delivered, mut idle) = (0, 0);
+        let mut delivered = 0;
+        let mut idle = 0;
         while delivered < messages && idle < self.connections.len() {
             let at = self.turn % self.connections.len();
+            // Only the remainder counts.
             self.turn = self.turn.wrapping_add(1);
             let delivered_lines = self.deliver_on(at)?;
             idle = if delivered_lines.is_empty() {
@@ -217,7 +218,8 @@ impl StreamWorld {
         let Some(connection) = self.connections.get_mut(at) else {
             return Ok(Vec::new());
         };
-        let (from, to) = (connection.from.clone(), connection.to.clone());
+        let from = connection.from.clone();
+        let to = connection.to.clone();
         // Both ends are changed, so one is out of the map meanwhile.
         let mut follower = self.nodes.remove(&to).ok_or("unknown-node")?;
         let source = self.nodes.get_mut(&from).ok_or("unknown-node");
@@ -254,10 +256,12 @@ impl StreamWorld {
 
     fn compare(&mut self, one: &str, other: &str, vb: Option<Vbid>) -> Output {
         let node = |name: &str| self.nodes.get(name).ok_or("unknown-node");
-        let (one, other) = (node(one)?, node(other)?);
+        let one = node(one)?;
+        let other = node(other)?;
         let vbs: Vec<_> =
             vb.map_or_else(|| one.partitions.keys().copied().collect(), |vb| vec![vb]);
-        let (mut items, mut keys) = (0, Vec::new());
+        let mut items = 0;
+        let mut keys = Vec::new();
         for vb in vbs {
             match one.compare(other, vb)? {
                 Ok(count) => items += count,

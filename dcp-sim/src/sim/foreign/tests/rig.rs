@@ -82,7 +82,7 @@ impl Rig {
     pub(super) fn say(&mut self, message: Message) -> Vec<News> {
         let mut bytes = Vec::new();
         message.encode(&mut bytes).expect("sendable");
-        let news = self.client.receive(NODE, &bytes);
+        let news = self.client.receive(NODE, &bytes).expect("connected");
         self.listen();
         news
     }
@@ -102,7 +102,7 @@ impl Rig {
     }
 
     pub(super) fn open(&mut self, log: &[(u64, u64)]) -> Vec<News> {
-        self.client.ask(VB, NODE, Follow::Live);
+        self.client.ask(VB, NODE, Follow::Live).expect("connected");
         self.listen();
         let entry = |&(uuid, seqno)| FailoverEntry {
             uuid: VbUuid(uuid),
@@ -129,7 +129,7 @@ impl Rig {
 
     /// Returns start, snapshot and branch of the last stream request.
     pub(super) fn asked(&mut self) -> (u64, (u64, u64), u64) {
-        self.client.ask(VB, NODE, Follow::Live);
+        self.client.ask(VB, NODE, Follow::Live).expect("connected");
         self.listen();
         let asked = self.asked.clone().expect("asked");
         (

@@ -3,14 +3,14 @@
 
 use crate::node::Node;
 use crate::sim::config::Topology;
-use crate::sim::record::Verdict;
+use crate::sim::record::InvariantVerdict;
 
 pub(in crate::sim) fn check(
     topology: &Topology,
     nodes: &[&Node],
     with_tombstones: bool,
-) -> Verdict {
-    let mut verdict = Verdict::new(
+) -> InvariantVerdict {
+    let mut verdict = InvariantVerdict::new(
         "W3",
         "every replica equals its active, document by document",
     );
@@ -22,12 +22,14 @@ pub(in crate::sim) fn check(
                 verdict.check(Some(format!("vBucket {vb} lacks a copy on node {replica}")));
                 continue;
             };
-            let differing = match with_tombstones {
-                true => active.documents.first_difference(&copy.documents),
-                false => active.documents.first_live_difference(&copy.documents),
+            let differing = if with_tombstones {
+                active.documents.first_difference(&copy.documents)
+            } else {
+                active.documents.first_live_difference(&copy.documents)
             };
             verdict.check(differing.map(|key| {
-                let (active, copy) = (active.documents.get(key), copy.documents.get(key));
+                let active = active.documents.get(key);
+                let copy = copy.documents.get(key);
                 format!("vBucket {vb}, key {key}: active {active:?}, node {replica} {copy:?}")
             }));
         }

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use lowtide_checkpoint::internal::Violation;
+
 use crate::node::Node;
 use crate::sim::config::Topology;
 use crate::sim::oracle::History;
-use crate::sim::record::Verdict;
+use crate::sim::record::InvariantVerdict;
 
-pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node], history: &History) -> Verdict {
-    let mut verdict = Verdict::new(
+pub(in crate::sim) fn check(
+    topology: &Topology,
+    nodes: &[&Node],
+    history: &History,
+) -> Result<InvariantVerdict, Violation> {
+    let mut verdict = InvariantVerdict::new(
         "W15",
         "the actives hold exactly what was written and not lost with a branch",
     );
@@ -21,14 +27,14 @@ pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node], history: &Hist
             continue;
         };
         let log = active.vbucket.failover_log();
-        let is_newest = history.newest(vb) == Some(log.newest().uuid);
+        let is_newest = history.newest(vb)? == log.newest().uuid;
         verdict.check((!is_newest).then(|| {
             format!(
                 "vBucket {vb} is on {}, not the newest branch",
                 log.newest().uuid
             )
         }));
-        let written: BTreeMap<_, _> = history.live(vb).collect();
+        let written: BTreeMap<_, _> = history.live(vb)?.collect();
         for (key, &digest) in &written {
             let found = active
                 .documents
@@ -49,5 +55,5 @@ pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node], history: &Hist
             )));
         }
     }
-    verdict
+    Ok(verdict)
 }

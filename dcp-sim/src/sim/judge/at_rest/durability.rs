@@ -4,14 +4,14 @@ use lowtide_checkpoint::{Key, Seqno};
 use lowtide_persistence::{Engine, EngineError};
 
 use crate::node::{Documents, Node, NodeId, Partition, Stored};
-use crate::sim::record::Verdict;
+use crate::sim::record::InvariantVerdict;
 
 /// Compares a node with its reopened store.
 ///
 /// # Errors
 /// If the store cannot be read.
 pub(in crate::sim) fn check(
-    verdict: &mut Verdict,
+    verdict: &mut InvariantVerdict,
     number: NodeId,
     node: &Node,
     reopened: &dyn Engine,
@@ -37,8 +37,8 @@ pub(in crate::sim) fn check(
     Ok(())
 }
 
-pub(in crate::sim) fn verdict() -> Verdict {
-    Verdict::new(
+pub(in crate::sim) fn verdict() -> InvariantVerdict {
+    InvariantVerdict::new(
         "W4",
         "every store reopened from its disk equals its node's memory",
     )
@@ -51,9 +51,10 @@ fn compare(
 ) -> Result<Option<String>, EngineError> {
     let vb = partition.vbucket.id();
     let stored = Stored::read(reopened, vb)?.documents;
-    let differing = match with_tombstones {
-        true => partition.documents.first_difference(&stored),
-        false => partition.documents.first_live_difference(&stored),
+    let differing = if with_tombstones {
+        partition.documents.first_difference(&stored)
+    } else {
+        partition.documents.first_live_difference(&stored)
     };
     if let Some(key) = differing {
         return Ok(Some(difference(key, &partition.documents, &stored)));

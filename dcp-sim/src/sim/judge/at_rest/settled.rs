@@ -2,10 +2,10 @@
 
 use crate::node::Node;
 use crate::sim::config::Topology;
-use crate::sim::record::Verdict;
+use crate::sim::record::InvariantVerdict;
 
-pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node]) -> Verdict {
-    let mut verdict = Verdict::new(
+pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node]) -> InvariantVerdict {
+    let mut verdict = InvariantVerdict::new(
         "W2",
         "at rest every copy has its active's high seqno, all of it persisted",
     );
@@ -18,10 +18,8 @@ pub(in crate::sim) fn check(topology: &Topology, nodes: &[&Node]) -> Verdict {
         };
         let high = high_on(topology.active(vb));
         for node in topology.replicas(vb).chain([topology.active(vb)]) {
-            let (here, persisted) = (
-                high_on(node),
-                nodes.get(node).and_then(|node| node.persisted_seqno(vb)),
-            );
+            let here = high_on(node);
+            let persisted = nodes.get(node).and_then(|node| node.persisted_seqno(vb));
             let is_right = high.is_some() && here == high && persisted == high;
             verdict.check((!is_right).then(|| {
                 format!("vBucket {vb}: active at {high:?}; node {node} has {here:?}, persisted {persisted:?}")

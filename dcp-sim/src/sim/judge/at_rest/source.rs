@@ -7,26 +7,43 @@ use bytes::Bytes;
 use crate::node::Node;
 use crate::sim::config::Topology;
 use crate::sim::oracle::Oracle;
-use crate::sim::record::Verdict;
+use crate::sim::record::InvariantVerdict;
 
-/// Returns the live documents of all actives, by user key.
-pub(in crate::sim) fn union<'a>(
-    topology: &Topology,
-    nodes: &[&'a Node],
-) -> BTreeMap<&'a [u8], &'a Bytes> {
+/// Live documents of all actives.
+#[derive(Debug, Default)]
+pub(in crate::sim) struct Union<'a> {
+    /// Values by user key.
+    pub(in crate::sim) documents: BTreeMap<&'a [u8], &'a Bytes>,
+    /// Keys that more than one vBucket has.
+    twice: Vec<&'a [u8]>,
+}
+
+/// Collects the live documents of all actives. W2 reports a vBucket without an active.
+pub(in crate::sim) fn union<'a>(topology: &Topology, nodes: &[&'a Node]) -> Union<'a> {
     let actives = topology.vbuckets().filter_map(|vb| {
         nodes
             .get(topology.active(vb))
             .and_then(|node| node.partition(vb))
     });
-    actives
-        .flat_map(|active| active.documents.live())
-        .map(|(key, value)| (key.user(), value))
-        .collect()
+    let mut union = Union::default();
+    for (key, value) in actives.flat_map(|active| active.documents.live()) {
+        if union.documents.insert(key.user(), value).is_some() {
+            union.twice.push(key.user());
+        }
+    }
+    union
 }
 
-pub(in crate::sim) fn check(oracle: &Oracle, union: &BTreeMap<&[u8], &Bytes>) -> Verdict {
-    let mut verdict = Verdict::new("W5", "the actives together hold exactly what was written");
+pub(in crate::sim) fn check(oracle: &Oracle, union: &Union<'_>) -> InvariantVerdict {
+    let mut verdict =
+        InvariantVerdict::new("W5", "the actives together hold exactly what was written");
+    for key in &union.twice {
+        verdict.check(Some(format!(
+            "{} is in more than one vBucket",
+            key.escape_ascii()
+        )));
+    }
+    let union = &union.documents;
     for (key, value) in oracle.documents() {
         let violation = match union.get(&key[..]) {
             Some(found) if *found == value => None,

@@ -3,20 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use lowtide_checkpoint::internal::Violation;
 use lowtide_checkpoint::{FailoverEntry, Seqno, VbUuid, Vbid};
 
 use crate::node::Node;
 use crate::sim::foreign::{Client, Seen};
 use crate::sim::oracle::{History, Sees};
-use crate::sim::record::Verdict;
+use crate::sim::record::InvariantVerdict;
 
 /// Checks of the observations of foreign clients.
 #[derive(Debug)]
 pub(in crate::sim) struct Foreign {
     /// Branch of each client's stream, if the history knows it.
     branches: BTreeMap<(usize, Vbid), VbUuid>,
-    documents: Verdict,
-    conclusions: Verdict,
+    documents: InvariantVerdict,
+    conclusions: InvariantVerdict,
 }
 
 impl Default for Foreign {
@@ -25,8 +26,8 @@ impl Default for Foreign {
         let conclusions = "every conclusion that the protocol allows a foreign client is true";
         Self {
             branches: BTreeMap::new(),
-            documents: Verdict::new("W19", documents),
-            conclusions: Verdict::new("W20", conclusions),
+            documents: InvariantVerdict::new("W19", documents),
+            conclusions: InvariantVerdict::new("W20", conclusions),
         }
     }
 }
@@ -132,11 +133,9 @@ impl Foreign {
         number: usize,
         client: &Client,
         (nodes, history, sees): (&[&Node], &History, Sees),
-    ) {
+    ) -> Result<(), Violation> {
         for vb in client.vbuckets() {
-            let Some(standing) = client.standing(vb) else {
-                continue;
-            };
+            let standing = client.standing(vb)?;
             let at = |what: String| Some(format!("client {number}, vBucket {vb}: {what}"));
             let followed = standing
                 .at
@@ -157,9 +156,9 @@ impl Foreign {
                 at(format!("{standing:?}, its copy at {high}"))
             });
             let written: BTreeMap<_, _> =
-                history.live(vb).filter(|(key, _)| sees.key(key)).collect();
+                history.live(vb)?.filter(|(key, _)| sees.key(key)).collect();
             for (key, &digest) in &written {
-                let found = client.live(vb, key);
+                let found = client.live(vb, key)?;
                 let is_right = found == Some(digest);
                 self.documents.check(if is_right {
                     None
@@ -167,14 +166,15 @@ impl Foreign {
                     at(format!("{key}: {found:x?}, not {digest:x}"))
                 });
             }
-            let extra = client.first_unknown(vb, |key| written.contains_key(key));
+            let extra = client.first_unknown(vb, |key| written.contains_key(key))?;
             self.documents.check(
                 extra.and_then(|key| at(format!("{key} was never written, deleted, or lost"))),
             );
         }
+        Ok(())
     }
 
-    pub(in crate::sim) fn verdicts(self) -> [Verdict; 2] {
+    pub(in crate::sim) fn verdicts(self) -> [InvariantVerdict; 2] {
         [self.documents, self.conclusions]
     }
 }

@@ -1,10 +1,13 @@
 //! W6: every checkpoint manager passes its own audit.
 
 use crate::node::Node;
-use crate::sim::record::Verdict;
+use crate::sim::record::InvariantVerdict;
 
-pub(in crate::sim) fn check(verdict: &mut Verdict, nodes: &[&Node]) {
-    for (number, node) in nodes.iter().enumerate() {
+pub(in crate::sim) fn check<'a>(
+    verdict: &mut InvariantVerdict,
+    nodes: impl Iterator<Item = &'a Node>,
+) {
+    for (number, node) in nodes.enumerate() {
         for partition in node.partitions() {
             let violations = partition.vbucket.manager().check();
             let vb = partition.vbucket.id();
@@ -17,6 +20,6 @@ pub(in crate::sim) fn check(verdict: &mut Verdict, nodes: &[&Node]) {
     }
 }
 
-pub(in crate::sim) fn verdict() -> Verdict {
-    Verdict::new("W6", "every checkpoint manager passes its own audit")
+pub(in crate::sim) fn verdict() -> InvariantVerdict {
+    InvariantVerdict::new("W6", "every checkpoint manager passes its own audit")
 }

@@ -4,7 +4,7 @@
 use lowtide_checkpoint::QuotaStats;
 
 use crate::node::NodeId;
-use crate::sim::record::Verdict;
+use crate::sim::record::InvariantVerdict;
 
 /// Allocation of each manager at its first item: a chunk of slots and a table of keys.
 const FIRST_BYTES: usize = 4 << 10;
@@ -14,8 +14,8 @@ const SLACK_BYTES: usize = 256 << 10;
 /// Largest ratio of an item's memory to its bytes.
 const OVERHEAD_TIMES: usize = 8;
 
-pub(in crate::sim) fn verdict() -> Verdict {
-    Verdict::new("W16", "a node with no memory left accepts nothing")
+pub(in crate::sim) fn verdict() -> InvariantVerdict {
+    InvariantVerdict::new("W16", "a node with no memory left accepts nothing")
 }
 
 /// Input that a node accepted.
@@ -30,7 +30,7 @@ pub(in crate::sim) struct TakenIn {
 
 /// Checks a node that accepted input, with its current figures.
 pub(in crate::sim) fn check(
-    verdict: &mut Verdict,
+    verdict: &mut InvariantVerdict,
     node: NodeId,
     stats: &QuotaStats,
     taken: TakenIn,

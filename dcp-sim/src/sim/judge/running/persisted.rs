@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{Seqno, VbUuid, Vbid};
 
 use crate::node::NodeId;
 use crate::sim::oracle::History;
-use crate::sim::record::Verdict;
+use crate::sim::record::InvariantVerdict;
 
 /// Last acknowledgement of a copy.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,12 +24,12 @@ pub(in crate::sim) struct Persisted {
     said: BTreeMap<(NodeId, Vbid), Said>,
     /// Highest seqno that all copies of a vBucket persisted, with its branch.
     everywhere: BTreeMap<Vbid, (VbUuid, Seqno)>,
-    verdict: Verdict,
+    verdict: InvariantVerdict,
 }
 
 impl Default for Persisted {
     fn default() -> Self {
-        let verdict = Verdict::new(
+        let verdict = InvariantVerdict::new(
             "W9",
             "what was acknowledged as persisted is there afterwards",
         );
@@ -68,18 +69,19 @@ impl Persisted {
         copies: impl Iterator<Item = NodeId>,
         history: &History,
     ) {
-        let Some(least) = copies
+        let least = copies
             .map(|node| self.on_disk(node, vb, branch, history))
             .min()
-        else {
-            return;
-        };
+            .expected("W21", "a vBucket has an active")
+            // Nothing is acknowledged by all copies then, so the check of W9 is not weaker.
+            .unwrap_or(Seqno::ZERO);
         if least > self.everywhere(vb) {
             self.everywhere.insert(vb, (branch, least));
         }
     }
 
-    /// Returns the part of a branch that a copy acknowledged.
+    /// Returns the part of a branch that a copy acknowledged; nothing before its first
+    /// acknowledgement.
     fn on_disk(&self, node: NodeId, vb: Vbid, branch: VbUuid, history: &History) -> Seqno {
         let said = self.said.get(&(node, vb)).copied().unwrap_or_default();
         said.branch.map_or(Seqno::ZERO, |of| {
@@ -109,7 +111,8 @@ impl Persisted {
     /// Lowers the acknowledgement of a copy that was rolled back, reset or dropped.
     pub(in crate::sim) fn lowered(&mut self, node: NodeId, vb: Vbid, to: Seqno) {
         if let Some(said) = self.said.get_mut(&(node, vb)) {
-            (said.persisted, said.whole) = (said.persisted.min(to), said.whole.min(to));
+            said.persisted = said.persisted.min(to);
+            said.whole = said.whole.min(to);
         }
     }
 
@@ -120,6 +123,7 @@ impl Persisted {
         vb: Vbid,
         (high, whole): (Seqno, Seqno),
     ) {
+        // A copy that said nothing may have anything.
         let said = self.said.get(&(node, vb)).copied().unwrap_or_default();
         self.verdict.check((high < said.persisted || whole < said.whole).then(|| {
             format!("node {node}, vBucket {vb}: said {said:?}, after a restart has {high}, whole to {whole}")
@@ -158,6 +162,7 @@ impl Persisted {
     /// Checks a new branch.
     pub(in crate::sim) fn branched(&mut self, vb: Vbid, branch: VbUuid, history: &History) {
         let Some(&(uuid, seqno)) = self.everywhere.get(&vb) else {
+            // All copies together acknowledged nothing.
             return;
         };
         let shared = history.shared(vb, uuid, branch);
@@ -168,7 +173,7 @@ impl Persisted {
         }));
     }
 
-    pub(in crate::sim) fn verdict(self) -> Verdict {
+    pub(in crate::sim) fn verdict(self) -> InvariantVerdict {
         self.verdict
     }
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::node::NodeId;
-use crate::sim::record::Verdict;
+use crate::sim::record::InvariantVerdict;
 
 /// Checks of every report of a flusher.
 #[derive(Debug)]
 pub(in crate::sim) struct PersistenceOrder {
     last: BTreeMap<(NodeId, Vbid), Seqno>,
-    verdict: Verdict,
+    verdict: InvariantVerdict,
 }
 
 impl Default for PersistenceOrder {
@@ -19,26 +19,29 @@ impl Default for PersistenceOrder {
         let what = "persisted seqnos rise and never pass the vBucket's high seqno";
         Self {
             last: BTreeMap::new(),
-            verdict: Verdict::new("W1", what),
+            verdict: InvariantVerdict::new("W1", what),
         }
     }
 }
 
 impl PersistenceOrder {
+    /// Checks a report. `high` is the copy's high seqno, `None` if the node has no copy.
     pub(in crate::sim) fn observe(
         &mut self,
         node: NodeId,
         vb: Vbid,
         seqno: Seqno,
-        high: Seqno,
+        high: Option<Seqno>,
         items: usize,
     ) {
+        // Nothing is persisted before the first report.
         let before = self.last.insert((node, vb), seqno).unwrap_or_default();
         // A commit of the state alone, or of items that an earlier flush had written, has no new
         // seqno.
         let rises = seqno > before || (items == 0 && seqno == before);
-        let is_right = rises && seqno <= high;
+        let is_right = rises && high.is_some_and(|high| seqno <= high);
         self.verdict.check((!is_right).then(|| {
+            let high = high.map_or("of no copy".to_owned(), |high| high.to_string());
             format!(
                 "node {node}, vBucket {vb}: persisted {seqno} after {before}, high seqno {high}"
             )
@@ -50,7 +53,7 @@ impl PersistenceOrder {
         self.last.insert((node, vb), seqno);
     }
 
-    pub(in crate::sim) fn verdict(self) -> Verdict {
+    pub(in crate::sim) fn verdict(self) -> InvariantVerdict {
         self.verdict
     }
 }

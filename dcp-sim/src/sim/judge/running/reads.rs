@@ -7,7 +7,7 @@ use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
 
 use crate::node::{Document, NodeId};
 use crate::sim::oracle::History;
-use crate::sim::record::Verdict;
+use crate::sim::record::InvariantVerdict;
 
 /// State that a read saw: its last visible seqno, and the branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(in crate::sim) struct Seen {
 #[derive(Debug)]
 pub(in crate::sim) struct Reads {
     last: BTreeMap<(NodeId, Vbid), Seqno>,
-    verdict: Verdict,
+    verdict: InvariantVerdict,
 }
 
 impl Default for Reads {
@@ -30,21 +30,29 @@ impl Default for Reads {
         let what = "a read on a replica sees the end of a snapshot, and never an earlier one than the read before";
         Self {
             last: BTreeMap::new(),
-            verdict: Verdict::new("W18", what),
+            verdict: InvariantVerdict::new("W18", what),
         }
     }
 }
 
 impl Reads {
-    /// Checks the state of a read. `receives` is the range of the copy's current or last snapshot.
-    pub(in crate::sim) fn seen(&mut self, seen: Seen, receives: Option<(Seqno, Seqno)>) {
+    /// Checks the state of a read. `receives` is the range of the copy's current or last snapshot;
+    /// `is_known` is `true` if the history has the branch.
+    pub(in crate::sim) fn seen(
+        &mut self,
+        seen: Seen,
+        receives: Option<(Seqno, Seqno)>,
+        is_known: bool,
+    ) {
         let before = self
             .last
             .insert((seen.node, seen.vb), seen.seqno)
-            .unwrap_or_default();
+            .unwrap_or(Seqno::ZERO);
         let is_inside = |(start, end): (Seqno, Seqno)| start < seen.seqno && seen.seqno < end;
         let what = if seen.seqno < before {
             Some(format!("{before} was seen before"))
+        } else if seen.seqno > Seqno::ZERO && !is_known {
+            Some("nothing was written on that branch".to_owned())
         } else {
             receives
                 .filter(|&range| is_inside(range))
@@ -87,7 +95,7 @@ impl Reads {
         self.last.remove(&(node, vb));
     }
 
-    pub(in crate::sim) fn verdict(self) -> Verdict {
+    pub(in crate::sim) fn verdict(self) -> InvariantVerdict {
         self.verdict
     }
 

@@ -93,8 +93,7 @@ impl Branch {
         let mut content = self
             .writes
             .last()
-            .map(|write| write.content)
-            .unwrap_or_default();
+            .map_or(Content::default(), |write| write.content);
         let replaced = if is_live {
             self.live.insert(key.clone(), revision)
         } else {

@@ -196,6 +196,18 @@ fn branch_that_starts_twice_is_a_violation() {
     );
     assert!(again.violation.is_some());
     assert_eq!(history.shared(VB, VbUuid(1), VbUuid(2)), Seqno::ZERO);
+    let mut begin = |uuid, parent| {
+        history
+            .branch(
+                (VB, VbUuid(uuid)),
+                Some(VbUuid(parent)),
+                Seqno(5),
+                copied(&documents),
+            )
+            .violation
+    };
+    assert_eq!(begin(2, 1), None);
+    assert!(begin(1, 2).is_some(), "its ancestors would be endless");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The cluster's manager compares the actual connections with the wanted ones after every change.
 //! Differences that it cannot resolve now it checks again a little later.
 
+use lowtide_checkpoint::internal::Violation;
 use lowtide_checkpoint::{State, Vbid};
 
 use crate::consumer::ConsumerEvent;
@@ -10,6 +11,7 @@ use crate::node::{Action, Event, NodeId};
 use crate::sim::error::SimError;
 use crate::sim::hardware::{Ends, LinkId};
 use crate::sim::judge::TakenIn;
+use crate::sim::world::chaos;
 use crate::sim::world::due::Due;
 use crate::sim::world::state::World;
 use crate::wire::StreamEndReason;
@@ -44,7 +46,7 @@ impl World {
     /// Establishes a consumer's streams of these vBuckets from that producer, if both are able to.
     fn connect(&mut self, ends: Ends, vbs: &[Vbid]) -> Result<(), SimError> {
         let (producer, consumer) = ends;
-        let wanted = self.missing_streams(ends, vbs);
+        let wanted = self.missing_streams(ends, vbs)?;
         if wanted.is_empty() {
             return Ok(());
         }
@@ -63,9 +65,7 @@ impl World {
             source,
         };
         if is_open {
-            let Some(host) = self.hosts.get_mut(consumer) else {
-                return Ok(());
-            };
+            let host = self.hosts.at_mut(consumer)?;
             let actions = host.node.follow_more(producer, &wanted).map_err(failed)?;
             return self.carry_out(consumer, actions);
         }
@@ -77,23 +77,22 @@ impl World {
         if let Some(chaos) = &mut self.chaos {
             chaos.figures.connections += 1;
         }
-        if let Some(host) = self.hosts.get_mut(producer) {
-            host.node.accept(consumer);
-        }
-        let Some(host) = self.hosts.get_mut(consumer) else {
-            return Ok(());
-        };
+        self.hosts.at_mut(producer)?.node.accept(consumer);
+        let host = self.hosts.at_mut(consumer)?;
         let actions = host.node.follow(producer, &wanted).map_err(failed)?;
         self.carry_out(consumer, actions)
     }
 
     /// Returns the vBuckets of a pair that could have a stream and have none.
-    fn missing_streams(&self, (producer, consumer): Ends, vbs: &[Vbid]) -> Vec<Vbid> {
-        let (Some(from), Some(to)) = (self.hosts.get(producer), self.hosts.get(consumer)) else {
-            return Vec::new();
-        };
+    fn missing_streams(
+        &self,
+        (producer, consumer): Ends,
+        vbs: &[Vbid],
+    ) -> Result<Vec<Vbid>, Violation> {
+        let from = self.hosts.at(producer)?;
+        let to = self.hosts.at(consumer)?;
         if !from.is_up || !to.is_up {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let is_missing = |vb: &&Vbid| {
             let copy = to.node.partition(**vb).filter(|_| to.node.is_settled(**vb));
@@ -102,7 +101,7 @@ impl World {
             let serves = active.is_some_and(|copy| copy.vbucket.state() == State::Active);
             follows && serves && to.node.followed(**vb).is_none()
         };
-        vbs.iter().filter(is_missing).copied().collect()
+        Ok(vbs.iter().filter(is_missing).copied().collect())
     }
 
     fn can_talk(&self, (producer, consumer): Ends) -> bool {
@@ -111,27 +110,25 @@ impl World {
 
     /// Cuts connections with streams that have the wrong source or target.
     fn cut_wrong_connections(&mut self) -> Result<(), SimError> {
-        let wrong: Vec<_> = self
-            .links
-            .open()
-            .filter(|(_, link)| self.is_wrong(link.ends))
-            .map(|(id, _)| id)
-            .collect();
+        let mut wrong = Vec::new();
+        for (id, link) in self.links.open() {
+            if self.is_wrong(link.ends)? {
+                wrong.push(id);
+            }
+        }
         for link in wrong {
             self.cut(link)?;
         }
         Ok(())
     }
 
-    fn is_wrong(&self, (producer, consumer): Ends) -> bool {
-        let Some(host) = self.hosts.get(consumer) else {
-            return false;
-        };
+    fn is_wrong(&self, (producer, consumer): Ends) -> Result<bool, Violation> {
         let follows = |vb| {
             self.topology.active(vb) == producer
                 && self.topology.role(vb, consumer) == Some(State::Replica)
         };
-        host.node.followed_from(producer).any(|vb| !follows(vb))
+        let node = &self.hosts.at(consumer)?.node;
+        Ok(node.followed_from(producer).any(|vb| !follows(vb)))
     }
 
     /// Closes a connection in order: both ends notice it at once.
@@ -162,16 +159,15 @@ impl World {
     /// Loses a connection: the first bytes in flight arrive, and each end notices the loss after a
     /// delay of its own.
     pub(in crate::sim::world) fn lose(&mut self, link: LinkId) -> Result<(), SimError> {
-        let Some(chaos) = &mut self.chaos else {
-            return Ok(());
-        };
+        let chaos = chaos::required(&mut self.chaos)?;
         let Some(((producer, consumer), [to_consumer, to_producer])) = self
             .links
             .lose(link, |bytes| chaos.rng.range(0, bytes as u64) as usize)
         else {
             return Ok(());
         };
-        let (soon, later) = (chaos.notice_micros(), chaos.notice_micros());
+        let soon = chaos.notice_micros();
+        let later = chaos.notice_micros();
         self.clock.schedule(
             soon,
             Due::Notice {
@@ -252,7 +248,7 @@ impl World {
         link: LinkId,
         to_consumer: bool,
     ) -> Result<(), SimError> {
-        if to_consumer && self.waits_for_memory(link) {
+        if to_consumer && self.waits_for_memory(link)? {
             // The consumer reads on when it has memory; until then the bytes wait, and all bytes
             // behind them.
             self.clock
@@ -265,42 +261,32 @@ impl World {
         // With full memory the bytes would have waited.
         let taken = TakenIn {
             bytes: bytes.len(),
-            before_bytes: self.memory_bytes(consumer),
+            before_bytes: self.memory_bytes(consumer)?,
             was_full: false,
         };
-        let (node, event) = match to_consumer {
-            true => (
-                consumer,
-                Event::FromProducer {
-                    peer: producer,
-                    bytes,
-                },
-            ),
-            false => (
-                producer,
-                Event::FromConsumer {
-                    peer: consumer,
-                    bytes,
-                },
-            ),
-        };
-        self.step(node, event)?;
-        if to_consumer {
-            self.taken_in(consumer, taken);
+        if !to_consumer {
+            let peer = consumer;
+            return self.step(producer, Event::FromConsumer { peer, bytes });
         }
-        Ok(())
+        let peer = producer;
+        self.step(consumer, Event::FromProducer { peer, bytes })?;
+        self.taken_in(consumer, taken)
     }
 
-    fn waits_for_memory(&mut self, link: LinkId) -> bool {
-        let consumer = self.links.get(link).map(|link| link.ends.1);
-        let host = consumer.and_then(|node| self.hosts.get_mut(node));
-        self.chaos.is_some() && host.is_some_and(|host| host.node.is_memory_full())
+    fn waits_for_memory(&mut self, link: LinkId) -> Result<bool, Violation> {
+        if self.chaos.is_none() {
+            return Ok(false);
+        }
+        // The bytes of a connection that is gone do not wait.
+        let Some(consumer) = self.links.get(link).map(|link| link.ends.1) else {
+            return Ok(false);
+        };
+        Ok(self.hosts.at_mut(consumer)?.node.is_memory_full())
     }
 
-    pub(in crate::sim::world) fn memory_bytes(&self, node: NodeId) -> usize {
-        self.hosts
-            .get(node)
-            .map_or(0, |host| host.node.quota_stats().used_bytes)
+    /// Returns the bytes of a node's quota in use.
+    pub(in crate::sim::world) fn memory_bytes(&self, node: NodeId) -> Result<usize, Violation> {
+        Ok(self.hosts.at(node)?.node.quota_stats().used_bytes)
     }
 
     pub(in crate::sim::world) fn stream_stopped(
@@ -337,16 +323,21 @@ impl World {
         node: NodeId,
         actions: Vec<Action>,
     ) -> Result<(), SimError> {
-        self.watch(node);
+        self.watch(node)?;
         self.carry_out(node, actions)
     }
 
     /// Delivers bytes that waited for a closed way.
-    pub(in crate::sim::world) fn release(&mut self, from: NodeId, to: NodeId) {
-        for (link, to_consumer, pieces) in self.links.open_way(from, to) {
+    pub(in crate::sim::world) fn release(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+    ) -> Result<(), Violation> {
+        for (link, to_consumer, pieces) in self.links.open_way(from, to)? {
             for _ in 0..pieces {
                 self.clock.schedule(0, Due::Arrive { link, to_consumer });
             }
         }
+        Ok(())
     }
 }

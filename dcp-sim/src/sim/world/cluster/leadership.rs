@@ -7,17 +7,21 @@
 //!   persisted.
 //! - A copy follows no node when it becomes active.
 
+use std::cmp::Reverse;
+
+use lowtide_checkpoint::internal::{Invariant, Violation};
 use lowtide_checkpoint::{Seqno, State, Vbid};
 
 use crate::node::{Event, NodeId, Partition};
 use crate::sim::error::SimError;
+use crate::sim::world::chaos::{self, ONLY_WITH_FAULTS};
 use crate::sim::world::state::World;
 
 impl World {
     /// Assigns the roles of all vBuckets to every reachable node.
     pub(in crate::sim::world) fn assign_roles(&mut self) -> Result<(), SimError> {
         for node in self.topology.nodes() {
-            if !self.is_reachable(node) {
+            if !self.is_reachable(node)? {
                 continue;
             }
             for vb in self.topology.vbuckets() {
@@ -28,20 +32,15 @@ impl World {
     }
 
     fn assign_role(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
-        let Some(host) = self.hosts.get(node) else {
-            return Ok(());
-        };
+        let host = self.hosts.at(node)?;
         let is_settled = host.node.is_settled(vb);
         let state = host
             .node
             .partition(vb)
             .map(|partition| partition.vbucket.state());
         // The two nodes of a takeover manage its states.
-        if self
-            .chaos
-            .as_ref()
-            .is_some_and(|chaos| chaos.taking_over.contains_key(&vb))
-        {
+        let chaos = chaos::required(&mut self.chaos)?;
+        if chaos.taking_over.contains_key(&vb) {
             return Ok(());
         }
         match (self.topology.role(vb, node), state) {
@@ -50,9 +49,6 @@ impl World {
                 self.step(node, Event::Drop { vb })
             }
             (Some(_), None) => {
-                let Some(chaos) = &mut self.chaos else {
-                    return Ok(());
-                };
                 let uuid = chaos.uuid();
                 chaos.made(node, vb);
                 self.order.restart(node, vb, Seqno::ZERO);
@@ -76,15 +72,9 @@ impl World {
 
     /// Makes a copy active on a new branch.
     fn promote(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
-        let Some(chaos) = &mut self.chaos else {
-            return Ok(());
-        };
-        let uuid = Some(chaos.uuid());
+        let uuid = Some(chaos::required(&mut self.chaos)?.uuid());
         self.leave(node, vb)?;
-        let copy = self
-            .hosts
-            .get(node)
-            .and_then(|host| host.node.partition(vb));
+        let copy = self.hosts.copy(node, vb)?;
         let before = copy.map(|copy| copy.vbucket.failover_log().newest().uuid);
         self.step(
             node,
@@ -94,13 +84,12 @@ impl World {
                 uuid,
             },
         )?;
-        self.branched(node, vb, before);
-        Ok(())
+        self.branched(node, vb, before)
     }
 
     /// Ends the stream of a copy.
     pub(in crate::sim::world) fn leave(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
-        let followed = self.hosts.get(node).and_then(|host| host.node.followed(vb));
+        let followed = self.hosts.at(node)?.node.followed(vb);
         match followed.and_then(|producer| self.links.current((producer, node))) {
             Some(link) => self.cut(link),
             None => Ok(()),
@@ -110,20 +99,18 @@ impl World {
     /// Promotes the best replica of a vBucket; `false` if none is eligible. Its stream ends now, so
     /// nothing can replace the data that made it the best.
     pub(in crate::sim::world) fn fail_over(&mut self, vb: Vbid) -> Result<bool, SimError> {
-        let candidates = self
-            .topology
-            .replicas(vb)
-            .filter_map(|node| Some((self.merit(node, vb)?, node)));
-        // Of two equal ones the first is chosen.
-        if self
-            .chaos
-            .as_ref()
-            .is_some_and(|chaos| chaos.taking_over.contains_key(&vb))
+        if chaos::required(&mut self.chaos)?
+            .taking_over
+            .contains_key(&vb)
         {
             return Ok(false);
         }
-        let best = candidates.max_by_key(|&(merit, node)| (merit, std::cmp::Reverse(node)));
-        let Some((_, node)) = best else {
+        // Of two equal ones the one with the lower number is chosen.
+        let mut best: Option<(Seqno, Reverse<NodeId>)> = None;
+        for node in self.topology.replicas(vb) {
+            best = best.max(self.merit(node, vb)?.map(|merit| (merit, Reverse(node))));
+        }
+        let Some((_, Reverse(node))) = best else {
             return Ok(false);
         };
         self.topology.promote(vb, node);
@@ -136,10 +123,7 @@ impl World {
     /// Demotes a copy that was active before and never noticed its replacement. Others started
     /// branches meanwhile, so it must not continue as before.
     fn depose(&mut self, node: NodeId, vb: Vbid) -> Result<(), SimError> {
-        let copy = self
-            .hosts
-            .get(node)
-            .and_then(|host| host.node.partition(vb));
+        let copy = self.hosts.copy(node, vb)?;
         match copy.map(|copy| copy.vbucket.state()) {
             Some(State::Active) => self.step(
                 node,
@@ -155,43 +139,47 @@ impl World {
 
     /// Returns the complete part of the vBucket's history that a copy has; `None` if it must not
     /// become active.
-    fn merit(&self, node: NodeId, vb: Vbid) -> Option<Seqno> {
-        let chaos = self.chaos.as_ref()?;
-        let host = self.hosts.get(node).filter(|_| self.is_reachable(node))?;
-        let partition = host
-            .node
-            .partition(vb)
-            .filter(|_| host.node.is_settled(vb))?;
+    fn merit(&self, node: NodeId, vb: Vbid) -> Result<Option<Seqno>, Violation> {
+        let chaos = self.chaos.as_ref().invariant("W21", ONLY_WITH_FAULTS)?;
+        let host = self.hosts.at(node)?;
+        if !self.is_reachable(node)? || !host.node.is_settled(vb) {
+            return Ok(None);
+        }
+        let Some(partition) = host.node.partition(vb) else {
+            return Ok(None);
+        };
         let branch = partition.vbucket.failover_log().newest().uuid;
-        let newest = chaos
-            .history
-            .newest(vb)
-            .filter(|_| chaos.history.knows(vb, branch))?;
+        if !chaos.history.knows(vb, branch) {
+            return Ok(None);
+        }
+        let newest = chaos.history.newest(vb)?;
         let has = whole(partition).min(chaos.history.shared(vb, branch, newest));
-        (has >= chaos.persisted.everywhere(vb) && self.is_safe_to_lead(node, vb)).then_some(has)
+        let is_eligible =
+            has >= chaos.persisted.everywhere(vb) && self.is_safe_to_lead(node, vb)?;
+        Ok(is_eligible.then_some(has))
     }
 
     /// Returns `true` if a copy has on disk everything that was acknowledged as persisted by every
     /// copy. An active with it only in memory would lose it for all.
-    pub(in crate::sim::world) fn is_safe_to_lead(&self, node: NodeId, vb: Vbid) -> bool {
-        let Some(chaos) = &self.chaos else {
-            return true;
-        };
-        let newest = chaos.history.newest(vb);
-        newest.is_some_and(|newest| {
-            chaos
-                .persisted
-                .has_everything(node, vb, newest, &chaos.history)
-        })
+    pub(in crate::sim::world) fn is_safe_to_lead(
+        &self,
+        node: NodeId,
+        vb: Vbid,
+    ) -> Result<bool, Violation> {
+        let chaos = self.chaos.as_ref().invariant("W21", ONLY_WITH_FAULTS)?;
+        let newest = chaos.history.newest(vb)?;
+        Ok(chaos
+            .persisted
+            .has_everything(node, vb, newest, &chaos.history))
     }
 
     /// Returns `true` if clients and the manager can reach a node.
-    pub(in crate::sim::world) fn is_reachable(&self, node: NodeId) -> bool {
+    pub(in crate::sim::world) fn is_reachable(&self, node: NodeId) -> Result<bool, Violation> {
         let is_cut_off = self
             .chaos
             .as_ref()
             .is_some_and(|chaos| chaos.cut_off.contains_key(&node));
-        !is_cut_off && self.hosts.get(node).is_some_and(|host| host.is_up)
+        Ok(!is_cut_off && self.hosts.at(node)?.is_up)
     }
 }
 

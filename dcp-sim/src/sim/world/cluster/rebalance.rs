@@ -7,11 +7,13 @@
 //!   new one's first.
 //! - A copy is removed only when its replacement has caught up.
 
+use lowtide_checkpoint::internal::Violation;
 use lowtide_checkpoint::{State, Vbid};
 
 use super::leadership::whole;
 use crate::node::{Event, NodeId};
 use crate::sim::error::SimError;
+use crate::sim::world::chaos;
 use crate::sim::world::due::{Due, Move};
 use crate::sim::world::state::World;
 
@@ -56,7 +58,8 @@ impl World {
                 to,
                 looks,
             } => {
-                if self.topology.role(vb, to) == Some(State::Replica) && !self.has_caught_up(vb, to)
+                if self.topology.role(vb, to) == Some(State::Replica)
+                    && !self.has_caught_up(vb, to)?
                 {
                     self.clock.schedule(LOOK_MICROS * 10, Due::Move(step));
                     return Ok(());
@@ -87,39 +90,22 @@ impl World {
     }
 
     /// Returns `true` if a replica has all of its active's writes on disk.
-    fn has_caught_up(&self, vb: Vbid, node: NodeId) -> bool {
-        let active = self.topology.active(vb);
-        let high = |node: NodeId| {
-            Some(
-                self.hosts
-                    .get(node)?
-                    .node
-                    .partition(vb)?
-                    .vbucket
-                    .high_seqno(),
-            )
+    fn has_caught_up(&self, vb: Vbid, node: NodeId) -> Result<bool, Violation> {
+        let (Some(active), Some(copy)) = (
+            self.hosts.copy(self.topology.active(vb), vb)?,
+            self.hosts.copy(node, vb)?,
+        ) else {
+            return Ok(false);
         };
-        let persisted = self
-            .hosts
-            .get(node)
-            .and_then(|host| host.node.persisted_seqno(vb));
-        let is_settled = self
-            .hosts
-            .get(node)
-            .is_some_and(|host| host.node.is_settled(vb));
-        is_settled
-            && high(active).is_some()
-            && high(active) == high(node)
-            && persisted == high(node)
+        let high = active.vbucket.high_seqno();
+        let node = &self.hosts.at(node)?.node;
+        Ok(node.is_settled(vb)
+            && copy.vbucket.high_seqno() == high
+            && node.persisted_seqno(vb) == Some(high))
     }
 
     /// Handles the state change of a takeover on the new node. The last one makes it active.
-    pub(in crate::sim::world) fn state_set(
-        &mut self,
-        node: NodeId,
-        vb: Vbid,
-        state: State,
-    ) -> Result<(), SimError> {
+    pub(in crate::sim::world) fn state_set(&mut self, node: NodeId, vb: Vbid, state: State) {
         let is_wanted = self
             .chaos
             .as_ref()
@@ -128,7 +114,6 @@ impl World {
             self.topology.promote(vb, node);
             self.end_taking_over(vb);
         }
-        Ok(())
     }
 
     /// Starts a takeover of a replica from its active, through their stream.
@@ -138,26 +123,20 @@ impl World {
         to: NodeId,
     ) -> Result<(), SimError> {
         let from = self.topology.active(vb);
-        let is_ready =
-            self.hosts.get(to).is_some_and(|host| {
-                host.node.followed(vb) == Some(from) && host.node.is_settled(vb)
-            }) && self.is_safe_to_lead(to, vb);
-        let Some(chaos) = self
-            .chaos
-            .as_mut()
-            .filter(|chaos| is_ready && !chaos.taking_over.contains_key(&vb))
-        else {
+        let node = &self.hosts.at(to)?.node;
+        let is_ready = node.followed(vb) == Some(from)
+            && node.is_settled(vb)
+            && self.is_safe_to_lead(to, vb)?;
+        let chaos = chaos::required(&mut self.chaos)?;
+        if !is_ready || chaos.taking_over.contains_key(&vb) {
             return Ok(());
-        };
+        }
         chaos.taking_over.insert(vb, to);
         self.clock
             .schedule(LOOK_MICROS, Due::Move(Move::TakeOver { vb, to, looks: 0 }));
         let micros = self.clock.now_micros();
-        let Some(host) = self.hosts.get_mut(to) else {
-            return Ok(());
-        };
-        let actions = host.node.take_over(from, vb);
-        let actions = actions.map_err(|source| SimError::Node {
+        let requested = self.hosts.at_mut(to)?.node.take_over(from, vb);
+        let actions = requested.map_err(|source| SimError::Node {
             node: to,
             micros,
             source,
@@ -168,21 +147,15 @@ impl World {
     /// Checks a takeover. It is cancelled if its nodes or its connection failed, or if it takes too
     /// long; then the active stays. The connection is cut first, so no step of it arrives late.
     fn check_takeover(&mut self, vb: Vbid, to: NodeId, looks: u32) -> Result<(), SimError> {
-        if self
-            .chaos
-            .as_ref()
-            .is_none_or(|chaos| chaos.taking_over.get(&vb) != Some(&to))
-        {
+        if chaos::required(&mut self.chaos)?.taking_over.get(&vb) != Some(&to) {
+            // It is done.
             return Ok(());
         }
         let from = self.topology.active(vb);
         let goes_on = looks < LOOKS_MAX
-            && self.is_reachable(from)
-            && self.is_reachable(to)
-            && self
-                .hosts
-                .get(to)
-                .is_some_and(|host| host.node.followed(vb) == Some(from));
+            && self.is_reachable(from)?
+            && self.is_reachable(to)?
+            && self.hosts.at(to)?.node.followed(vb) == Some(from);
         if goes_on {
             self.clock.schedule(
                 LOOK_MICROS,
@@ -211,17 +184,13 @@ impl World {
     fn hand_over(&mut self, vb: Vbid, to: NodeId) -> Result<bool, SimError> {
         let from = self.topology.active(vb);
         if self.topology.role(vb, to) != Some(State::Replica)
-            || !self.is_reachable(from)
-            || !self.is_reachable(to)
+            || !self.is_reachable(from)?
+            || !self.is_reachable(to)?
         {
             return Ok(true);
         }
-        let copy = |node: NodeId| {
-            self.hosts
-                .get(node)
-                .and_then(|host| host.node.partition(vb))
-        };
-        let (Some(active), Some(replica)) = (copy(from), copy(to)) else {
+        let (Some(active), Some(replica)) = (self.hosts.copy(from, vb)?, self.hosts.copy(to, vb)?)
+        else {
             return Ok(true);
         };
         let uuid = active.vbucket.failover_log().newest().uuid;
@@ -230,8 +199,8 @@ impl World {
             // A copy that was active before it went down must follow first.
             && !replica.vbucket.needs_branch()
             && whole(replica) == active.vbucket.high_seqno()
-            && self.hosts.get(to).is_some_and(|host| host.node.is_settled(vb))
-            && self.is_safe_to_lead(to, vb);
+            && self.hosts.at(to)?.node.is_settled(vb)
+            && self.is_safe_to_lead(to, vb)?;
         if !is_ready {
             return Ok(false);
         }

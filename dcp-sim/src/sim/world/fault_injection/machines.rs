@@ -1,28 +1,32 @@
 //! Faults of machines: process, power, disk and memory.
 
 use lowtide_checkpoint::Seqno;
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_persistence::disk::Fault;
 
-use crate::node::NodeId;
 use crate::sim::config::FaultKind;
 use crate::sim::error::SimError;
 use crate::sim::world::due::Undo;
-use crate::sim::world::host::Loss;
+use crate::sim::world::host::{Loss, unless_internal};
 use crate::sim::world::state::World;
 
 impl World {
     pub(super) fn crash_or_stop(&mut self) -> Result<bool, SimError> {
         let kind = FaultKind::Crash;
-        let Some(node) = self.any_node(kind, None) else {
+        let node = self.any_node(kind)?;
+        let wants_order = self.draw(kind, 0, 2)? == 0;
+        let host = self.hosts.at_mut(node)?;
+        if !host.is_up {
             return Ok(false);
-        };
-        let wants_order = self.draw(kind, 0, 2) == 0;
-        let Some(host) = self.hosts.get_mut(node).filter(|host| host.is_up) else {
-            return Ok(false);
-        };
+        }
         if wants_order && host.node.is_idle() && host.job.is_none() {
-            let closed = host.engine.take().map(|engine| engine.close());
-            host.was_stopped_in_order = matches!(closed, Some(Ok(())));
+            let closed = match host.engine.take() {
+                Some(engine) => unless_internal(engine.close())
+                    .map_err(|source| SimError::Engine { node, source })?,
+                None => None,
+            };
+            // A disk that fails makes it a crash.
+            host.was_stopped_in_order = closed.is_some();
         }
         self.crash(node, Loss::Process)?;
         Ok(true)
@@ -30,13 +34,13 @@ impl World {
 
     pub(super) fn power_loss(&mut self) -> Result<bool, SimError> {
         let kind = FaultKind::PowerLoss;
-        let Some(node) = self.any_node(kind, None) else {
+        let node = self.any_node(kind)?;
+        let is_now = self.draw(kind, 0, 2)? == 0;
+        let nth = self.draw(kind, 1, 30)?;
+        let host = self.hosts.at(node)?;
+        if !host.is_up {
             return Ok(false);
-        };
-        let (is_now, nth) = (self.draw(kind, 0, 2) == 0, self.draw(kind, 1, 30));
-        let Some(host) = self.hosts.get(node).filter(|host| host.is_up) else {
-            return Ok(false);
-        };
+        }
         match &host.storage.faulty {
             Some(disk) if !is_now => disk.power_off_at_io(nth),
             _ => self.lose_power(node)?,
@@ -44,22 +48,20 @@ impl World {
         Ok(true)
     }
 
-    pub(super) fn hurt_disk(&mut self, kind: FaultKind) -> bool {
-        let Some(node) = self.any_node(kind, None) else {
-            return false;
-        };
-        let (how, nth) = (self.draw(kind, 0, 4), self.draw(kind, 1, 12));
-        let Some(disk) = self
-            .hosts
-            .get(node)
-            .and_then(|host| host.storage.faulty.clone())
-        else {
-            return false;
-        };
+    pub(super) fn hurt_disk(&mut self, kind: FaultKind) -> Result<bool, SimError> {
+        let node = self.any_node(kind)?;
+        let how = self.draw(kind, 0, 4)?;
+        let nth = self.draw(kind, 1, 12)?;
+        let host = self.hosts.at_mut(node)?;
+        let disk = host
+            .storage
+            .faulty
+            .clone()
+            .invariant("W21", "a run with faults has disks that fail on command")?;
         match (kind, how) {
             (FaultKind::SlowDisk, _) => {
-                self.set_slowness(node, nth * 10);
-                self.end_later(kind, Undo::DiskSpeed(node));
+                host.slowness = nth * 10;
+                self.end_later(kind, Undo::DiskSpeed(node))?;
             }
             (FaultKind::DiskFull, _) => {
                 (1..=nth).for_each(|nth| disk.fail_write(nth, Fault::Enospc))
@@ -69,49 +71,41 @@ impl World {
             (_, 2) => disk.fail_write(nth, Fault::Torn { bytes: nth * 321 }),
             _ => disk.fail_sync(nth.div_ceil(3)),
         }
-        true
+        Ok(true)
     }
 
-    pub(super) fn set_slowness(&mut self, node: NodeId, times: u64) {
-        if let Some(host) = self.hosts.get_mut(node) {
-            host.slowness = times;
-        }
-    }
-
-    pub(super) fn compact_something(&mut self) -> bool {
+    pub(super) fn compact_something(&mut self) -> Result<bool, SimError> {
         let kind = FaultKind::Compaction;
-        let vb = self.any_vbucket(kind);
+        let vb = self.any_vbucket(kind)?;
         let copies: Vec<_> = self.topology.copies_of(vb).collect();
-        let index = self.draw(kind, 0, copies.len() as u64 - 1) as usize;
-        let Some(&node) = copies.get(index) else {
-            return false;
-        };
-        let persisted = self
-            .hosts
-            .get(node)
-            .and_then(|host| host.node.persisted_seqno(vb));
-        let upto = self.draw(kind, 0, persisted.map_or(0, |seqno| seqno.0));
-        let purges = self.draw(kind, 0, 1) == 0;
-        self.compact(node, vb, purges.then_some(Seqno(upto)));
-        true
+        let node = self
+            .pick(kind, &copies)?
+            .invariant("W21", "a vBucket has an active")?;
+        // A node that is down has persisted nothing that it knows of.
+        let persisted = self.hosts.at(node)?.node.persisted_seqno(vb);
+        let upto = self.draw(kind, 0, persisted.map_or(0, |seqno| seqno.0))?;
+        let purges = self.draw(kind, 0, 1)? == 0;
+        self.compact(node, vb, purges.then_some(Seqno(upto)))?;
+        Ok(true)
     }
 
-    pub(super) fn take_memory(&mut self) -> bool {
+    pub(super) fn take_memory(&mut self) -> Result<bool, SimError> {
         let kind = FaultKind::Memory;
-        let Some(node) = self.any_node(kind, None) else {
-            return false;
-        };
-        let limit_bytes = self.draw(kind, 1 << 14, 1 << 18) as usize;
-        if let (Some(host), Some(quota)) = (self.hosts.get_mut(node), self.config.node.quota) {
+        let node = self.any_node(kind)?;
+        let limit_bytes = self.draw(kind, 1 << 14, 1 << 18)? as usize;
+        // A node without a quota has no memory to take.
+        if let Some(quota) = self.config.node.quota {
             let small = lowtide_checkpoint::QuotaConfig {
                 limit_bytes,
                 ..quota
             };
-            if host.node.set_quota(small).is_err() {
-                return false;
-            }
+            self.hosts
+                .at_mut(node)?
+                .node
+                .set_quota(small)
+                .map_err(|error| SimError::Config(error.to_string()))?;
         }
-        self.end_later(kind, Undo::Memory(node));
-        true
+        self.end_later(kind, Undo::Memory(node))?;
+        Ok(true)
     }
 }

@@ -3,6 +3,7 @@
 use crate::node::NodeId;
 use crate::sim::config::FaultKind;
 use crate::sim::error::SimError;
+use crate::sim::world::chaos;
 use crate::sim::world::due::{Due, Undo};
 use crate::sim::world::state::World;
 
@@ -10,43 +11,34 @@ use crate::sim::world::state::World;
 const TIME_OUT_MICROS: u64 = 150_000;
 
 impl World {
-    pub(super) fn slow_down(&mut self, kind: FaultKind) -> bool {
-        let Some(from) = self.any_node(kind, None) else {
-            return false;
-        };
-        let Some(to) = self.any_node(kind, Some(from)) else {
-            return false;
+    pub(super) fn slow_down(&mut self, kind: FaultKind) -> Result<bool, SimError> {
+        let from = self.any_node(kind)?;
+        let Some(to) = self.any_other_node(kind, from)? else {
+            return Ok(false);
         };
         let extra = match kind {
-            FaultKind::Delay => self.draw(kind, 500, 20_000),
-            _ => self.draw(kind, 20_000, 100_000),
+            FaultKind::Delay => self.draw(kind, 500, 20_000)?,
+            _ => self.draw(kind, 20_000, 100_000)?,
         };
         self.network.slow_down((from, to), extra);
-        self.end_later(kind, Undo::Speed(from, to));
-        true
+        self.end_later(kind, Undo::Speed(from, to))?;
+        Ok(true)
     }
 
     pub(super) fn disconnect(&mut self) -> Result<bool, SimError> {
         let open: Vec<_> = self.links.open().map(|(id, _)| id).collect();
-        let index = self.draw(
-            FaultKind::Disconnect,
-            0,
-            (open.len() as u64).saturating_sub(1),
-        ) as usize;
-        let Some(&link) = open.get(index) else {
+        let Some(link) = self.pick(FaultKind::Disconnect, &open)? else {
             return Ok(false);
         };
         self.lose(link)?;
         Ok(true)
     }
 
-    pub(super) fn partition(&mut self) -> bool {
+    pub(super) fn partition(&mut self) -> Result<bool, SimError> {
         let kind = FaultKind::Partition;
-        let Some(node) = self.any_node(kind, None) else {
-            return false;
-        };
-        let other = self.any_node(kind, Some(node));
-        let ways: Vec<_> = match (other, self.draw(kind, 0, 3)) {
+        let node = self.any_node(kind)?;
+        let other = self.any_other_node(kind, node)?;
+        let ways: Vec<_> = match (other, self.draw(kind, 0, 3)?) {
             (Some(other), 0) => vec![(node, other)],
             (Some(other), 1) => vec![(node, other), (other, node)],
             _ => {
@@ -69,31 +61,29 @@ impl World {
             .filter(|(_, link)| crosses(link.ends))
             .map(|(id, _)| id)
             .collect();
-        let micros = self.end_later(kind, Undo::OpenWays(ways));
+        let micros = self.end_later(kind, Undo::OpenWays(ways))?;
         if is_alone {
-            if let Some(chaos) = &mut self.chaos {
-                *chaos.cut_off.entry(node).or_default() += 1;
-            }
+            let cut_off = &mut chaos::required(&mut self.chaos)?.cut_off;
+            *cut_off.entry(node).or_default() += 1;
             self.clock.schedule(micros, Due::Undo(Undo::Rejoin(node)));
         }
         self.clock
             .schedule(TIME_OUT_MICROS, Due::Undo(Undo::TimeOut(cut)));
-        true
+        Ok(true)
     }
 
-    pub(super) fn stall_acknowledgements(&mut self) -> bool {
+    pub(super) fn stall_acknowledgements(&mut self) -> Result<bool, SimError> {
         let kind = FaultKind::StalledAcks;
         let open: Vec<_> = self
             .links
             .open()
             .map(|(_, link)| link.direction(false))
             .collect();
-        let index = self.draw(kind, 0, (open.len() as u64).saturating_sub(1)) as usize;
-        let Some(&(from, to)) = open.get(index) else {
-            return false;
+        let Some((from, to)) = self.pick(kind, &open)? else {
+            return Ok(false);
         };
         self.links.close_way(from, to);
-        self.end_later(kind, Undo::OpenWays(vec![(from, to)]));
-        true
+        self.end_later(kind, Undo::OpenWays(vec![(from, to)]))?;
+        Ok(true)
     }
 }

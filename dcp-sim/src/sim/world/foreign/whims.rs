@@ -6,6 +6,7 @@
 
 use crate::sim::config::FaultKind;
 use crate::sim::error::SimError;
+use crate::sim::world::chaos;
 use crate::sim::world::due::Turn;
 use crate::sim::world::guests::peer;
 use crate::sim::world::state::World;
@@ -16,37 +17,32 @@ const RARITY: u64 = 2;
 const LASTS_MICROS: u64 = 400_000;
 
 impl World {
-    /// Schedules a client's next fault, unless it is after the fault phase.
-    pub(super) fn whim_later(&mut self, client: usize) {
-        let Some(chaos) = self
-            .chaos
-            .as_ref()
-            .filter(|chaos| !chaos.plan.config.kinds.is_empty())
-        else {
-            return;
-        };
-        let (mean, ends_micros) = (
-            chaos.plan.config.interval_micros * RARITY,
-            chaos.ends_micros,
-        );
-        let Some(guest) = self.foreign.guests.get_mut(client) else {
-            return;
-        };
-        let delay = guest.rng.range(1, mean * 2);
-        if self.clock.now_micros() + delay < ends_micros {
+    /// Schedules a client's next fault, unless it is after the safety phase.
+    pub(super) fn whim_later(&mut self, client: usize) -> Result<(), SimError> {
+        let chaos = chaos::required(&mut self.chaos)?;
+        if chaos.plan.config.kinds.is_empty() {
+            return Ok(());
+        }
+        let mean = chaos.plan.config.interval_micros.saturating_mul(RARITY);
+        let ends_micros = chaos.ends_micros;
+        let guest = self.foreign.guest_mut(client)?;
+        // A delay beyond the clock's range is never over.
+        let delay = guest.rng.range(1, mean.saturating_mul(2));
+        if self.clock.now_micros().saturating_add(delay) < ends_micros {
             self.foreign_later(delay, Turn::Whim(client));
         }
+        Ok(())
     }
 
     pub(super) fn whim(&mut self, client: usize) -> Result<(), SimError> {
-        self.whim_later(client);
+        self.whim_later(client)?;
         let now = self.clock.now_micros();
-        let Some(guest) = self.foreign.guests.get_mut(client) else {
-            return Ok(());
-        };
-        let (what, which) = (guest.rng.range(0, 6), guest.rng.range(0, u64::MAX - 1));
+        let guest = self.foreign.guest_mut(client)?;
+        let what = guest.rng.range(0, 6);
+        let which = guest.rng.range(0, u64::MAX - 1);
         let lasts = guest.rng.range(LASTS_MICROS / 20, LASTS_MICROS);
         let nodes: Vec<_> = guest.client.nodes().collect();
+        // A client without a connection has nothing that could fail.
         let Some(&node) = which
             .checked_rem(nodes.len() as u64)
             .and_then(|nth| nodes.get(nth as usize))
@@ -69,20 +65,17 @@ impl World {
                 for (_, &vb) in closed {
                     guest.client.close(vb);
                 }
-                nodes
+                return nodes
                     .into_iter()
-                    .for_each(|node| self.speak_foreign(client, node));
-                return Ok(());
+                    .try_for_each(|node| self.speak_foreign(client, node));
             }
         };
-        if !self
-            .chaos
-            .as_ref()
-            .is_some_and(|chaos| chaos.plan.config.kinds.contains(&kind))
-        {
+        let kinds = &chaos::required(&mut self.chaos)?.plan.config.kinds;
+        if !kinds.contains(&kind) {
             return Ok(());
         }
-        let (to_client, to_node) = ((node, peer(client)), (peer(client), node));
+        let to_client = (node, peer(client));
+        let to_node = (peer(client), node);
         let slowed = if which % 2 == 0 { to_client } else { to_node };
         match kind {
             FaultKind::Disconnect => {

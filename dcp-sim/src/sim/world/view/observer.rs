@@ -2,7 +2,8 @@
 
 /// Progress of a run.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
+#[non_exhaustive]
+pub struct RunProgress {
     /// Batches written so far.
     pub batches: u64,
     /// Total number of batches, if known.
@@ -20,7 +21,7 @@ pub struct Progress {
 /// Observer of a run. It cannot change anything.
 pub trait Observer {
     /// Receives the progress after every batch.
-    fn progress(&mut self, progress: &Progress);
+    fn progress(&mut self, progress: &RunProgress);
 }
 
 /// Observer that ignores everything.
@@ -28,5 +29,5 @@ pub trait Observer {
 pub struct Silent;
 
 impl Observer for Silent {
-    fn progress(&mut self, _progress: &Progress) {}
+    fn progress(&mut self, _progress: &RunProgress) {}
 }

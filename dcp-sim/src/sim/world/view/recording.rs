@@ -5,8 +5,11 @@
 //! - Recording changes nothing in the world.
 //! - A run without a timeline pays one comparison per event.
 
+use lowtide_checkpoint::Vbid;
+
 use crate::node::NodeId;
 use crate::sim::config::FaultKind;
+use crate::sim::error::SimError;
 use crate::sim::record::{NodeSample, Sample, Span, Timeline};
 use crate::sim::world::state::World;
 
@@ -19,14 +22,14 @@ impl World {
     }
 
     /// Takes a sample if one is due.
-    pub(in crate::sim::world) fn record(&mut self) {
+    pub(in crate::sim::world) fn record(&mut self) -> Result<(), SimError> {
         let micros = self.clock.now_micros();
         if self
             .timeline
             .as_ref()
             .is_none_or(|timeline| !timeline.is_due(micros))
         {
-            return;
+            return Ok(());
         }
         let nodes = self.hosts.iter().map(|host| {
             let mut sample = NodeSample::default();
@@ -44,9 +47,10 @@ impl World {
         };
         for vb in self.topology.vbuckets() {
             let active = self.topology.active(vb);
-            let high = self.high_seqno(active, vb);
+            let high = self.high_seqno(active, vb)?;
             for replica in self.topology.replicas(vb) {
-                let behind = high.saturating_sub(self.high_seqno(replica, vb));
+                // A replica may be ahead of an active that took over.
+                let behind = high.saturating_sub(self.high_seqno(replica, vb)?);
                 let lag = sample
                     .lags
                     .entry(format!("{active}→{replica}"))
@@ -57,6 +61,7 @@ impl World {
         if let Some(timeline) = &mut self.timeline {
             timeline.record(sample);
         }
+        Ok(())
     }
 
     /// Records a fault with its duration; 0 for an instant.
@@ -94,11 +99,13 @@ impl World {
         }
     }
 
-    fn high_seqno(&self, node: NodeId, vb: lowtide_checkpoint::Vbid) -> u64 {
-        let partition = self
-            .hosts
-            .get(node)
-            .and_then(|host| host.node.partition(vb));
-        partition.map_or(0, |partition| partition.vbucket.high_seqno().0)
+    /// Returns the high seqno of a copy; 0 of one that is down or not made yet.
+    pub(in crate::sim::world) fn high_seqno(
+        &self,
+        node: NodeId,
+        vb: Vbid,
+    ) -> Result<u64, SimError> {
+        let copy = self.hosts.copy(node, vb)?;
+        Ok(copy.map_or(0, |copy| copy.vbucket.high_seqno().0))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use lowtide_checkpoint::Seqno;
+
 use super::observer::Silent;
 use crate::node::{NodeId, Partition};
 use crate::sim::error::SimError;
@@ -19,10 +21,11 @@ impl World {
         self.stop_at = Some(event);
         let ended = self.run_events(&mut Silent);
         let mut text = String::new();
-        let (at, micros) = (self.figures.events, self.clock.now_micros());
+        let at = self.figures.events;
+        let micros = self.clock.now_micros();
         put(&mut text, format_args!("event {at}, {micros} us"));
         for (number, host) in self.hosts.iter().enumerate() {
-            self.draw_node(&mut text, number, host);
+            self.draw_node(&mut text, number, host)?;
         }
         for (id, link) in self.links.open() {
             let (producer, consumer) = link.ends;
@@ -38,7 +41,7 @@ impl World {
             put(&mut text, format_args!("closed: {from} -> {to}"));
         }
         for (number, client) in self.foreign.clients().enumerate() {
-            draw_client(&mut text, number, client);
+            draw_client(&mut text, number, client)?;
         }
         if let Err(error) = ended {
             put(&mut text, format_args!("then: {error}"));
@@ -46,8 +49,8 @@ impl World {
         Ok(text)
     }
 
-    fn draw_node(&self, text: &mut String, number: NodeId, host: &Host) {
-        let state = match (host.is_up, self.is_reachable(number)) {
+    fn draw_node(&self, text: &mut String, number: NodeId, host: &Host) -> Result<(), SimError> {
+        let state = match (host.is_up, self.is_reachable(number)?) {
             (false, _) => "down",
             (true, true) => "up",
             (true, false) => "up, cut off",
@@ -67,16 +70,19 @@ impl World {
         for partition in host.node.partitions() {
             self.draw_vbucket(text, number, host, partition);
         }
+        Ok(())
     }
 
     fn draw_vbucket(&self, text: &mut String, number: NodeId, host: &Host, partition: &Partition) {
         let vbucket = &partition.vbucket;
-        let (vb, state, point) = (vbucket.id(), vbucket.state(), vbucket.resume_point());
+        let vb = vbucket.id();
+        let state = vbucket.state();
+        let point = vbucket.resume_point();
         let should = self
             .topology
             .role(vb, number)
             .map_or("gone", |role| role.name());
-        let persisted = host.node.persisted_seqno(vb).unwrap_or_default();
+        let persisted = host.node.persisted_seqno(vb).unwrap_or(Seqno::ZERO);
         let from = host
             .node
             .followed(vb)
@@ -106,7 +112,7 @@ impl World {
     }
 }
 
-fn draw_client(text: &mut String, number: usize, client: &Client) {
+fn draw_client(text: &mut String, number: usize, client: &Client) -> Result<(), SimError> {
     put(
         text,
         format_args!(
@@ -115,9 +121,7 @@ fn draw_client(text: &mut String, number: usize, client: &Client) {
         ),
     );
     for vb in client.vbuckets() {
-        let Some(standing) = client.standing(vb) else {
-            continue;
-        };
+        let standing = client.standing(vb)?;
         let stream = match (standing.at, standing.is_open) {
             (Some(node), true) => format!("follows node {node}"),
             (Some(node), false) => format!("requested from node {node}"),
@@ -129,7 +133,8 @@ fn draw_client(text: &mut String, number: usize, client: &Client) {
         } else {
             "inside"
         };
-        let (seqno, documents) = (standing.seqno, standing.documents);
+        let seqno = standing.seqno;
+        let documents = standing.documents;
         put(
             text,
             format_args!(
@@ -137,6 +142,7 @@ fn draw_client(text: &mut String, number: usize, client: &Client) {
             ),
         );
     }
+    Ok(())
 }
 
 // Writing to a string never fails.

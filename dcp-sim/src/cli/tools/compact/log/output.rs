@@ -72,7 +72,7 @@ fn finished(
 fn places(path: &Path, output: &Path) -> Result<PathBuf, Failure> {
     let taken = |taken: &Path, hint: &str| {
         Err(
-            Failure::new(Exit::Usage, &format!("{} exists already", taken.display()))
+            Failure::new(Exit::Usage, &format!("{} already exists", taken.display()))
                 .with_hint(hint.to_owned()),
         )
     };
