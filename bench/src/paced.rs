@@ -71,7 +71,7 @@ fn paced(arguments: &Arguments, mut call: impl FnMut(u64) -> Duration) {
 /// Returns the latencies of the calls that woke no consumer, and of those that woke one.
 fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
     let (mut quiet, mut loud) = (Vec::new(), Vec::new());
-    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    let manager = CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO);
     let mut parts: Vec<Part<'_>> = Vec::new();
     for consumer in 0..CONSUMERS {
         let mut subscription = manager

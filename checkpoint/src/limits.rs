@@ -14,6 +14,7 @@ const U48_MAX: u64 = (1 << 48) - 1;
 
 /// The largest item that a manager accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ItemLimits {
     /// Bytes of a key with its collection prefix, in every name space.
     pub key_bytes_max: usize,
@@ -46,6 +47,41 @@ impl ItemLimits {
         rev_seqno_max: u64::MAX,
         reserved_collection_max: 0,
     };
+
+    /// Sets the bytes of a key with its collection prefix.
+    #[must_use]
+    pub const fn with_key_bytes_max(mut self, key_bytes_max: usize) -> Self {
+        self.key_bytes_max = key_bytes_max;
+        self
+    }
+
+    /// Sets the bytes of a value.
+    #[must_use]
+    pub const fn with_value_bytes_max(mut self, value_bytes_max: usize) -> Self {
+        self.value_bytes_max = value_bytes_max;
+        self
+    }
+
+    /// Sets the highest seqno.
+    #[must_use]
+    pub const fn with_seqno_max(mut self, seqno_max: Seqno) -> Self {
+        self.seqno_max = seqno_max;
+        self
+    }
+
+    /// Sets the highest revision.
+    #[must_use]
+    pub const fn with_rev_seqno_max(mut self, rev_seqno_max: u64) -> Self {
+        self.rev_seqno_max = rev_seqno_max;
+        self
+    }
+
+    /// Sets the last collection that cannot have documents.
+    #[must_use]
+    pub const fn with_reserved_collection_max(mut self, reserved_collection_max: u32) -> Self {
+        self.reserved_collection_max = reserved_collection_max;
+        self
+    }
 
     /// Returns whether `other` accepts every item that these limits accept.
     #[must_use]

@@ -25,10 +25,9 @@ fn shapes(seed: u64) -> [ClusterConfig; 4] {
     let tight = NodeConfig {
         checkpoint_bytes_max: 500,
         buffer_bytes: 700,
-        flush_limit: lowtide_checkpoint::ReadLimit {
-            items: 3,
-            bytes: 1_000,
-        },
+        flush_limit: lowtide_checkpoint::ReadLimit::NONE
+            .with_items(3)
+            .with_bytes(1_000),
         quota: None,
         ..NodeConfig::default()
     };

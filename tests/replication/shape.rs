@@ -48,10 +48,7 @@ impl Shape {
             duration_micros: self.seconds * 1_000_000,
             ..FaultConfig::default()
         };
-        let quota = QuotaConfig {
-            limit_bytes: self.quota_bytes,
-            ..QuotaConfig::default()
-        };
+        let quota = QuotaConfig::default().with_limit_bytes(self.quota_bytes);
         let cluster = ClusterConfig {
             nodes: self.nodes,
             replicas: self.replicas,

@@ -27,6 +27,7 @@ pub struct Cursor {
 
 /// The result of registering a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Registration {
     /// New cursor.
     pub cursor: Cursor,
@@ -38,6 +39,7 @@ pub struct Registration {
 
 /// One cursor's figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CursorInfo {
     /// Name.
     pub name: Arc<str>,

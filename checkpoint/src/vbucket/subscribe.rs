@@ -33,7 +33,7 @@ impl VBucket {
     ///
     /// # fn main() -> Result<(), VBucketError> {
     /// let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
-    /// let vbucket = VBucket::new(Vbid(0), &state, CheckpointConfig::default());
+    /// let vbucket = VBucket::new(Vbid(0), &state, CheckpointConfig::in_memory());
     /// let mut indexer = vbucket.subscribe("indexer", ResumePoint::START, Seqno::ZERO)?;
     /// for key in ["apple", "pear"] {
     ///     vbucket.write(Item::mutation(Key::new(key.as_bytes()), Bytes::from("1")), 1)?;
@@ -43,7 +43,7 @@ impl VBucket {
     ///
     /// // The process dies. Its store has only the first of the two items.
     /// let after = AfterStop::Unclean { uuid: VbUuid(8) };
-    /// let config = CheckpointConfig::default();
+    /// let config = CheckpointConfig::in_memory();
     /// let vbucket = VBucket::recover(Vbid(0), &state, Seqno(1), State::Active, after, config)?;
     /// let refused = vbucket.subscribe("indexer", stands, Seqno::ZERO).map(drop);
     /// assert_eq!(refused, Err(VBucketError::GoBack { vb: Vbid(0), to: Seqno(1) }));

@@ -13,6 +13,7 @@ use crate::model::{Cas, Item, Seqno, SnapshotMarker, SnapshotType, State, StateU
 
 /// The place of a write in its vBucket's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Written {
     /// CAS of the write.
     pub cas: Cas,

@@ -50,10 +50,7 @@ impl Home {
             Couchstore::open(Arc::new(disk), directory, CouchstoreConfig::default()).ok()?;
         engine.create(VB).ok()?;
         let state = VBucketState::new(State::Active, FailoverLog::new(UUID));
-        let config = CheckpointConfig {
-            persistence: true,
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::persistent();
         let vbucket = VBucket::new(VB, &state, config);
         let mut flusher = Flusher::new(ReadLimit::NONE);
         flusher.attach(VB, state, Seqno::ZERO);

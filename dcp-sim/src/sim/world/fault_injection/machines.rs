@@ -106,10 +106,7 @@ impl World {
             .config
             .node
             .quota
-            .map(|quota| lowtide_checkpoint::QuotaConfig {
-                limit_bytes,
-                ..quota
-            });
+            .map(|quota| quota.with_limit_bytes(limit_bytes));
         if let Some(host) = self.hosts.get_mut(node) {
             host.node.set_quota(quota);
         }
