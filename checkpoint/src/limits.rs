@@ -7,6 +7,7 @@
 //!   within them never refuses an item of a flush (C30).
 
 use crate::error::CheckpointError;
+use crate::internal::number::to_u64;
 use crate::model::{Item, Namespace, Seqno};
 
 /// Largest number of 48 bits.
@@ -106,10 +107,14 @@ impl ItemLimits {
         let sizes = [
             (
                 "the key",
-                item.key.encoded().len() as u64,
-                self.key_bytes_max as u64,
+                to_u64(item.key.encoded().len()),
+                to_u64(self.key_bytes_max),
             ),
-            ("the value", value_bytes as u64, self.value_bytes_max as u64),
+            (
+                "the value",
+                to_u64(value_bytes),
+                to_u64(self.value_bytes_max),
+            ),
             ("the seqno", seqno.0, self.seqno_max.0),
             ("the revision", item.rev_seqno, self.rev_seqno_max),
             (

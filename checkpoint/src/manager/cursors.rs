@@ -124,7 +124,8 @@ impl Cursors {
             self.remove_slot(slot);
         }
         self.generations += 1;
-        let (name, generation) = (Arc::<str>::from(name), self.generations);
+        let name = Arc::<str>::from(name);
+        let generation = self.generations;
         let slot = self.slots.insert(CursorState {
             name: Arc::clone(&name),
             position,

@@ -266,12 +266,17 @@ impl Quota {
 
     pub(crate) fn charge(&self, bytes: usize) {
         if fault::is(Fault::QuotaByHalves) {
-            self.0
-                .used_bytes
-                .store(self.used_bytes() + bytes, Ordering::Relaxed);
+            self.charge_by_halves(bytes);
         } else {
             self.0.used_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
+    }
+
+    /// The deliberate bug [`Fault::QuotaByHalves`].
+    #[cold]
+    fn charge_by_halves(&self, bytes: usize) {
+        let used = self.used_bytes();
+        self.0.used_bytes.store(used + bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn discharge(&self, bytes: usize) {

@@ -69,7 +69,8 @@ impl VBucket {
             return Err(self.checkpoint_error(CheckpointError::InvalidArgument(what)));
         }
         let state = &locked.current;
-        let (high, purge) = (self.manager.high_seqno(), state.purge_seqno.max(purged));
+        let high = self.manager.high_seqno();
+        let purge = state.purge_seqno.max(purged);
         let history = ServedHistory {
             log: &state.failover_log,
             high,
@@ -100,10 +101,8 @@ impl VBucket {
         // Under this lock, branches do not change and no rollback happens.
         let locked = self.lock();
         let (start, end) = subscription.snapshot()?;
-        let (seqno, uuid) = (
-            subscription.seqno(),
-            locked.current.failover_log.newest().uuid,
-        );
+        let seqno = subscription.seqno();
+        let uuid = locked.current.failover_log.newest().uuid;
         let (start, end) = if role(locked.current.state) == Role::Active {
             // Everything on an active is its history. The rest of the snapshot that it was promoted
             // in will never come.

@@ -40,7 +40,8 @@ impl VBucket {
             .clock
             .next(now)
             .ok_or(VBucketError::ClockExhausted { vb: self.id })?;
-        let (cas, update) = (item.cas, StateUpdate::of(&item));
+        let cas = item.cas;
+        let update = StateUpdate::of(&item);
         match self.manager.queue(item) {
             Ok(queued) => {
                 locked
