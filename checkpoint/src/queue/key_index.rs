@@ -111,6 +111,7 @@ impl KeyIndex {
     /// Returns the place of `key`, present or not. There must be room.
     pub(crate) fn find(&self, queue: &Queue, namespace: Namespace, key: &Key) -> IndexSlot {
         let hash = self.hash(namespace, key);
+        // An empty table has no entry, whatever the mask.
         let mask = self.entries.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
         let mut reusable = None;
