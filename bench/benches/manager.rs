@@ -7,7 +7,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use lowtide_checkpoint::{CheckpointConfig, CheckpointManager, Item, Key, ReadLimit, Seqno};
 
 fn manager() -> CheckpointManager {
-    CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO)
+    CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO)
 }
 
 fn item(key: u64, value: &Bytes) -> Item {

@@ -74,7 +74,7 @@ fn paced(arguments: &Arguments, mut call: impl FnMut(u64) -> Duration) {
 fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
     let mut quiet = Vec::new();
     let mut loud = Vec::new();
-    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    let manager = CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO);
     let mut parts: Vec<Part<'_>> = Vec::new();
     for consumer in 0..CONSUMERS {
         let mut subscription = manager

@@ -89,7 +89,7 @@ fn median_by_rate(mut runs: Vec<[f64; 4]>) -> Vec<f64> {
 }
 
 fn lowtide(keys: &[u64]) -> [f64; 4] {
-    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    let manager = CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO);
     let cursor = manager
         .register(
             "stalled",
@@ -144,7 +144,7 @@ fn mebibytes(bytes: usize) -> f64 {
 }
 
 fn filled(items: u64) -> CheckpointManager {
-    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    let manager = CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO);
     // The cursor holds back everything until it reads.
     manager
         .register(
@@ -233,7 +233,7 @@ fn lookups() {
             .cursor;
         manager.unregister(cursor).expect("registered");
     });
-    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    let manager = CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO);
     for n in 0..10_000 {
         manager
             .register(

@@ -19,7 +19,7 @@
 //! };
 //!
 //! # fn main() -> Result<(), lowtide_checkpoint::CheckpointError> {
-//! let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+//! let manager = CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO);
 //! let indexer = manager.register("indexer", Seqno::ZERO, CursorOptions::new())?.cursor;
 //! for (key, value) in [("apple", "1"), ("pear", "2"), ("apple", "3")] {
 //!     manager.queue(Item::mutation(Key::new(key.as_bytes()), Bytes::from(value)))?;

@@ -7,6 +7,7 @@
 //!   within them never refuses an item of a flush (C30).
 
 use crate::error::CheckpointError;
+use crate::internal::number::to_u64;
 use crate::model::{Item, Namespace, Seqno};
 
 /// Largest number of 48 bits.
@@ -14,6 +15,7 @@ const U48_MAX: u64 = (1 << 48) - 1;
 
 /// The largest item that a manager accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ItemLimits {
     /// Bytes of a key with its collection prefix, in every name space.
     pub key_bytes_max: usize,
@@ -47,6 +49,41 @@ impl ItemLimits {
         reserved_collection_max: 0,
     };
 
+    /// Sets the bytes of a key with its collection prefix.
+    #[must_use]
+    pub const fn with_key_bytes_max(mut self, key_bytes_max: usize) -> Self {
+        self.key_bytes_max = key_bytes_max;
+        self
+    }
+
+    /// Sets the bytes of a value.
+    #[must_use]
+    pub const fn with_value_bytes_max(mut self, value_bytes_max: usize) -> Self {
+        self.value_bytes_max = value_bytes_max;
+        self
+    }
+
+    /// Sets the highest seqno.
+    #[must_use]
+    pub const fn with_seqno_max(mut self, seqno_max: Seqno) -> Self {
+        self.seqno_max = seqno_max;
+        self
+    }
+
+    /// Sets the highest revision.
+    #[must_use]
+    pub const fn with_rev_seqno_max(mut self, rev_seqno_max: u64) -> Self {
+        self.rev_seqno_max = rev_seqno_max;
+        self
+    }
+
+    /// Sets the last collection that cannot have documents.
+    #[must_use]
+    pub const fn with_reserved_collection_max(mut self, reserved_collection_max: u32) -> Self {
+        self.reserved_collection_max = reserved_collection_max;
+        self
+    }
+
     /// Returns whether `other` accepts every item that these limits accept.
     #[must_use]
     pub const fn are_within(&self, other: &Self) -> bool {
@@ -70,10 +107,14 @@ impl ItemLimits {
         let sizes = [
             (
                 "the key",
-                item.key.encoded().len() as u64,
-                self.key_bytes_max as u64,
+                to_u64(item.key.encoded().len()),
+                to_u64(self.key_bytes_max),
             ),
-            ("the value", value_bytes as u64, self.value_bytes_max as u64),
+            (
+                "the value",
+                to_u64(value_bytes),
+                to_u64(self.value_bytes_max),
+            ),
             ("the seqno", seqno.0, self.seqno_max.0),
             ("the revision", item.rev_seqno, self.rev_seqno_max),
             (

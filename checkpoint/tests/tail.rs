@@ -94,9 +94,9 @@ proptest! {
         max_bytes in prop_oneof![Just(None), (500..5_000_usize).prop_map(Some)],
         replica in any::<bool>(),
     ) {
-        let quota = Quota::new(QuotaConfig { limit_bytes: 1 << 30, ..QuotaConfig::default() }).expect("valid");
+        let quota = Quota::new(QuotaConfig::default().with_limit_bytes(1 << 30)).expect("valid");
         let role = if replica { Role::Replica } else { Role::Active };
-        let config = CheckpointConfig { role, max_bytes, quota: Some(quota.clone()), ..CheckpointConfig::default() };
+        let config = CheckpointConfig::in_memory().with_role(role).with_max_bytes(max_bytes).with_quota(Some(quota.clone()));
         let manager = CheckpointManager::new(config, Seqno::ZERO);
         let mut end = 0;
         if replica {

@@ -175,10 +175,7 @@ fn assert_fails(model: &str, fault: &str) {
 
 /// Returns an active at seqno 0, with the persistence cursor or without.
 pub fn active(persistence: bool) -> CheckpointManager {
-    let config = CheckpointConfig {
-        persistence,
-        ..CheckpointConfig::default()
-    };
+    let config = CheckpointConfig::in_memory().with_persistence(persistence);
     CheckpointManager::new(config, Seqno::ZERO)
 }
 

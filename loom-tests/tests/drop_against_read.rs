@@ -36,7 +36,9 @@ fn drop_against_read() {
                 SubscriptionEvent::Batch(batch) => {
                     seen.extend(batch.items().map(|item| item.seqno.0))
                 }
-                SubscriptionEvent::Backfill(Backfill { from, to }) => seen.extend(from.0..=to.0),
+                SubscriptionEvent::Backfill(Backfill { from, to, .. }) => {
+                    seen.extend(from.0..=to.0)
+                }
                 other => panic!("{other:?}"),
             }
         }

@@ -24,15 +24,9 @@ use lowtide_loom_tests::{
 #[test]
 fn memory_accounting() {
     every_order(|| {
-        let quota = Quota::new(QuotaConfig {
-            limit_bytes: 1 << 20,
-            ..QuotaConfig::default()
-        });
+        let quota = Quota::new(QuotaConfig::default().with_limit_bytes(1 << 20));
         let quota = quota.expect("the marks are in order");
-        let config = CheckpointConfig {
-            quota: Some(quota.clone()),
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::in_memory().with_quota(Some(quota.clone()));
         let manager = CheckpointManager::new(config, Seqno::ZERO);
         let (reader, other) = (cursor(&manager, "reader"), cursor(&manager, "other"));
         set(&manager, "a");

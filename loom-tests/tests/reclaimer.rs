@@ -16,21 +16,16 @@ use lowtide_loom_tests::{assert_caught, every_order, set};
 #[test]
 fn reclaimer() {
     every_order(|| {
-        let quota = Quota::new(QuotaConfig {
-            limit_bytes: 1 << 20,
-            ..QuotaConfig::default()
-        });
+        let quota = Quota::new(QuotaConfig::default().with_limit_bytes(1 << 20));
         let (quota, reclaimer) = (quota.expect("the marks are in order"), Reclaimer::new());
         let freeing = {
             let reclaimer = reclaimer.clone();
             thread::spawn(move || reclaimer.run())
         };
         let (quota_of, reclaimer_of) = (Some(quota.clone()), Some(reclaimer.clone()));
-        let config = CheckpointConfig {
-            quota: quota_of,
-            reclaimer: reclaimer_of,
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::in_memory()
+            .with_quota(quota_of)
+            .with_reclaimer(reclaimer_of);
         let manager = CheckpointManager::new(config, Seqno::ZERO);
         set(&manager, "a");
         manager.expel();

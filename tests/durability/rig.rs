@@ -107,10 +107,7 @@ fn state(vb: Vbid) -> VBucketState {
 }
 
 fn vbucket(vb: Vbid, state: &VBucketState, high: Seqno) -> VBucket {
-    let config = CheckpointConfig {
-        persistence: true,
-        ..CheckpointConfig::default()
-    };
+    let config = CheckpointConfig::persistent();
     // Only the disk matters here, so the active keeps its branch.
     VBucket::recover(vb, state, high, state.state, AfterStop::Orderly, config)
         .expect("it stays what it was")
@@ -140,10 +137,7 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        let mut flusher = Flusher::new(ReadLimit {
-            items: 3,
-            bytes: usize::MAX,
-        });
+        let mut flusher = Flusher::new(ReadLimit::NONE.with_items(3).with_bytes(usize::MAX));
         let mut vbuckets = BTreeMap::new();
         for vb in VBS {
             vbuckets.insert(vb, vbucket(vb, &state(vb), Seqno::ZERO));

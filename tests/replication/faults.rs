@@ -15,10 +15,7 @@ fn cluster(
     kinds: impl IntoIterator<Item = FaultKind>,
     profile: Profile,
 ) -> ClusterConfig {
-    let quota = QuotaConfig {
-        limit_bytes: 4 << 20,
-        ..QuotaConfig::default()
-    };
+    let quota = QuotaConfig::default().with_limit_bytes(4 << 20);
     // A small buffer often cuts snapshots in the middle.
     let buffer_bytes = if seed.is_multiple_of(2) {
         1_500

@@ -18,10 +18,7 @@ fn vbucket(state: State) -> VBucket {
     let state = VBucketState::new(state, FailoverLog::new(VbUuid(5)));
     // The persistence cursor never moves, so everything stays in memory and a stream can be resumed
     // anywhere.
-    let config = CheckpointConfig {
-        persistence: true,
-        ..CheckpointConfig::default()
-    };
+    let config = CheckpointConfig::persistent();
     VBucket::new(VB, &state, config)
 }
 

@@ -20,13 +20,13 @@ fn shapes(seed: u64) -> [ClusterConfig; 4] {
             .with_seed(seed)
             .with_node(node)
     };
+    let flush_limit = lowtide_checkpoint::ReadLimit::NONE
+        .with_items(3)
+        .with_bytes(1_000);
     let tight = NodeConfig::new()
         .with_checkpoint_bytes_max(500)
         .with_buffer_bytes(700)
-        .with_flush_limit(lowtide_checkpoint::ReadLimit {
-            items: 3,
-            bytes: 1_000,
-        });
+        .with_flush_limit(flush_limit);
     [
         cluster(1, 0, 3, NodeConfig::default()),
         cluster(2, 1, 1, tight.clone()),

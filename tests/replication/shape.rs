@@ -47,10 +47,7 @@ impl Shape {
         let faults = FaultConfig::new(Profile::Hostile, kinds)
             .with_interval_micros(self.interval_micros)
             .with_duration_micros(self.seconds * 1_000_000);
-        let quota = QuotaConfig {
-            limit_bytes: self.quota_bytes,
-            ..QuotaConfig::default()
-        };
+        let quota = QuotaConfig::default().with_limit_bytes(self.quota_bytes);
         let node = NodeConfig::new().with_quota(quota);
         let cluster = ClusterConfig::default()
             .with_size(self.nodes, self.replicas, self.vbuckets)

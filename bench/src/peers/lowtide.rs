@@ -17,10 +17,7 @@ use crate::race::{Part, Zipf, race};
 const LOOK_EVERY: u64 = 256;
 /// Number of times that a consumer yields before it sleeps.
 const YIELDS: u32 = 16;
-const LIMIT: ReadLimit = ReadLimit {
-    items: 256,
-    bytes: usize::MAX,
-};
+const LIMIT: ReadLimit = ReadLimit::NONE.with_items(256).with_bytes(usize::MAX);
 
 pub fn item(key: u64, n: u64) -> Item {
     let mut bytes = [b'k'; 20];
@@ -33,7 +30,7 @@ pub fn new_item(n: u64) -> Item {
 }
 
 pub fn run(work: &Work) -> Duration {
-    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    let manager = CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO);
     // Drawn outside the measured time, because the peers draw no keys.
     let zipf = work.keys.map(Zipf::new);
     let drawn: Option<Vec<u64>> = zipf.map(|zipf| (0..work.items).map(|n| zipf.key(n)).collect());

@@ -27,6 +27,7 @@ pub struct Cursor {
 
 /// The result of registering a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Registration {
     /// New cursor.
     pub cursor: Cursor,
@@ -38,6 +39,7 @@ pub struct Registration {
 
 /// One cursor's figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CursorInfo {
     /// Name.
     pub name: Arc<str>,
@@ -122,7 +124,8 @@ impl Cursors {
             self.remove_slot(slot);
         }
         self.generations += 1;
-        let (name, generation) = (Arc::<str>::from(name), self.generations);
+        let name = Arc::<str>::from(name);
+        let generation = self.generations;
         let slot = self.slots.insert(CursorState {
             name: Arc::clone(&name),
             position,

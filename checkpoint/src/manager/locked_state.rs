@@ -13,6 +13,7 @@ use super::deferred::Deferred;
 use super::rollback_log::RollbackLog;
 use crate::fault::{self, Fault};
 use crate::internal::invariant::{Invariant, Violation};
+use crate::internal::number::to_u64;
 use crate::internal::sync::Signal;
 use crate::memory::{Account, Charge, Membership, Quota};
 use crate::model::{Operation, Seqno};
@@ -212,8 +213,8 @@ impl LockedState {
                 .pop_front()
                 .expected("C5", "the oldest of the closed checkpoints is there")
             {
-                self.removed += checkpoint.live.items as u64;
-                self.removed_bytes += checkpoint.live.bytes as u64;
+                self.removed += to_u64(checkpoint.live.items);
+                self.removed_bytes += to_u64(checkpoint.live.bytes);
             }
         }
     }
@@ -281,7 +282,7 @@ impl LockedState {
         if self.idle.is_empty() {
             return;
         }
-        self.wake_ups += self.idle.len() as u64;
+        self.wake_ups += to_u64(self.idle.len());
         self.deferred.wake.append(&mut self.idle);
     }
 

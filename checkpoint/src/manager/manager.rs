@@ -164,10 +164,17 @@ impl CheckpointManager {
     /// O(chunks) under the lock.
     pub fn expel(&self) -> usize {
         if fault::is(Fault::ExpelInTwoSteps) {
-            let (to, dummy) = self.with(LockedState::passed_by_all);
-            return self.with(|state| state.expel_to(to, dummy));
+            return self.expel_in_two_steps(LockedState::passed_by_all);
         }
         self.with(LockedState::expel)
+    }
+
+    /// The deliberate bugs [`Fault::ExpelInTwoSteps`] and `Fault::DropInTwoSteps`: the lock is
+    /// released between the decision and the act.
+    #[cold]
+    fn expel_in_two_steps(&self, decide: impl FnOnce(&mut LockedState) -> (u64, Seqno)) -> usize {
+        let (to, dummy) = self.with(decide);
+        self.with(|state| state.expel_to(to, dummy))
     }
 
     /// Recovers memory until `bytes` are free or nothing more can be freed.
@@ -178,10 +185,8 @@ impl CheckpointManager {
     pub fn recover_memory(&self, bytes: usize) -> MemoryRecovery {
         #[cfg(checkpoint_loom)]
         if fault::is(Fault::DropInTwoSteps) {
-            let (to, dummy) = self.with(LockedState::drop_all);
-            let expelled = self.with(|state| state.expel_to(to, dummy));
             return MemoryRecovery {
-                expelled,
+                expelled: self.expel_in_two_steps(LockedState::drop_all),
                 ..MemoryRecovery::default()
             };
         }

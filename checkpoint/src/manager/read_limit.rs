@@ -10,6 +10,7 @@ use crate::error::CheckpointError;
 /// checkpoint. Only the persistence cursor stops inside a checkpoint, in a snapshot from disk, with
 /// the item that reaches a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReadLimit {
     /// Number of items.
     pub items: usize,
@@ -23,6 +24,20 @@ impl ReadLimit {
         items: usize::MAX,
         bytes: usize::MAX,
     };
+
+    /// Sets the number of items.
+    #[must_use]
+    pub const fn with_items(mut self, items: usize) -> Self {
+        self.items = items;
+        self
+    }
+
+    /// Sets the bytes.
+    #[must_use]
+    pub const fn with_bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
 
     /// Returns an error for a limit that allows nothing.
     pub(crate) fn require_any(&self) -> Result<(), CheckpointError> {

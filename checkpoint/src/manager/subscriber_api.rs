@@ -41,13 +41,25 @@ impl CheckpointManager {
         signal: &Arc<Signal>,
     ) -> Result<(CursorBatch, Option<Tail>), CheckpointError> {
         if fault::is(Fault::ArmInTwoSteps) {
-            let read = self.with(|state| state.read_or_arm(cursor, limit, None))?;
-            if read.0.is_empty() {
-                self.with(|state| state.arm(signal));
-            }
-            return Ok(read);
+            return self.read_or_arm_in_two_steps(cursor, limit, signal);
         }
         self.with(|state| state.read_or_arm(cursor, limit, Some(signal)))
+    }
+
+    /// The deliberate bug [`Fault::ArmInTwoSteps`]: an item that is queued between the steps wakes
+    /// no reader.
+    #[cold]
+    fn read_or_arm_in_two_steps(
+        &self,
+        cursor: Cursor,
+        limit: ReadLimit,
+        signal: &Arc<Signal>,
+    ) -> Result<(CursorBatch, Option<Tail>), CheckpointError> {
+        let read = self.with(|state| state.read_or_arm(cursor, limit, None))?;
+        if read.0.is_empty() {
+            self.with(|state| state.arm(signal));
+        }
+        Ok(read)
     }
 
     /// Reads like [`Self::read_or_arm`] without a signal. Returns `None` if another thread holds

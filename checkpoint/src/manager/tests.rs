@@ -26,17 +26,10 @@ mod limits;
 mod memory;
 mod queueing;
 
-const PERSISTING: CheckpointConfig = CheckpointConfig {
-    role: Role::Active,
-    max_bytes: None,
-    quota: None,
-    reclaimer: None,
-    limits: ItemLimits::DEFAULT,
-    persistence: true,
-};
+const PERSISTING: CheckpointConfig = CheckpointConfig::persistent();
 
 fn active() -> CheckpointManager {
-    CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO)
+    CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO)
 }
 
 fn persisting() -> CheckpointManager {

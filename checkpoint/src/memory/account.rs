@@ -47,14 +47,20 @@ impl Account {
     /// Charges bytes that a [`Charge`] has already recorded.
     pub(crate) fn add(&self, bytes: usize) {
         if fault::is(Fault::ChargeByHalves) {
-            let total = self.0.total.load(Ordering::Relaxed);
-            self.0.total.store(total + bytes, Ordering::Relaxed);
+            self.add_by_halves(bytes);
         } else {
             self.0.total.fetch_add(bytes, Ordering::Relaxed);
         }
         if let Some(quota) = &self.0.quota {
             quota.charge(bytes);
         }
+    }
+
+    /// The deliberate bug [`Fault::ChargeByHalves`].
+    #[cold]
+    fn add_by_halves(&self, bytes: usize) {
+        let total = self.0.total.load(Ordering::Relaxed);
+        self.0.total.store(total + bytes, Ordering::Relaxed);
     }
 
     fn sub(&self, bytes: usize) {

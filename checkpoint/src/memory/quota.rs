@@ -17,6 +17,7 @@ use crate::internal::sync::{AtomicUsize, Ordering};
 
 /// Limit, marks and counts. All may be changed while managers run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QuotaConfig {
     /// Used bytes at which an active refuses writes. *Default*: 64 MiB.
     pub limit_bytes: usize,
@@ -44,6 +45,43 @@ impl Default for QuotaConfig {
     }
 }
 
+impl QuotaConfig {
+    /// Sets the used bytes at which an active refuses writes.
+    #[must_use]
+    pub const fn with_limit_bytes(mut self, limit_bytes: usize) -> Self {
+        self.limit_bytes = limit_bytes;
+        self
+    }
+
+    /// Sets the share of the limit at which memory should be recovered, in thousandths.
+    #[must_use]
+    pub const fn with_upper_mark_permille(mut self, upper_mark_permille: usize) -> Self {
+        self.upper_mark_permille = upper_mark_permille;
+        self
+    }
+
+    /// Sets the share of the limit down to which memory should be recovered, in thousandths.
+    #[must_use]
+    pub const fn with_lower_mark_permille(mut self, lower_mark_permille: usize) -> Self {
+        self.lower_mark_permille = lower_mark_permille;
+        self
+    }
+
+    /// Sets the number of checkpoints that fit into a manager's share of the limit.
+    #[must_use]
+    pub const fn with_checkpoints_per_manager(mut self, checkpoints_per_manager: usize) -> Self {
+        self.checkpoints_per_manager = checkpoints_per_manager;
+        self
+    }
+
+    /// Sets the size at which an open checkpoint is closed at the latest.
+    #[must_use]
+    pub const fn with_checkpoint_bytes_max(mut self, checkpoint_bytes_max: usize) -> Self {
+        self.checkpoint_bytes_max = checkpoint_bytes_max;
+        self
+    }
+}
+
 /// A quota's figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -64,6 +102,7 @@ pub struct QuotaStats {
 
 /// The use of a quota, compared with its marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum MemoryState {
     /// Below the upper mark.
     Available,
@@ -227,12 +266,17 @@ impl Quota {
 
     pub(crate) fn charge(&self, bytes: usize) {
         if fault::is(Fault::QuotaByHalves) {
-            self.0
-                .used_bytes
-                .store(self.used_bytes() + bytes, Ordering::Relaxed);
+            self.charge_by_halves(bytes);
         } else {
             self.0.used_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
+    }
+
+    /// The deliberate bug [`Fault::QuotaByHalves`].
+    #[cold]
+    fn charge_by_halves(&self, bytes: usize) {
+        let used = self.used_bytes();
+        self.0.used_bytes.store(used + bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn discharge(&self, bytes: usize) {

@@ -32,7 +32,7 @@ pub enum Operation {
 }
 
 /// The name space of a key. Items with one key in one name space are revisions of the same
-/// document.
+/// document. Every operation with a key is in one of these three, so a `match` may be exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Namespace {
     /// Mutations, deletions, expirations, commits.
@@ -86,7 +86,8 @@ impl Operation {
     }
 }
 
-/// The replication that a durable write must reach before it is committed.
+/// The replication that a durable write must reach before it is committed. The protocol has these
+/// three levels, so a `match` may be exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum DurabilityLevel {
@@ -132,6 +133,9 @@ impl Datatype {
 }
 
 /// One operation of a vBucket. Cloning shares a long key and the value.
+///
+/// It is plain data, open to literals that end in `..Item::new(operation, key)`. A later version may
+/// add fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// Key, with its collection prefix.

@@ -55,7 +55,9 @@ impl Key {
     /// Creates the key `user` in the collection with that id.
     #[must_use]
     pub fn in_collection(collection: u32, user: &[u8]) -> Self {
-        let (mut prefix, mut prefix_len, mut rest) = ([0; PREFIX_BYTES_MAX], 0, collection);
+        let mut prefix = [0; PREFIX_BYTES_MAX];
+        let mut prefix_len = 0;
+        let mut rest = collection;
         for slot in &mut prefix {
             prefix_len += 1;
             *slot = (rest & 0x7f) as u8;

@@ -6,6 +6,8 @@
 use super::ids::Seqno;
 
 /// The source of a snapshot's items. A snapshot from disk shares its batch with no other.
+///
+/// The protocol has these three, so a `match` may be exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotType {
     /// The memory of an active.
@@ -36,6 +38,9 @@ impl SnapshotType {
 }
 
 /// The announcement of a snapshot to a replica, before its items.
+///
+/// It is plain data, open to literals that end in `..SnapshotMarker::new(snapshot_type, start, end)`.
+/// A later version may add fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotMarker {
     /// First seqno that the snapshot may hold.

@@ -9,6 +9,9 @@ use super::snapshot::SnapshotType;
 use super::state::State;
 
 /// Everything about a vBucket that is made durable with a batch of its items, atomically.
+///
+/// It is plain data: stores encode every field, so a `let` that takes it apart may be exhaustive and
+/// reports a field that a later version adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VBucketState {
     /// Role of the vBucket.

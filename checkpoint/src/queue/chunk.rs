@@ -19,6 +19,7 @@ use super::append_only::{AppendOnly, Appender};
 use super::cost::SLOT_BYTES;
 use super::slot::Slot;
 use crate::internal::invariant::Invariant;
+use crate::internal::number::to_u64;
 use crate::internal::sync::{AtomicU64, Link, Ordering};
 use crate::memory::{Account, Charge};
 use crate::model::Seqno;
@@ -53,10 +54,8 @@ struct Published(AtomicU64);
 
 impl Header {
     fn new(start: u64, published: u64, positions: Option<Box<[u64]>>, charge: Charge) -> Self {
-        let (published, closed_at) = (
-            Published(AtomicU64::new(published)),
-            AtomicU64::new(u64::MAX),
-        );
+        let published = Published(AtomicU64::new(published));
+        let closed_at = AtomicU64::new(u64::MAX);
         Self {
             start,
             published,
@@ -157,7 +156,7 @@ impl Chunk {
 
     /// Returns the position after the last slot of a dense chunk.
     pub(crate) fn dense_end(&self) -> u64 {
-        self.start() + self.capacity() as u64
+        self.start() + to_u64(self.capacity())
     }
 
     /// Returns the bytes that the chunk keeps alive: slots, keys, values.
@@ -256,14 +255,14 @@ impl Chunk {
         match &self.header().positions {
             None => position
                 .saturating_sub(self.start())
-                .min(self.capacity() as u64) as usize,
+                .min(to_u64(self.capacity())) as usize,
             Some(positions) => positions.partition_point(|&at| at < position),
         }
     }
 
     fn position(&self, index: usize) -> u64 {
         match &self.header().positions {
-            None => self.start() + index as u64,
+            None => self.start() + to_u64(index),
             Some(positions) => positions
                 .get(index)
                 .copied()

@@ -111,8 +111,10 @@ impl KeyIndex {
     /// Returns the place of `key`, present or not. There must be room.
     pub(crate) fn find(&self, queue: &Queue, namespace: Namespace, key: &Key) -> IndexSlot {
         let hash = self.hash(namespace, key);
+        // An empty table has no entry, whatever the mask.
         let mask = self.entries.len().wrapping_sub(1);
-        let (mut at, mut reusable) = (hash as usize & mask, None);
+        let mut at = hash as usize & mask;
+        let mut reusable = None;
         while let Some(&entry) = self.entries.get(at)
             && entry != EMPTY
         {
@@ -123,7 +125,8 @@ impl KeyIndex {
                 && let Some((found, item)) = queue.live_item(position)
                 && is_revision_of(item, namespace, key)
             {
-                let (sync_write, history) = (item.operation.is_sync_write(), item.history);
+                let sync_write = item.operation.is_sync_write();
+                let history = item.history;
                 let resident = Some(Resident {
                     position,
                     at: found,
@@ -256,11 +259,13 @@ impl KeyIndex {
         };
         let entries = (2 * live + 1).next_power_of_two().max(least);
         let old = std::mem::replace(&mut self.entries, vec![EMPTY; entries].into_boxed_slice());
-        let (origin, mask) = (self.origin, entries - 1);
+        let origin = self.origin;
+        let mask = entries - 1;
         self.origin = self.origin.max(base);
         self.used = live;
         for entry in old.iter().copied().filter(|&entry| entry != EMPTY) {
-            let (hash, position) = (entry >> 32, origin + u64::from(entry as u32) - 1);
+            let hash = entry >> 32;
+            let position = origin + u64::from(entry as u32) - 1;
             if position < base {
                 continue;
             }

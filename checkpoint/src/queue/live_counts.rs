@@ -58,7 +58,8 @@ impl LiveCounts {
 
     /// Returns the sum of the counts of all numbers below `number`.
     pub(super) fn before(&self, number: usize) -> usize {
-        let (mut index, mut sum) = (number, 0);
+        let mut index = number;
+        let mut sum = 0;
         while let Some(below) = index.checked_sub(1) {
             sum += self
                 .tree

@@ -20,6 +20,7 @@ use super::live_counts::LiveCounts;
 use super::slot::Slot;
 use super::totals::Totals;
 use crate::internal::invariant::{Violation, invariant, subtract, violated};
+use crate::internal::number::to_u64;
 use crate::memory::Account;
 use crate::model::{Item, Seqno};
 
@@ -268,7 +269,7 @@ impl Queue {
     }
 
     fn add_chunk(&mut self, first: Seqno) {
-        let share = self.live as u64 / CHUNK_SHARE;
+        let share = to_u64(self.live) / CHUNK_SHARE;
         let busy = (2 * self.stop_filling()).min(CHUNK_SLOTS_BUSY);
         let slots = share
             .max(busy)
@@ -317,6 +318,6 @@ impl Queue {
         }
         self.live_counts
             .add(segment.number, segment.live.items as i64);
-        segment.slots as u64
+        to_u64(segment.slots)
     }
 }

@@ -56,10 +56,8 @@ impl Reclaimer {
     /// Creates a reclaimer with nothing to free.
     #[must_use]
     pub fn new() -> Self {
-        let (pending, pending_bytes) = (
-            Mutex::new(ranks::RECLAIMER, Pending::default()),
-            AtomicUsize::new(0),
-        );
+        let pending = Mutex::new(ranks::RECLAIMER, Pending::default());
+        let pending_bytes = AtomicUsize::new(0);
         Self(Arc::new(Shared {
             pending,
             pending_bytes,

@@ -17,7 +17,7 @@ fn managed(reclaimer: &Reclaimer) -> (CheckpointManager, Quota) {
     let config = CheckpointConfig {
         quota: quota_of,
         reclaimer,
-        ..CheckpointConfig::default()
+        ..CheckpointConfig::in_memory()
     };
     (CheckpointManager::new(config, Seqno::ZERO), quota)
 }

@@ -7,6 +7,7 @@ use crate::model::{Seqno, State};
 
 /// The next event of a subscription.
 #[derive(Debug)]
+#[non_exhaustive]
 #[expect(
     clippy::large_enum_variant,
     reason = "it is moved once a read; a box would cost each read an allocation"
@@ -38,6 +39,7 @@ pub enum SubscriptionEvent {
 ///
 /// Revisions that a newer one replaced are not on disk, and not needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backfill {
     /// First seqno that may be missing.
     pub from: Seqno,

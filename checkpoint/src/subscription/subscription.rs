@@ -186,7 +186,8 @@ impl Subscription {
         if self.manager.rollbacks() != self.rollbacks && !fault::is(Fault::RollbackLookedForFirst) {
             return self.resume(limit, lock);
         }
-        (self.tail, self.idle_epoch) = (tail, None);
+        self.tail = tail;
+        self.idle_epoch = None;
         if batch.is_empty() {
             self.idle_epoch = Some(epoch);
             return Ok(SubscriptionEvent::Idle);
@@ -247,8 +248,10 @@ impl Subscription {
             seqno,
             ..self.subscriber()
         })?;
-        (self.seqno, self.rollback_to) = (seqno, None);
-        (self.snapshot_progress, self.is_backfilling) = (SnapshotProgress::whole(seqno), false);
+        self.seqno = seqno;
+        self.rollback_to = None;
+        self.snapshot_progress = SnapshotProgress::whole(seqno);
+        self.is_backfilling = false;
         self.apply_resumed(&resumed);
         Ok(())
     }
@@ -310,7 +313,8 @@ impl Subscription {
     fn reposition(&mut self, registration: Registration) {
         self.cursor = registration.cursor;
         self.progress = self.manager.track_progress(self.cursor);
-        (self.tail, self.idle_epoch) = (None, None);
+        self.tail = None;
+        self.idle_epoch = None;
         let missing = Backfill {
             from: self.seqno.next(),
             to: registration.next.prev(),

@@ -9,7 +9,7 @@ use crate::manager::{CheckpointConfig, CheckpointManager, CursorOptions, ReadLim
 use crate::model::{Item, Key, Seqno};
 
 fn manager() -> CheckpointManager {
-    CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO)
+    CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO)
 }
 
 fn set(manager: &CheckpointManager, key: &str) -> Seqno {

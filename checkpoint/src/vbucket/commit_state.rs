@@ -121,6 +121,7 @@ impl VBucketState {
         } else {
             Seqno::ZERO
         };
+        // A range without the seqno of a prepare raises nothing.
         let prepared = whole.high_prepared_seqno.unwrap_or_default().max(before);
         self.high_prepared_seqno = self.high_prepared_seqno.max(prepared);
         let completed = whole.high_completed_seqno.unwrap_or_default();

@@ -12,7 +12,8 @@ use super::vbucket::VBucket;
 use crate::manager::CheckpointConfig;
 use crate::model::{Seqno, State, VBucketState, VbUuid, Vbid};
 
-/// The way in which the previous process of a vBucket stopped.
+/// The way in which the previous process of a vBucket stopped. There is no third one, so a `match`
+/// may be exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterStop {
     /// Orderly: everything was flushed after the last reader was served.

@@ -31,7 +31,8 @@ impl VBucket {
                 high,
             });
         }
-        let (state, mut failover_log) = (locked.current.state, locked.current.failover_log.clone());
+        let state = locked.current.state;
+        let mut failover_log = locked.current.failover_log.clone();
         failover_log.prune(seqno);
         locked.current = VBucketState {
             state,

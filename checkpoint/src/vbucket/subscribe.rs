@@ -33,7 +33,7 @@ impl VBucket {
     ///
     /// # fn main() -> Result<(), VBucketError> {
     /// let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(7)));
-    /// let vbucket = VBucket::new(Vbid(0), &state, CheckpointConfig::default());
+    /// let vbucket = VBucket::new(Vbid(0), &state, CheckpointConfig::in_memory());
     /// let mut indexer = vbucket.subscribe("indexer", ResumePoint::START, Seqno::ZERO)?;
     /// for key in ["apple", "pear"] {
     ///     vbucket.write(Item::mutation(Key::new(key.as_bytes()), Bytes::from("1")), 1)?;
@@ -43,7 +43,7 @@ impl VBucket {
     ///
     /// // The process dies. Its store has only the first of the two items.
     /// let after = AfterStop::Unclean { uuid: VbUuid(8) };
-    /// let config = CheckpointConfig::default();
+    /// let config = CheckpointConfig::in_memory();
     /// let vbucket = VBucket::recover(Vbid(0), &state, Seqno(1), State::Active, after, config)?;
     /// let refused = vbucket.subscribe("indexer", stands, Seqno::ZERO).map(drop);
     /// assert_eq!(refused, Err(VBucketError::GoBack { vb: Vbid(0), to: Seqno(1) }));
@@ -69,7 +69,8 @@ impl VBucket {
             return Err(self.checkpoint_error(CheckpointError::InvalidArgument(what)));
         }
         let state = &locked.current;
-        let (high, purge) = (self.manager.high_seqno(), state.purge_seqno.max(purged));
+        let high = self.manager.high_seqno();
+        let purge = state.purge_seqno.max(purged);
         let history = ServedHistory {
             log: &state.failover_log,
             high,
@@ -100,10 +101,8 @@ impl VBucket {
         // Under this lock, branches do not change and no rollback happens.
         let locked = self.lock();
         let (start, end) = subscription.snapshot()?;
-        let (seqno, uuid) = (
-            subscription.seqno(),
-            locked.current.failover_log.newest().uuid,
-        );
+        let seqno = subscription.seqno();
+        let uuid = locked.current.failover_log.newest().uuid;
         let (start, end) = if role(locked.current.state) == Role::Active {
             // Everything on an active is its history. The rest of the snapshot that it was promoted
             // in will never come.

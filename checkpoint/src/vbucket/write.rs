@@ -13,6 +13,7 @@ use crate::model::{Cas, Item, Seqno, SnapshotMarker, SnapshotType, State, StateU
 
 /// The place of a write in its vBucket's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Written {
     /// CAS of the write.
     pub cas: Cas,
@@ -39,7 +40,8 @@ impl VBucket {
             .clock
             .next(now)
             .ok_or(VBucketError::ClockExhausted { vb: self.id })?;
-        let (cas, update) = (item.cas, StateUpdate::of(&item));
+        let cas = item.cas;
+        let update = StateUpdate::of(&item);
         match self.manager.queue(item) {
             Ok(queued) => {
                 locked

@@ -25,10 +25,7 @@ const CASES_DEFAULT: u32 = 400;
 fn overhead_bytes() -> usize {
     let key = Key::new(b"a");
     let closes_at = |max_bytes: usize| {
-        let config = CheckpointConfig {
-            max_bytes: Some(max_bytes),
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::in_memory().with_max_bytes(Some(max_bytes));
         let manager = CheckpointManager::new(config, Seqno::ZERO);
         for name in [&key, &Key::new(b"b")] {
             manager

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use lowtide_checkpoint::{Effect, Item, Operation, PERSISTENCE, Queued, Role, Seqno};
+use lowtide_checkpoint::{Effect, Item, Operation, PERSISTENCE, Role, Seqno};
 
 use crate::checkpoint::Checkpoint;
 
@@ -115,7 +115,7 @@ impl Naive {
         self.checkpoints.last().expect("one is always open")
     }
 
-    pub fn queue(&mut self, mut item: Item) -> Result<Queued, &'static str> {
+    pub fn queue(&mut self, mut item: Item) -> Result<(Seqno, Effect), &'static str> {
         let assigned = is_state(&item) || self.role == Role::Active;
         if assigned != (item.seqno == Seqno::ZERO) {
             return Err("invalid-argument");
@@ -165,7 +165,7 @@ impl Naive {
             evicted: false,
         });
         self.enqueued += 1;
-        Ok(Queued { seqno, effect })
+        Ok((seqno, effect))
     }
 
     fn conflict_of(&self, item: &Item) -> Conflict {

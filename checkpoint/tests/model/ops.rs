@@ -100,12 +100,10 @@ pub fn setup() -> impl Strategy<Value = Setup> {
     ];
     let high = prop_oneof![Just(0), 1u64..2000];
     (role, max_bytes, any::<bool>(), high).prop_map(|(role, max_bytes, persistence, high)| Setup {
-        config: CheckpointConfig {
-            role,
-            max_bytes,
-            persistence,
-            ..CheckpointConfig::default()
-        },
+        config: CheckpointConfig::in_memory()
+            .with_role(role)
+            .with_max_bytes(max_bytes)
+            .with_persistence(persistence),
         high: Seqno(high),
     })
 }
@@ -238,7 +236,7 @@ fn marker() -> impl Strategy<Value = Op> {
 fn limit() -> impl Strategy<Value = ReadLimit> {
     let items = || prop_oneof![20 => Just(usize::MAX), 10 => 1usize..6, 1 => Just(0)];
     let bytes = prop_oneof![20 => Just(usize::MAX), 10 => 1usize..1500, 1 => Just(0)];
-    (items(), bytes).prop_map(|(items, bytes)| ReadLimit { items, bytes })
+    (items(), bytes).prop_map(|(items, bytes)| ReadLimit::NONE.with_items(items).with_bytes(bytes))
 }
 
 /// Returns a few cursor names, and rarely the persistence cursor's.

@@ -188,7 +188,7 @@ impl World {
 
     fn queue(&mut self, item: Item) -> Step {
         same(
-            kind(self.manager.queue(item.clone())),
+            kind(self.manager.queue(item.clone())).map(|queued| (queued.seqno, queued.effect)),
             self.naive.queue(item),
         )
     }

@@ -103,10 +103,7 @@ fn marker() -> impl Strategy<Value = Op> {
 
 fn limit() -> impl Strategy<Value = ReadLimit> {
     let items = prop_oneof![3 => Just(usize::MAX), 2 => 1usize..4];
-    items.prop_map(|items| ReadLimit {
-        items,
-        ..ReadLimit::NONE
-    })
+    items.prop_map(|items| ReadLimit::NONE.with_items(items))
 }
 
 pub fn state() -> impl Strategy<Value = State> {

@@ -183,10 +183,7 @@ impl World {
 }
 
 pub fn vbucket(persisted: &VBucketState, high: u64, after: AfterStop) -> VBucket {
-    let config = CheckpointConfig {
-        persistence: true,
-        ..CheckpointConfig::default()
-    };
+    let config = CheckpointConfig::persistent();
     let recovered = VBucket::recover(
         Vbid(0),
         persisted,

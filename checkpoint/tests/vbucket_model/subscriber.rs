@@ -101,7 +101,7 @@ impl World {
                     }
                     self.whole_at.push(batch.last_seqno().0);
                 }
-                SubscriptionEvent::Backfill(Backfill { from, to }) => {
+                SubscriptionEvent::Backfill(Backfill { from, to, .. }) => {
                     let missing = self
                         .history
                         .iter()
@@ -129,9 +129,7 @@ impl World {
                         .retain(|&seqno| seqno <= self.resume_point.seqno.0);
                     return same(state == State::Active, false);
                 }
-                SubscriptionEvent::Stopped => {
-                    return Err(TestCaseError::fail("the subscription was not stopped"));
-                }
+                other => return Err(TestCaseError::fail(format!("unexpected {other:?}"))),
             }
         }
     }

@@ -46,10 +46,7 @@ impl Home {
     pub(super) fn new() -> Self {
         let engine = empty_store(&[VB]);
         let state = VBucketState::new(State::Active, FailoverLog::new(UUID));
-        let config = CheckpointConfig {
-            persistence: true,
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::persistent();
         let vbucket = VBucket::new(VB, &state, config);
         let mut flusher = Flusher::new(ReadLimit::NONE);
         flusher.attach(VB, state, Seqno::ZERO);

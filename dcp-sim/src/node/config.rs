@@ -52,10 +52,7 @@ impl NodeConfig {
             buffer_bytes: 10 << 20,
             send_bytes: 256 * 1024,
             producer: ProducerLimits::new(),
-            flush_limit: ReadLimit {
-                items: 10_000,
-                bytes: 16 << 20,
-            },
+            flush_limit: ReadLimit::NONE.with_items(10_000).with_bytes(16 << 20),
             quota: None,
             keeps_collections_highest: false,
             limits: ItemLimits::DEFAULT,

@@ -50,11 +50,9 @@ impl Node {
     /// [`NodeError::Quota`] if the configuration of the quota is invalid; see [`Quota::new`].
     pub fn new(config: NodeConfig) -> Result<Self, NodeError> {
         // The quota without a limit provides the sum of all managers.
-        let no_limit = QuotaConfig {
-            limit_bytes: usize::MAX,
-            checkpoint_bytes_max: usize::MAX,
-            ..QuotaConfig::default()
-        };
+        let no_limit = QuotaConfig::default()
+            .with_limit_bytes(usize::MAX)
+            .with_checkpoint_bytes_max(usize::MAX);
         let quota = Quota::new(config.quota.unwrap_or(no_limit)).map_err(NodeError::Quota)?;
         Ok(Self {
             flusher: Flusher::new(config.flush_limit),
@@ -81,13 +79,10 @@ impl Node {
     }
 
     pub(super) fn checkpoint_config(&self) -> CheckpointConfig {
-        CheckpointConfig {
-            max_bytes: Some(self.config.checkpoint_bytes_max),
-            persistence: true,
-            quota: Some(self.quota.clone()),
-            limits: self.config.limits,
-            ..CheckpointConfig::default()
-        }
+        CheckpointConfig::persistent()
+            .with_max_bytes(Some(self.config.checkpoint_bytes_max))
+            .with_quota(self.quota.clone())
+            .with_limits(self.config.limits)
     }
 
     pub(super) fn insert(

@@ -68,10 +68,7 @@ mod tests {
                 changes: vec![change],
             }
         };
-        let wide = ItemLimits {
-            value_bytes_max: 200 << 20,
-            ..ItemLimits::DEFAULT
-        };
+        let wide = ItemLimits::DEFAULT.with_value_bytes_max(200 << 20);
         let check = |batch: &ChangeBatch| check(batch, &wide);
         assert!(check(&batch(4092, VALUE_BYTES_MAX)).is_ok());
         let error = check(&batch(4093, 0)).expect_err("too long");

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use lowtide_checkpoint::internal::Invariant;
 use lowtide_persistence::EngineError;
 use lowtide_persistence::disk::DiskOperation;
 
@@ -114,6 +113,7 @@ impl Host {
         if let Some(engine) = &self.engine {
             self.figures.store_bytes = engine.stats().file_bytes;
         }
+        Ok(())
     }
 
     fn reopen(

@@ -40,10 +40,7 @@ fn rig() -> Rig {
     let engine = open(&disk);
     engine.create(VB).expect("an empty store");
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
-    let config = CheckpointConfig {
-        persistence: true,
-        ..CheckpointConfig::default()
-    };
+    let config = CheckpointConfig::persistent();
     let vbucket = VBucket::new(VB, &state, config);
     let mut flusher = Flusher::new(ReadLimit::NONE);
     flusher.attach(VB, state, Seqno::ZERO);
@@ -128,15 +125,8 @@ fn a_flush_without_changes_commits_nothing() {
 fn a_vbucket_with_wider_limits_than_the_engine_is_refused_at_its_first_flush() {
     let mut rig = rig();
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
-    let limits = ItemLimits {
-        value_bytes_max: usize::MAX,
-        ..ItemLimits::DEFAULT
-    };
-    let config = CheckpointConfig {
-        persistence: true,
-        limits,
-        ..CheckpointConfig::default()
-    };
+    let limits = ItemLimits::DEFAULT.with_value_bytes_max(usize::MAX);
+    let config = CheckpointConfig::persistent().with_limits(limits);
     rig.vbucket = VBucket::new(VB, &state, config);
     rig.set("a", "small enough");
     let flushed = rig.flush();

@@ -137,13 +137,12 @@ impl Engine for Logstor {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            limits: ItemLimits {
-                key_bytes_max: KEY_BYTES_MAX,
-                value_bytes_max: VALUE_BYTES_MAX,
-                seqno_max: Seqno(SEQNO_MAX),
-                rev_seqno_max: u64::MAX,
-                reserved_collection_max: 0,
-            },
+            limits: ItemLimits::DEFAULT
+                .with_key_bytes_max(KEY_BYTES_MAX)
+                .with_value_bytes_max(VALUE_BYTES_MAX)
+                .with_seqno_max(Seqno(SEQNO_MAX))
+                .with_rev_seqno_max(u64::MAX)
+                .with_reserved_collection_max(0),
             history: RetainedHistory::Pinned,
             keeps_collections_highest: true,
         }

@@ -53,10 +53,7 @@ impl Copy {
         let engine = opened.expect("a sound store").0;
         engine.create(VB).expect("an empty store");
         let state = VBucketState::new(state, FailoverLog::new(UUID));
-        let config = CheckpointConfig {
-            persistence: true,
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::persistent();
         let vbucket = VBucket::new(VB, &state, config);
         let mut flusher = Flusher::new(ReadLimit::NONE);
         flusher.attach(VB, state, Seqno::ZERO);

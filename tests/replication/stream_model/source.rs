@@ -57,15 +57,9 @@ impl Source {
         let engine = opened.expect("a sound store").0;
         engine.create(VB).expect("an empty store");
         let state = VBucketState::new(state, FailoverLog::new(UUID));
-        let config = CheckpointConfig {
-            persistence: true,
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::persistent();
         let vbucket = VBucket::new(VB, &state, config);
-        let mut flusher = Flusher::new(ReadLimit {
-            items: 5,
-            bytes: 500,
-        });
+        let mut flusher = Flusher::new(ReadLimit::NONE.with_items(5).with_bytes(500));
         flusher.attach(VB, state, Seqno::ZERO);
         Self {
             vbucket,

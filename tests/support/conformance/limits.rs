@@ -21,11 +21,7 @@ fn vbucket(state: State, high: Seqno, limits: ItemLimits) -> (VBucket, Flusher) 
         snapshot_end: high,
         ..new_state(state)
     };
-    let config = CheckpointConfig {
-        persistence: true,
-        limits,
-        ..CheckpointConfig::default()
-    };
+    let config = CheckpointConfig::persistent().with_limits(limits);
     let mut flusher = Flusher::new(ReadLimit::NONE);
     flusher.attach(VBS[0], persisted.clone(), high);
     let vbucket = VBucket::recover(VBS[0], &persisted, high, state, AfterStop::Orderly, config);
@@ -96,10 +92,7 @@ pub(super) fn items_within_the_limits_are_flushed(open: Open<'_>) {
     let (_disk, engine) = fresh(open);
     let limits = engine.capabilities().limits;
     assert!(ItemLimits::DEFAULT.are_within(&limits), "{limits:?}");
-    let limits = ItemLimits {
-        value_bytes_max: limits.value_bytes_max.min(VALUE_BYTES_MAX),
-        ..limits
-    };
+    let limits = limits.with_value_bytes_max(limits.value_bytes_max.min(VALUE_BYTES_MAX));
     let (active, mut flusher) = vbucket(State::Active, Seqno::ZERO, limits);
     for item in of_every_kind(limits.key_bytes_max, 1) {
         let seqno = write(&active, item).expect("at the limit");
@@ -202,10 +195,7 @@ fn a_replica_refuses_and_goes_on(open: Open<'_>, limits: ItemLimits) {
 
 fn wider_limits_are_told(open: Open<'_>, limits: ItemLimits) {
     let (_disk, engine) = fresh(open);
-    let wider = ItemLimits {
-        key_bytes_max: engine.capabilities().limits.key_bytes_max + 1,
-        ..limits
-    };
+    let wider = limits.with_key_bytes_max(engine.capabilities().limits.key_bytes_max + 1);
     let (active, mut flusher) = vbucket(State::Active, Seqno::ZERO, wider);
     write(&active, Item::deletion(key(5))).expect("small");
     let group = flusher.begin([&active]).expect("no flush is under way");

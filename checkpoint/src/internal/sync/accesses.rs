@@ -1,4 +1,4 @@
-//! The accesses to cells that only an invariant protects, reported to loom.
+//! Reports to loom of each access to a cell that no lock protects, only an invariant (C26).
 //!
 //! The cells themselves are not loom's, so that the models run the layout that ships.
 

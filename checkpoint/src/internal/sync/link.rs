@@ -1,7 +1,7 @@
 //! A weak reference to the next element of a chain, set once.
 //!
-//! Readers follow it without the manager's lock. Under loom it is a mutex, because loom has no
-//! once-cell.
+//! Readers follow it from chunk to chunk without the manager's lock. Under loom it is a mutex, because
+//! loom has no once-cell.
 
 #[cfg(not(checkpoint_loom))]
 use std::sync::OnceLock;

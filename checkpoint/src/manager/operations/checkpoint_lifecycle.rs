@@ -29,7 +29,8 @@ impl LockedState {
     /// Closes the open checkpoint and opens the next with the same kind of range. A received snapshot
     /// continues in it.
     pub(crate) fn open_next(&mut self) {
-        let (id, first) = (self.open.id + 1, self.queue.end());
+        let id = self.open.id + 1;
+        let first = self.queue.end();
         let next = match self.open.range {
             Range::Assigned { .. } => Checkpoint::assigned(id, self.high, self.visible, first),
             Range::Received(marker) => {

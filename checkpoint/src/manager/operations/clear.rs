@@ -3,13 +3,14 @@
 //! A rolled-back item must not reach any reader, so nothing of the old queue is kept.
 
 use crate::fault::{self, Fault};
+use crate::internal::number::to_u64;
 use crate::manager::checkpoint::Checkpoint;
 use crate::manager::locked_state::LockedState;
 use crate::model::Seqno;
 
 impl LockedState {
     pub(crate) fn clear(&mut self, high: Seqno) {
-        self.cleared += self.resident_items() as u64;
+        self.cleared += to_u64(self.resident_items());
         self.checkpoints_created += 1;
         self.reset_queue();
         self.reset_index();

@@ -5,6 +5,7 @@
 //! are stale.
 
 use crate::fault::{self, Fault};
+use crate::internal::number::to_u64;
 use crate::manager::locked_state::LockedState;
 use crate::model::Seqno;
 
@@ -44,8 +45,8 @@ impl LockedState {
         if self.closed.is_empty() && self.open.live.items == 0 && !self.index.has_restrictions() {
             self.clear_index();
         }
-        self.expelled += expelled.items as u64;
-        self.expelled_bytes += expelled.bytes as u64;
+        self.expelled += to_u64(expelled.items);
+        self.expelled_bytes += to_u64(expelled.bytes);
         expelled.items
     }
 }

@@ -17,6 +17,7 @@ use crate::{manager::cursors::CursorState, model::Seqno};
 
 /// The result of memory recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemoryRecovery {
     /// Number of checkpoints opened because one was closed.
     pub checkpoints_created: usize,

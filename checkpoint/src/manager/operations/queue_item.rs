@@ -6,7 +6,7 @@ use super::dedup::Verdict;
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
 use crate::internal::invariant::{Invariant, Violation};
-use crate::manager::config::Role;
+use crate::manager::config::{CheckpointConfig, Role};
 use crate::manager::locked_state::LockedState;
 use crate::memory::MemoryState;
 use crate::model::{Item, Namespace, Operation, Seqno};
@@ -14,6 +14,7 @@ use crate::queue::{IndexSlot, Resident};
 
 /// The effect of an operation on the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Effect {
     /// The operation replaced nothing.
     New,
@@ -24,8 +25,21 @@ pub enum Effect {
     ReplacedPersisted,
 }
 
+impl Effect {
+    /// Returns the name in scenario files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Replaced => "replaced",
+            Self::ReplacedPersisted => "replaced-persisted",
+        }
+    }
+}
+
 /// The place of a queued operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Queued {
     /// Seqno of the operation; for a vBucket state the one that the next operation will have.
     pub seqno: Seqno,
@@ -182,7 +196,8 @@ impl LockedState {
                 .map(|member| member.quota().checkpoint_bytes())
         };
         let max = self.config.max_bytes.or_else(by_quota);
-        if max.is_some_and(|max| self.open.live.items > 0 && self.open.live.bytes >= max) {
+        let max = max.unwrap_or(CheckpointConfig::MAX_BYTES_DEFAULT);
+        if self.open.live.items > 0 && self.open.live.bytes >= max {
             self.open_next();
         }
     }

@@ -123,7 +123,8 @@ impl LockedState {
         // End of the last whole snapshot, and the number of ranges up to it.
         let mut boundary = None;
         for (checkpoint, checkpoint_end) in self.checkpoints_from(from) {
-            let (start, mut end) = (from.max(checkpoint.first), checkpoint_end);
+            let start = from.max(checkpoint.first);
+            let mut end = checkpoint_end;
             let held = if start == checkpoint.first {
                 checkpoint.live
             } else {

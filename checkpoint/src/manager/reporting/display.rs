@@ -16,10 +16,8 @@ impl LockedState {
             .map(|next| next.first)
             .chain([self.queue.end()]);
         for (checkpoint, end) in self.checkpoints().zip(ends) {
-            let (range, state) = (
-                checkpoint.snapshot_range(),
-                if checkpoint.open { "open" } else { "closed" },
-            );
+            let range = checkpoint.snapshot_range();
+            let state = if checkpoint.open { "open" } else { "closed" };
             let name = range.snapshot_type.name();
             write!(
                 f,

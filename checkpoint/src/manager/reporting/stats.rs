@@ -4,6 +4,7 @@
 //! `docs/statistics.md` lists the figures of other systems that this one does not have.
 
 use crate::internal::invariant::Invariant;
+use crate::internal::number::to_u64;
 use crate::manager::checkpoint::Checkpoint;
 use crate::manager::cursors::{CursorInfo, CursorState};
 use crate::manager::locked_state::LockedState;
@@ -92,8 +93,10 @@ impl CheckpointStats {
 
 impl LockedState {
     pub(crate) fn stats(&self) -> CheckpointStats {
-        let (queue_bytes, index_bytes) = (self.queue.bytes(), self.index_bytes());
-        let (items, checkpoints) = (self.resident_items(), self.closed.len() + 1);
+        let queue_bytes = self.queue.bytes();
+        let index_bytes = self.index_bytes();
+        let items = self.resident_items();
+        let checkpoints = self.closed.len() + 1;
         let left = self.deduplicated + self.expelled + self.removed + self.cleared;
         CheckpointStats {
             high_seqno: self.high,
@@ -102,7 +105,7 @@ impl LockedState {
             items,
             open_items: self.open.live.items,
             cursors: self.cursors.len(),
-            enqueued: items as u64 + left,
+            enqueued: to_u64(items) + left,
             deduplicated: self.deduplicated,
             expelled: self.expelled,
             removed: self.removed,
@@ -112,7 +115,7 @@ impl LockedState {
             checkpoints_created: self.checkpoints_created,
             checkpoints_removed: self
                 .checkpoints_created
-                .checked_sub(checkpoints as u64)
+                .checked_sub(to_u64(checkpoints))
                 .expected("C1", "each checkpoint was created")
                 // A figure for people. No decision depends on it.
                 .unwrap_or(0),

@@ -9,7 +9,7 @@ fn dummy_is_the_lowest_seqno_of_the_cursors_on_it() {
     for order in [[4, 1], [1, 4]] {
         let config = CheckpointConfig {
             role: Role::Replica,
-            ..CheckpointConfig::default()
+            ..CheckpointConfig::in_memory()
         };
         let replica = CheckpointManager::new(config, Seqno::ZERO);
         replica
@@ -45,7 +45,7 @@ fn dummy_is_the_lowest_seqno_of_the_cursors_on_it() {
 #[test]
 fn dummy_after_expelling_is_the_same_with_a_rewritten_chunk() {
     // The second round replaces all items of the first chunk, so that chunk leaves the queue.
-    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    let manager = CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO);
     for round in 0..2 {
         for key in 0..16 {
             manager

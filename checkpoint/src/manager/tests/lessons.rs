@@ -92,7 +92,7 @@ fn every_kind_of_write_is_refused_at_a_full_quota() {
     .expect("valid");
     let config = CheckpointConfig {
         quota: Some(quota),
-        ..CheckpointConfig::default()
+        ..CheckpointConfig::in_memory()
     };
     let manager = CheckpointManager::new(config, Seqno::ZERO);
     let _reader = cursor(&manager, "reader");
@@ -124,7 +124,7 @@ fn every_kind_of_write_is_refused_at_a_full_quota() {
 fn duplicate_prepare_on_a_replica_opens_a_new_checkpoint() {
     let config = CheckpointConfig {
         role: Role::Replica,
-        ..CheckpointConfig::default()
+        ..CheckpointConfig::in_memory()
     };
     let replica = CheckpointManager::new(config, Seqno::ZERO);
     let _reader = cursor(&replica, "reader");

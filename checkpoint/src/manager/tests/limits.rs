@@ -46,7 +46,7 @@ fn item_at_a_limit_is_accepted_and_beyond_it_refused() {
         let config = CheckpointConfig {
             role,
             limits: SMALL,
-            ..CheckpointConfig::default()
+            ..CheckpointConfig::in_memory()
         };
         let manager = CheckpointManager::new(config, Seqno(28));
         let seqno = |n: u64| {

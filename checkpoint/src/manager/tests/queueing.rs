@@ -4,11 +4,23 @@ use super::*;
 use crate::manager::operations::Effect;
 
 #[test]
+fn checkpoint_without_a_size_is_closed_at_the_default() {
+    let manager = CheckpointManager::new(CheckpointConfig::persistent(), Seqno::ZERO);
+    let value = Bytes::from(vec![0; ItemLimits::DEFAULT.value_bytes_max]);
+    let set = |name: &str| {
+        let item = Item::mutation(Key::new(name.as_bytes()), value.clone());
+        manager.queue(item).expect("not refused");
+        manager.stats().checkpoints
+    };
+    assert_eq!(["a", "b", "c", "d", "e"].map(set), [1, 1, 1, 1, 2]);
+}
+
+#[test]
 fn refused_item_changes_nothing() {
     let replica = CheckpointManager::new(
         CheckpointConfig {
             role: Role::Replica,
-            ..CheckpointConfig::default()
+            ..CheckpointConfig::in_memory()
         },
         Seqno(5),
     );
@@ -64,7 +76,7 @@ fn refused_item_changes_nothing() {
 
 #[test]
 fn queue_all_stops_at_the_first_refused_item() {
-    let manager = CheckpointManager::new(CheckpointConfig::default(), Seqno::ZERO);
+    let manager = CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO);
     let refused = Item {
         seqno: Seqno(7),
         ..mutation("c", 1)

@@ -39,7 +39,7 @@ fn inside_a_snapshot() -> (VBucket, VBucketState) {
     };
     let config = CheckpointConfig {
         persistence: true,
-        ..CheckpointConfig::default()
+        ..CheckpointConfig::in_memory()
     };
     let copy = VBucket::recover(
         Vbid(3),
@@ -88,7 +88,7 @@ fn seed_1111_unclean_active_inside_a_snapshot() {
         let after = AfterStop::Unclean { uuid: VbUuid(77) };
         let config = CheckpointConfig {
             persistence: true,
-            ..CheckpointConfig::default()
+            ..CheckpointConfig::in_memory()
         };
         let copy =
             VBucket::recover(Vbid(3), &state, Seqno(7), becomes, after, config).expect("allowed");

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-#[should_panic(expected = "lock order: VBucket is taken")]
+#[should_panic(expected = "lock order: VBucket::locked is taken")]
 fn vbucket_locked_under_its_managers_lock_panics() {
     let (vbucket, _) = vbucket(State::Active);
     let items = std::iter::from_fn(|| {
@@ -14,7 +14,7 @@ fn vbucket_locked_under_its_managers_lock_panics() {
 }
 
 #[test]
-#[should_panic(expected = "lock order: Manager is taken")]
+#[should_panic(expected = "lock order: CheckpointManager's Shared::state is taken")]
 fn manager_called_under_its_own_lock_panics() {
     let (vbucket, _) = vbucket(State::Active);
     let items = std::iter::from_fn(|| {

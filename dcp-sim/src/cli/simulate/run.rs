@@ -107,10 +107,7 @@ impl RunArguments {
         let faults = self.faults.config()?;
         let mut node = NodeConfig::default();
         if faults.is_some() {
-            node.quota = Some(QuotaConfig {
-                limit_bytes: QUOTA_BYTES,
-                ..QuotaConfig::default()
-            });
+            node.quota = Some(QuotaConfig::default().with_limit_bytes(QUOTA_BYTES));
         }
         Ok(ClusterConfig {
             faults,

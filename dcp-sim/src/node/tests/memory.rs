@@ -7,10 +7,7 @@ use super::*;
 
 #[test]
 fn write_is_refused_only_after_memory_was_recovered() {
-    let quota = QuotaConfig {
-        limit_bytes: 64 << 10,
-        ..QuotaConfig::default()
-    };
+    let quota = QuotaConfig::default().with_limit_bytes(64 << 10);
     let mut rig = rig(NodeConfig {
         quota: Some(quota),
         ..NodeConfig::default()
@@ -54,10 +51,7 @@ fn write_is_refused_only_after_memory_was_recovered() {
 /// Guards N6.
 #[test]
 fn stream_request_is_refused_when_memory_is_used_up() {
-    let quota = QuotaConfig {
-        limit_bytes: 64 << 10,
-        ..QuotaConfig::default()
-    };
+    let quota = QuotaConfig::default().with_limit_bytes(64 << 10);
     let mut rig = rig(NodeConfig {
         quota: Some(quota),
         ..NodeConfig::default()

@@ -23,10 +23,7 @@ use crate::producer::session::Options;
 use crate::wire::StreamEndReason;
 
 /// A read takes whole checkpoints, and adds another one only below this limit.
-const READ_LIMIT: ReadLimit = ReadLimit {
-    items: 1_000,
-    bytes: 1 << 20,
-};
+const READ_LIMIT: ReadLimit = ReadLimit::NONE.with_items(1_000).with_bytes(1 << 20);
 
 impl ActiveStream {
     /// Reads from the cursor. Returns `true` if there were items, or if the stream's source

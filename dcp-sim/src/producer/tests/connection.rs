@@ -185,10 +185,7 @@ fn thousand_streams_take_turns() {
     }
     let vbucket = |number| {
         let state = VBucketState::new(State::Active, FailoverLog::new(UUID));
-        let config = CheckpointConfig {
-            persistence: true,
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::persistent();
         VBucket::new(Vbid(number), &state, config)
     };
     let many = Many((0..1_024).map(vbucket).collect());

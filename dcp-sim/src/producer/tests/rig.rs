@@ -77,10 +77,7 @@ impl Home {
         let engine = opened.expect("a sound store").0;
         engine.create(VB).expect("an empty store");
         let state = VBucketState::new(state, FailoverLog::new(UUID));
-        let config = CheckpointConfig {
-            persistence: true,
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::persistent();
         let vbucket = VBucket::new(VB, &state, config);
         let mut flusher = Flusher::new(flush_limit);
         flusher.attach(VB, state, Seqno::ZERO);
@@ -109,10 +106,7 @@ impl Home {
             self.flusher.persisted_state(VB).cloned(),
         );
         let (high, state) = (high.expect("attached"), state.expect("attached"));
-        let config = CheckpointConfig {
-            persistence: true,
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::persistent();
         let after = AfterStop::Unclean { uuid: UUID };
         let vbucket = VBucket::recover(VB, &state, high, state.state, after, config);
         self.vbucket = vbucket.expect("in its role");

@@ -162,5 +162,5 @@ fn cursor(arguments: &mut Arguments<'_>) -> Result<String, String> {
 fn limit(arguments: &mut Arguments<'_>) -> Result<ReadLimit, String> {
     let items = arguments.number("items")?.unwrap_or(ReadLimit::NONE.items);
     let bytes = arguments.number("bytes")?.unwrap_or(ReadLimit::NONE.bytes);
-    Ok(ReadLimit { items, bytes })
+    Ok(ReadLimit::NONE.with_items(items).with_bytes(bytes))
 }

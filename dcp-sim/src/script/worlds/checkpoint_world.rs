@@ -7,8 +7,8 @@
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
-    CheckpointConfig, CheckpointError, CheckpointManager, Cursor, CursorOptions, Effect, Flush,
-    Item, Key, Operation, PERSISTENCE, ReadLimit, Role, Seqno,
+    CheckpointConfig, CheckpointError, CheckpointManager, Cursor, CursorOptions, Flush, Item, Key,
+    Operation, PERSISTENCE, ReadLimit, Role, Seqno,
 };
 
 use super::print::{self, Output};
@@ -30,12 +30,10 @@ impl CheckpointWorld {
             max_bytes,
             persistence,
         } = *options;
-        let config = CheckpointConfig {
-            role,
-            max_bytes,
-            persistence,
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::in_memory()
+            .with_role(role)
+            .with_max_bytes(max_bytes)
+            .with_persistence(persistence);
         Self {
             manager: CheckpointManager::new(config, high),
             role,
@@ -167,12 +165,7 @@ impl CheckpointWorld {
 
     fn queue(&self, item: Item) -> Output {
         let queued = self.manager.queue(item).map_err(kind)?;
-        let effect = match queued.effect {
-            Effect::New => "new",
-            Effect::Replaced => "replaced",
-            Effect::ReplacedPersisted => "replaced-persisted",
-        };
-        Ok(vec![format!("{} {effect}", queued.seqno)])
+        Ok(vec![format!("{} {}", queued.seqno, queued.effect.name())])
     }
 
     fn flush_at_once(&self, limit: ReadLimit) -> Output {

@@ -213,11 +213,7 @@ fn check_without_a_history_ends_the_run() {
 
 #[test]
 fn node_over_its_limit_or_write_into_a_full_node_is_a_violation() {
-    let quota = Quota::new(QuotaConfig {
-        limit_bytes: 1 << 20,
-        ..QuotaConfig::default()
-    })
-    .expect("valid");
+    let quota = Quota::new(QuotaConfig::default().with_limit_bytes(1 << 20)).expect("valid");
     let violations = |used_bytes, before_bytes, was_full| {
         let (mut verdict, mut stats) = (memory::verdict(), quota.stats());
         stats.used_bytes = used_bytes;

@@ -121,16 +121,15 @@ impl Shape {
                 standstill_nanos: self.get(d::STANDSTILL).saturating_mul(1_000),
                 ..ProducerLimits::default()
             },
-            flush_limit: ReadLimit {
-                items: self.size(d::FLUSH_ITEMS),
-                bytes: self.size(d::FLUSH_BYTES),
-            },
-            quota: Some(QuotaConfig {
-                limit_bytes: self.size(d::QUOTA),
-                upper_mark_permille: self.size(d::UPPER_MARK),
-                lower_mark_permille: self.size(d::LOWER_MARK),
-                ..QuotaConfig::default()
-            }),
+            flush_limit: ReadLimit::NONE
+                .with_items(self.size(d::FLUSH_ITEMS))
+                .with_bytes(self.size(d::FLUSH_BYTES)),
+            quota: Some(
+                QuotaConfig::default()
+                    .with_limit_bytes(self.size(d::QUOTA))
+                    .with_upper_mark_permille(self.size(d::UPPER_MARK))
+                    .with_lower_mark_permille(self.size(d::LOWER_MARK)),
+            ),
             ..NodeConfig::default()
         }
     }

@@ -188,10 +188,7 @@ fn a_store_opened_inside_a_snapshot_has_no_view_before_its_end() {
         .state()
         .cloned()
         .expect("committed");
-    let config = CheckpointConfig {
-        persistence: true,
-        ..CheckpointConfig::default()
-    };
+    let config = CheckpointConfig::persistent();
     let recovered = VBucket::recover(
         VB,
         &state,

@@ -29,7 +29,7 @@ fn names(dropped: &[std::sync::Arc<str>]) -> Vec<&str> {
 /// Creates a manager with ten items, each in its own checkpoint, and `(name, items read, droppable)`
 /// cursors.
 fn with_cursors(cursors: &[(&str, usize, bool)]) -> CheckpointManager {
-    let manager = manager(CheckpointConfig::default());
+    let manager = manager(CheckpointConfig::in_memory());
     let register = |&(name, _, droppable): &(&str, usize, bool)| {
         manager
             .register(
@@ -55,7 +55,7 @@ fn with_cursors(cursors: &[(&str, usize, bool)]) -> CheckpointManager {
 
 #[test]
 fn recover_drops_no_cursor_while_expelling_is_enough() {
-    let manager = manager(CheckpointConfig::default());
+    let manager = manager(CheckpointConfig::in_memory());
     let reader = manager
         .register("reader", Seqno::ZERO, CursorOptions::new())
         .expect("valid")
@@ -118,7 +118,7 @@ fn recover_drops_no_cursor_when_nothing_would_be_freed() {
 fn recover_keeps_items_of_a_flush_in_progress() {
     let manager = manager(CheckpointConfig {
         persistence: true,
-        ..CheckpointConfig::default()
+        ..CheckpointConfig::in_memory()
     });
     set(&manager, 1).expect("no quota");
     let flush = manager.begin_flush(ReadLimit::NONE).expect("no other");
@@ -137,7 +137,7 @@ fn full_quota_refuses_writes_until_memory_is_recovered() {
     .expect("valid");
     let config = CheckpointConfig {
         quota: Some(quota.clone()),
-        ..CheckpointConfig::default()
+        ..CheckpointConfig::in_memory()
     };
     let managers = [manager(config.clone()), manager(config)];
     let reader = managers[0]
@@ -178,7 +178,7 @@ fn checkpoint_is_closed_at_its_share_of_the_quota() {
     .expect("valid");
     let manager = manager(CheckpointConfig {
         quota: Some(quota),
-        ..CheckpointConfig::default()
+        ..CheckpointConfig::in_memory()
     });
     manager
         .register("reader", Seqno::ZERO, CursorOptions::new())

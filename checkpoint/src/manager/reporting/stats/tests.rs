@@ -19,7 +19,7 @@ fn set(manager: &CheckpointManager, key: &str) {
 fn persisting() -> CheckpointManager {
     let config = CheckpointConfig {
         persistence: true,
-        ..CheckpointConfig::default()
+        ..CheckpointConfig::in_memory()
     };
     CheckpointManager::new(config, Seqno::ZERO)
 }
@@ -98,7 +98,7 @@ fn failed_flush_adds_only_a_read() {
 fn checkpoint_and_cursor_infos_have_exact_figures() {
     let config = CheckpointConfig {
         role: Role::Replica,
-        ..CheckpointConfig::default()
+        ..CheckpointConfig::in_memory()
     };
     let replica = CheckpointManager::new(config, Seqno::ZERO);
     let slow = replica

@@ -70,10 +70,7 @@ impl StreamNode {
         purge: Seqno,
     ) -> Result<(), &'static str> {
         let state = VBucketState::new(State::Active, log);
-        let config = CheckpointConfig {
-            persistence: true,
-            ..CheckpointConfig::default()
-        };
+        let config = CheckpointConfig::persistent();
         let recovered =
             VBucket::recover(vb, &state, high, State::Active, AfterStop::Orderly, config);
         let vbucket = recovered.map_err(|error| kind(&error))?;

@@ -35,10 +35,8 @@ impl World {
             .engine
             .as_ref()
             .invariant("W21", "a node that is up has an open store")?;
-        let request = CompactionRequest {
-            purge_upto,
-            ..CompactionRequest::default()
-        };
+        let mut request = CompactionRequest::new();
+        request.purge_upto = purge_upto;
         host.job = unless_internal(engine.compact(vb, request))
             .map_err(|source| SimError::Engine { node, source })?;
         self.begin_job(node)

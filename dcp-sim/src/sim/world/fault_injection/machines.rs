@@ -95,14 +95,10 @@ impl World {
         let limit_bytes = self.draw(kind, 1 << 14, 1 << 18)? as usize;
         // A node without a quota has no memory to take.
         if let Some(quota) = self.config.node.quota {
-            let small = lowtide_checkpoint::QuotaConfig {
-                limit_bytes,
-                ..quota
-            };
             self.hosts
                 .at_mut(node)?
                 .node
-                .set_quota(small)
+                .set_quota(quota.with_limit_bytes(limit_bytes))
                 .map_err(|error| SimError::Config(error.to_string()))?;
         }
         self.end_later(kind, Undo::Memory(node))?;

@@ -31,13 +31,12 @@ pub(crate) const NO_BODY: &str = "a document without a body";
 
 /// Limits within which [`from_item`] takes every item. Prepares and system events have one byte
 /// more in their keys.
-pub(crate) const LIMITS: ItemLimits = ItemLimits {
-    key_bytes_max: STORED_KEY_BYTES_MAX - 1,
-    value_bytes_max: BODY_BYTES_MAX,
-    seqno_max: Seqno(U48_MAX),
-    rev_seqno_max: U48_MAX,
-    reserved_collection_max: PREPARED as u32,
-};
+pub(crate) const LIMITS: ItemLimits = ItemLimits::DEFAULT
+    .with_key_bytes_max(STORED_KEY_BYTES_MAX - 1)
+    .with_value_bytes_max(BODY_BYTES_MAX)
+    .with_seqno_max(Seqno(U48_MAX))
+    .with_rev_seqno_max(U48_MAX)
+    .with_reserved_collection_max(PREPARED as u32);
 
 /// A revision to save: its row and its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
