@@ -63,7 +63,7 @@ const fn panics() -> bool {
 macro_rules! invariant {
     ($holds:expr, $invariant:literal, $what:literal) => {
         if !$holds {
-            return Err($crate::internal::invariant::violated($invariant, $what).into());
+            return Err($crate::internal::violated($invariant, $what).into());
         }
     };
 }
@@ -73,8 +73,8 @@ macro_rules! invariant {
 #[macro_export]
 macro_rules! checked_invariant {
     ($holds:expr, $invariant:literal, $what:literal) => {
-        if $crate::internal::invariant::IS_CHECKED && !$holds {
-            let _violation = $crate::internal::invariant::violated($invariant, $what);
+        if $crate::internal::IS_CHECKED && !$holds {
+            let _violation = $crate::internal::violated($invariant, $what);
         }
     };
 }
