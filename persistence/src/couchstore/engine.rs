@@ -18,6 +18,7 @@ use crate::couchstore::store::{
 };
 use crate::couchstore::tools::{Finding, check_commit};
 use crate::disk::{Disk, KeptDirectory, PooledDisk};
+use crate::integers::to_u64;
 use crate::store_owner::StoreOwner;
 
 use super::config::CouchstoreConfig;
@@ -97,17 +98,17 @@ impl Couchstore {
     pub fn figures(&self) -> CouchstoreStats {
         let (shared, vbuckets) = (&self.shared, self.vbuckets.read());
         let mut stats = CouchstoreStats {
-            vbuckets: vbuckets.as_ref().map_or(0, BTreeMap::len) as u64,
+            vbuckets: to_u64(vbuckets.as_ref().map_or(0, BTreeMap::len)),
             commits: shared.commits.get(),
             documents_written: shared.documents.get(),
             written_bytes: shared.written_bytes.get(),
             syncs: shared.syncs.get(),
             compactions: shared.compactions.get(),
             tombstones_purged: shared.tombstones_purged.get(),
-            cache_bytes: shared.nodes.memory_bytes() as u64,
+            cache_bytes: to_u64(shared.nodes.memory_bytes()),
             cache_hits: shared.nodes.hits.get(),
             cache_misses: shared.nodes.misses.get(),
-            open_files: self.files.open_files() as u64,
+            open_files: to_u64(self.files.open_files()),
             ..CouchstoreStats::default()
         };
         for vbucket in open_ones(vbuckets.as_ref()) {

@@ -7,6 +7,7 @@
 //! - A directory that `create_dir` made is durable on return, with those above it.
 //! - `LOCK` in a directory is the lock's own file: not listed, never removed.
 
+use crate::integers::to_u64;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -230,7 +231,7 @@ impl DiskFile for OsFile {
                 .min(ZEROS_BYTES);
             let now = zeros.get(..count).unwrap_or(&zeros);
             self.put(DiskOperation::Preallocate, now, offset.saturating_add(done))?;
-            done += now.len() as u64;
+            done += to_u64(now.len());
         }
         Ok(())
     }
@@ -238,7 +239,7 @@ impl DiskFile for OsFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> DiskResult<usize> {
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            let at = offset.saturating_add(done as u64);
+            let at = offset.saturating_add(to_u64(done));
             match self.file.read_at(rest, at) {
                 Ok(0) => break,
                 Ok(count) => done += count,

@@ -4,6 +4,7 @@
 //! shorter, so each sets at least one bit, and two that do not overlap never set the same one. The
 //! memory is a 64th of the part of the file that is in the set.
 
+use crate::integers::to_usize;
 use std::collections::BTreeMap;
 
 /// Bytes for one bit.
@@ -31,7 +32,7 @@ impl Extents {
                 .pages
                 .entry(word / PAGE_WORDS)
                 .or_insert_with(|| Box::new([0; PAGE_WORDS as usize]));
-            if let Some(slot) = page.get_mut((word % PAGE_WORDS) as usize) {
+            if let Some(slot) = page.get_mut(to_usize(word % PAGE_WORDS)) {
                 *slot |= mask;
             }
         }
@@ -46,7 +47,7 @@ impl Extents {
 
     fn word(&self, word: u64) -> u64 {
         let page = self.pages.get(&(word / PAGE_WORDS));
-        page.and_then(|page| page.get((word % PAGE_WORDS) as usize))
+        page.and_then(|page| page.get(to_usize(word % PAGE_WORDS)))
             .copied()
             .unwrap_or_default()
     }

@@ -17,6 +17,7 @@ use super::image::{Image, PAGE_BYTES};
 use crate::disk::error::{DiskOperation, DiskResult};
 use crate::disk::failure::{failure, failure_at, power_lost};
 use crate::disk::traits::{Access, DiskFile};
+use crate::integers::to_u64;
 
 /// The largest length of a file, as on Linux.
 const FILE_BYTES_MAX: u64 = i64::MAX as u64;
@@ -245,7 +246,7 @@ impl DiskFile for MemoryFile {
         self.put(
             DiskOperation::Write,
             offset,
-            bytes.len() as u64,
+            to_u64(bytes.len()),
             Payload::Bytes(bytes),
         )
     }
