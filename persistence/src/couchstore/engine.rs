@@ -96,7 +96,8 @@ impl Couchstore {
     /// Returns the store's figures by field. [`Engine::stats`] has them as every engine has.
     #[must_use]
     pub fn figures(&self) -> CouchstoreStats {
-        let (shared, vbuckets) = (&self.shared, self.vbuckets.read());
+        let shared = &self.shared;
+        let vbuckets = self.vbuckets.read();
         let mut stats = CouchstoreStats {
             vbuckets: to_u64(vbuckets.as_ref().map_or(0, BTreeMap::len)),
             commits: shared.commits.get(),

@@ -7,10 +7,11 @@
 //! Calls pass through unchanged, and counts never fall. A failed call counts like any other: the
 //! device was busy with it.
 
-use crate::integers::to_u64;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::integers::to_u64;
 
 use super::error::DiskResult;
 use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
@@ -162,10 +163,9 @@ impl Disk for MeteredDisk {
     }
 
     fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
-        let (directory, counters) = (self.disk.open_dir(dir)?, Arc::clone(&self.counters));
         Ok(Arc::new(MeteredDirectory {
-            directory,
-            counters,
+            directory: self.disk.open_dir(dir)?,
+            counters: Arc::clone(&self.counters),
         }))
     }
 }

@@ -7,12 +7,13 @@
 //! - A directory that `create_dir` made is durable on return, with those above it.
 //! - `LOCK` in a directory is the lock's own file: not listed, never removed.
 
-use crate::integers::to_u64;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::integers::to_u64;
 
 use super::error::{DiskOperation, DiskResult};
 use super::failure::{failure, failure_at, locked};

@@ -62,13 +62,12 @@ type Seen = Vec<Arc<PooledFile>>;
 impl PooledDisk {
     /// Wraps a disk and keeps at most `open_max` files open, at least one.
     pub(crate) fn new(disk: Arc<dyn Disk>, open_max: usize) -> Self {
-        let (clock, files) = (AtomicU64::new(0), Mutex::default());
         Self {
             pool: Arc::new(Pool {
                 disk,
                 open_max: open_max.max(1),
-                clock,
-                files,
+                clock: AtomicU64::new(0),
+                files: Mutex::default(),
             }),
         }
     }

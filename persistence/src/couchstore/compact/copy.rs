@@ -14,7 +14,7 @@ use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, EngineError};
 use crate::couchstore::file::CommitView;
-use crate::couchstore::format::{DocInfo, Reduction, by_id};
+use crate::couchstore::format::{DocInfo, by_id};
 use crate::couchstore::store::file_names;
 use crate::integers::to_u64;
 
@@ -186,10 +186,7 @@ impl Copying {
     }
 
     fn check_count(&self, view: &CommitView) -> Result<(), EngineError> {
-        let indexed = match view.header.by_id.map(|root| root.reduction) {
-            Some(Reduction::Documents { live, deleted, .. }) => live.saturating_add(deleted),
-            _ => 0,
-        };
+        let indexed = view.header.by_id.map_or(0, |root| root.reduction.rows());
         if indexed == self.rows {
             return Ok(());
         }

@@ -4,8 +4,9 @@
 //! shorter, so each sets at least one bit, and two that do not overlap never set the same one. The
 //! memory is a 64th of the part of the file that is in the set.
 
-use crate::integers::to_usize;
 use std::collections::BTreeMap;
+
+use crate::integers::to_usize;
 
 /// Bytes for one bit.
 const CELL_BYTES: u64 = 8;

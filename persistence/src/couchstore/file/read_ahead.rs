@@ -109,11 +109,12 @@ impl<'a> ReadAhead<'a> {
 
     fn read(&mut self, start: u64, end: u64, bound: u64) -> Result<(), EngineError> {
         let paid = start >= self.start && self.used_bytes.saturating_mul(4) >= to_u64(self.filled);
-        self.ahead_bytes = match paid {
-            true => (self.ahead_bytes * 2)
+        self.ahead_bytes = if paid {
+            (self.ahead_bytes * 2)
                 .max(AHEAD_BYTES_MIN)
-                .min(self.ahead_bytes_max),
-            false => self.ahead_bytes / 4,
+                .min(self.ahead_bytes_max)
+        } else {
+            self.ahead_bytes / 4
         };
         self.used_bytes = 0;
         let ahead = start.saturating_add(self.ahead_bytes).min(bound);

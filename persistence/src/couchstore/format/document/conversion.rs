@@ -57,20 +57,23 @@ pub(crate) fn from_item(vb: Vbid, item: &Item) -> Result<Option<Document>, Engin
         return Ok(None);
     };
     let id = stored_key(namespace, &item.key).ok_or_else(|| {
-        let (key, collection) = (&item.key, item.key.collection());
+        let key = &item.key;
+        let collection = key.collection();
         EngineError::InvalidArgument(format!(
             "vBucket {vb}: key {key} is in the reserved collection {collection}"
         ))
     })?;
-    let check = |what, size: u64, limit: u64| match size > limit {
-        true => Err(EngineError::TooLarge {
+    let check = |what, size: u64, limit: u64| {
+        if size <= limit {
+            return Ok(());
+        }
+        Err(EngineError::TooLarge {
             vb,
             seqno: item.seqno,
             what,
             size,
             limit,
-        }),
-        false => Ok(()),
+        })
     };
     let value_bytes = item.value.as_ref().map_or(0, Bytes::len);
     check("key", to_u64(id.len()), STORED_KEY_BYTES_MAX as u64)?;
