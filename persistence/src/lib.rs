@@ -33,7 +33,6 @@ pub mod fault;
 #[cfg(not(any(checkpoint_loom, feature = "faults")))]
 mod fault;
 mod flusher;
-mod integers;
 pub mod logstor;
 mod poison;
 mod read_views;

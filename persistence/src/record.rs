@@ -12,7 +12,7 @@
 //! A frame is accepted only whole, with its checksum right, nothing behind the value in it, and
 //! within the reader's size limit. No bytes make decoding take memory beyond that limit.
 
-use crate::integers::to_u64;
+use crate::counter::to_u64;
 use bincode::Options;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::integers::to_usize;
+use crate::counter::to_usize;
 
 /// Bytes for one bit.
 const CELL_BYTES: u64 = 8;

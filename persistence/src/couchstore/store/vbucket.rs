@@ -21,7 +21,7 @@ use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{StoreFigures, document, vbucket_state};
 use crate::couchstore::store_context::StoreContext;
 use crate::couchstore::write::Writer;
-use crate::integers::to_u64;
+use crate::counter::to_u64;
 
 use super::published_commit::PublishedCommit;
 

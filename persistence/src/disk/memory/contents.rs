@@ -16,9 +16,7 @@
 
 use std::ops::Range;
 
-use lowtide_checkpoint::internal::Invariant as _;
-
-use crate::integers::{to_u64, to_usize};
+use crate::counter::{to_u64, to_usize};
 
 use super::image::Image;
 use super::ranges::RangeSet;
@@ -46,11 +44,7 @@ impl Payload {
             Self::Bytes(bytes) => {
                 let start = to_usize(range.start.saturating_sub(offset));
                 let end = to_usize(range.end.saturating_sub(offset));
-                let part = bytes
-                    .get(start..end)
-                    .expected("E36", "a change lies inside its payload");
-                // Nothing is lost that a power loss might not have taken.
-                image.write(range.start, part.unwrap_or_default());
+                image.write(range.start, bytes.get(start..end).unwrap_or_default());
             }
             Self::Zeros(_) => image.write_zeros(range.start, range.end - range.start),
         }

@@ -14,10 +14,10 @@ use parking_lot::RwLock;
 
 use super::contents::{Contents, Payload};
 use super::image::{Image, PAGE_BYTES};
+use crate::counter::to_u64;
 use crate::disk::error::{DiskOperation, DiskResult};
 use crate::disk::failure::{failure, failure_at, power_lost};
 use crate::disk::traits::{Access, DiskFile};
-use crate::integers::to_u64;
 
 /// The largest length of a file, as on Linux.
 const FILE_BYTES_MAX: u64 = i64::MAX as u64;

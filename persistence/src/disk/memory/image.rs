@@ -14,9 +14,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use lowtide_checkpoint::internal::Invariant as _;
-
-use crate::integers::{to_u64, to_usize};
+use crate::counter::{to_u64, to_usize};
 
 /// The unit in which space is allocated.
 pub(super) const PAGE_BYTES: u64 = 4096;
@@ -86,10 +84,7 @@ impl Image {
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
         let mut rest = bytes;
         for (number, within) in pieces(offset, to_u64(bytes.len())) {
-            let split = rest.split_at_checked(within.len());
-            // What is left cannot be placed, and the tests of the disk compare every byte.
-            let Some((now, later)) = split.expected("E36", "the pieces are those of the bytes")
-            else {
+            let Some((now, later)) = rest.split_at_checked(within.len()) else {
                 break;
             };
             put(self.pages.entry(number).or_default(), within.start, now);
@@ -125,10 +120,7 @@ impl Image {
         let count = buffer.len().min(available);
         let mut rest = buffer.get_mut(..count).unwrap_or_default();
         for (number, within) in pieces(offset, to_u64(count)) {
-            let split = rest.split_at_mut_checked(within.len());
-            // What is left of the buffer stays as it was.
-            let Some((now, later)) = split.expected("E36", "the pieces are those of the buffer")
-            else {
+            let Some((now, later)) = rest.split_at_mut_checked(within.len()) else {
                 break;
             };
             let page = self.pages.get(&number).map_or(&[][..], |page| page);

@@ -4,7 +4,7 @@
 //!
 //! The same `PowerLoss` makes the same choices on the same disk.
 
-use crate::integers::to_u64;
+use crate::counter::to_u64;
 
 /// The unsynced changes that survive a power loss. Synced changes always survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
