@@ -11,6 +11,7 @@ mod job;
 mod points;
 mod scan;
 mod scan_items;
+mod severity;
 mod snapshot;
 mod stats;
 
@@ -26,5 +27,6 @@ pub use job::{
 pub use points::{EnginePoint, JobStage};
 pub use scan::{KeyRange, KeySlice, ScanLimit, ScanSlice};
 pub use scan_items::{KeyItems, SeqnoItems};
+pub use severity::Severity;
 pub use snapshot::Snapshot;
 pub use stats::{EngineStats, Figure, Unit, VBucketInfo};

@@ -52,5 +52,5 @@ pub use self::stats::CouchstoreStats;
 pub use self::store::{StoreFile, StoreListing, list_store, name_of_store_file};
 pub use self::tools::{
     Cell, CheckObserver, CheckReport, CouchFile, Finding, FindingKind, HeaderInfo, Layout, Loss,
-    SalvageObserver, Salvaged, Severity, TreeLayout, Use, check_file, salvage,
+    SalvageObserver, Salvaged, TreeLayout, Use, check_file, salvage,
 };

@@ -45,7 +45,7 @@ pub use contract::{
     Budget, Capabilities, CommitBatch, Committed, CompactionFilter, CompactionReport,
     CompactionRequest, Engine, EngineError, EnginePoint, EngineStats, Executor, Figure, InOrder,
     ItemRef, Job, JobProgress, JobStage, KeyItems, KeyRange, KeySlice, RecoveryReport,
-    RetainedHistory, RolledBack, ScanLimit, ScanSlice, SeqnoItems, Snapshot, Task, Unit,
+    RetainedHistory, RolledBack, ScanLimit, ScanSlice, SeqnoItems, Severity, Snapshot, Task, Unit,
     VBucketInfo, Verdict,
 };
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};

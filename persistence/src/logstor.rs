@@ -64,6 +64,6 @@ pub use self::maintenance::LogstorStats;
 pub use self::tools::fuzzing;
 pub use self::tools::{
     ImageLayout, LogCheckReport, LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver,
-    LogSeverity, SegmentKind, SegmentLayout, VBucketLayout, check_store, is_log_store,
+    SegmentKind, SegmentLayout, VBucketLayout, check_store, is_log_store,
 };
 pub use self::transfer::{Export, compact_store};

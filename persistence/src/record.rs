@@ -12,6 +12,7 @@
 //! A frame is accepted only whole, with its checksum right, nothing behind the value in it, and
 //! within the reader's size limit. No bytes make decoding take memory beyond that limit.
 
+use crate::counter::to_u64;
 use bincode::Options;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,7 +39,7 @@ fn options() -> impl Options {
 /// Returns a value's frame, or `None` if its bytes exceed `bytes_max`.
 pub(crate) fn encode(value: &impl Serialize, bytes_max: usize) -> Option<Vec<u8>> {
     let body = options()
-        .with_limit(bytes_max as u64)
+        .with_limit(to_u64(bytes_max))
         .serialize(value)
         .ok()?;
     let mut frame = Vec::with_capacity(FRAME_BYTES + body.len());
@@ -67,7 +68,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
         return Err(NoRecord::Torn);
     }
     let value = options()
-        .with_limit(bytes_max as u64)
+        .with_limit(to_u64(bytes_max))
         .deserialize(body)
         .map_err(|_| NoRecord::Unexpected)?;
     Ok((value, FRAME_BYTES + len))

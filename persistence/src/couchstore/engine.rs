@@ -16,6 +16,7 @@ use crate::couchstore::store::{
     CouchSnapshot, Directory, OpenStore, VBucket, VBucketSlot, group_commit,
 };
 use crate::couchstore::tools::{Finding, check_commit};
+use crate::counter::to_u64;
 use crate::disk::{Disk, KeptDirectory, PooledDisk};
 use crate::store_owner::StoreOwner;
 use crate::sync::{Mutex, RwLock, ranks};
@@ -95,19 +96,20 @@ impl Couchstore {
     /// Returns the store's figures by field. [`Engine::stats`] has them as every engine has.
     #[must_use]
     pub fn figures(&self) -> CouchstoreStats {
-        let (shared, vbuckets) = (&self.shared, self.vbuckets.read());
+        let shared = &self.shared;
+        let vbuckets = self.vbuckets.read();
         let mut stats = CouchstoreStats {
-            vbuckets: vbuckets.as_ref().map_or(0, BTreeMap::len) as u64,
+            vbuckets: to_u64(vbuckets.as_ref().map_or(0, BTreeMap::len)),
             commits: shared.commits.get(),
             documents_written: shared.documents.get(),
             written_bytes: shared.written_bytes.get(),
             syncs: shared.syncs.get(),
             compactions: shared.compactions.get(),
             tombstones_purged: shared.tombstones_purged.get(),
-            cache_bytes: shared.nodes.memory_bytes() as u64,
+            cache_bytes: to_u64(shared.nodes.memory_bytes()),
             cache_hits: shared.nodes.hits.get(),
             cache_misses: shared.nodes.misses.get(),
-            open_files: self.files.open_files() as u64,
+            open_files: to_u64(self.files.open_files()),
             ..CouchstoreStats::default()
         };
         for vbucket in open_ones(vbuckets.as_ref()) {

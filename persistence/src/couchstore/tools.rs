@@ -14,7 +14,7 @@ mod salvage;
 mod surveyor;
 mod tree_survey;
 
-pub use self::check::{CheckObserver, CheckReport, Finding, FindingKind, Severity, check_file};
+pub use self::check::{CheckObserver, CheckReport, Finding, FindingKind, check_file};
 pub use self::couch_file::{CouchFile, HeaderInfo};
 pub use self::layout::{Cell, Layout, TreeLayout, Use};
 pub use self::salvage::{Loss, SalvageObserver, Salvaged, salvage};

@@ -11,6 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::counter::to_u64;
+
 use super::error::DiskResult;
 use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 
@@ -161,10 +163,9 @@ impl Disk for MeteredDisk {
     }
 
     fn open_dir(&self, dir: &Path) -> DiskResult<Arc<dyn DiskDirectory>> {
-        let (directory, counters) = (self.disk.open_dir(dir)?, Arc::clone(&self.counters));
         Ok(Arc::new(MeteredDirectory {
-            directory,
-            counters,
+            directory: self.disk.open_dir(dir)?,
+            counters: Arc::clone(&self.counters),
         }))
     }
 }
@@ -209,7 +210,7 @@ impl DiskFile for MeteredFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> DiskResult<usize> {
         add(&self.counters.reads, 1);
         let count = self.file.read_at(buffer, offset)?;
-        add(&self.counters.read_bytes, count as u64);
+        add(&self.counters.read_bytes, to_u64(count));
         Ok(count)
     }
 
@@ -217,7 +218,7 @@ impl DiskFile for MeteredFile {
         add(&self.counters.writes, 1);
         add(
             &self.counters.written_bytes,
-            parts.iter().map(|part| part.len() as u64).sum(),
+            parts.iter().map(|part| to_u64(part.len())).sum(),
         );
         self.file.write_at(parts, offset)
     }

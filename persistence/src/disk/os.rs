@@ -13,6 +13,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::counter::to_u64;
+
 use super::error::{DiskOperation, DiskResult};
 use super::failure::{failure, failure_at, locked};
 use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
@@ -230,7 +232,7 @@ impl DiskFile for OsFile {
                 .min(ZEROS_BYTES);
             let now = zeros.get(..count).unwrap_or(&zeros);
             self.put(DiskOperation::Preallocate, now, offset.saturating_add(done))?;
-            done += now.len() as u64;
+            done += to_u64(now.len());
         }
         Ok(())
     }
@@ -238,7 +240,7 @@ impl DiskFile for OsFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> DiskResult<usize> {
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            let at = offset.saturating_add(done as u64);
+            let at = offset.saturating_add(to_u64(done));
             match self.file.read_at(rest, at) {
                 Ok(0) => break,
                 Ok(count) => done += count,

@@ -23,11 +23,13 @@ impl VBucketFlush {
     /// Refuses a vBucket that accepts items the engine can't store. It would stop at such an item
     /// sooner or later; this reports it before.
     fn require_limits_within(&self, engine: &dyn Engine) -> Result<(), EngineError> {
-        let (limits, stored) = (self.limits, engine.capabilities().limits);
+        let limits = self.limits;
+        let stored = engine.capabilities().limits;
         if limits.are_within(&stored) {
             return Ok(());
         }
-        let (vb, engine) = (self.vb, engine.name());
+        let vb = self.vb;
+        let engine = engine.name();
         Err(EngineError::InvalidArgument(format!(
             "vBucket {vb} accepts more than {engine} stores: {limits:?} is not within {stored:?}; make it with the engine's limits"
         )))

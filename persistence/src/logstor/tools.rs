@@ -17,6 +17,6 @@ mod overlay_disk;
 
 pub use self::check::{LogCheckReport, check_store};
 pub use self::inspect::{
-    ImageLayout, LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver, LogSeverity,
-    SegmentKind, SegmentLayout, VBucketLayout, is_log_store,
+    ImageLayout, LogDirectory, LogFinding, LogFindingKind, LogLayout, LogObserver, SegmentKind,
+    SegmentLayout, VBucketLayout, is_log_store,
 };

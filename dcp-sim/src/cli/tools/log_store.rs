@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lowtide_persistence::Severity;
 use lowtide_persistence::disk::OsDisk;
-use lowtide_persistence::logstor::{
-    LogDirectory, LogFinding, LogObserver, LogSeverity, is_log_store,
-};
+use lowtide_persistence::logstor::{LogDirectory, LogFinding, LogObserver, is_log_store};
 use serde::Serialize;
 
 use super::store::{Other, text_or_hex};
@@ -111,7 +110,7 @@ impl Watch {
 
 impl LogObserver for Watch {
     fn found(&mut self, finding: LogFinding) {
-        self.damage += u64::from(finding.severity() == LogSeverity::Damage);
+        self.damage += u64::from(finding.severity() == Severity::Damage);
         if self.kept.len() < FINDINGS_MAX {
             self.lines.push(format!(
                 "{}: {}: {finding}",

@@ -108,11 +108,10 @@ impl Collector {
 
     /// Writes a node of the first entries, which take `quota` bytes or a little more.
     pub(super) fn flush(&mut self, out: &mut Appender, quota: usize) -> Result<(), EngineError> {
-        match self.modified {
-            true => self
-                .entries
-                .write_first(out, self.tree, quota, &mut self.written),
-            false => Ok(()),
+        if !self.modified {
+            return Ok(());
         }
+        self.entries
+            .write_first(out, self.tree, quota, &mut self.written)
     }
 }

@@ -32,6 +32,7 @@ use crate::couchstore::format::{DocInfo, Fields, Tree, block};
 use crate::couchstore::store::file_names;
 use crate::couchstore::tools::check::index_comparison;
 use crate::couchstore::tools::{Digest, Finding, FindingKind, Survey, SurveyedRow};
+use crate::counter::to_u64;
 
 use super::files::Create;
 use super::sort::{Sorted, Sorter};
@@ -171,13 +172,13 @@ impl Audit {
                 };
                 let info = decoded(view, Tree::ById, &row)?;
                 self.by_id.add(&info);
-                Ok(Some((row.key.len() + row.value.len()) as u64))
+                Ok(Some(to_u64(row.key.len() + row.value.len())))
             }
             Phase::Local(survey) => {
                 let row = survey.next(view, None, &mut self.notes)?;
                 self.take_notes(view, create)?;
                 match row {
-                    Some(row) => Ok(Some((row.key.len() + row.value.len()) as u64)),
+                    Some(row) => Ok(Some(to_u64(row.key.len() + row.value.len()))),
                     None => self.compare(view),
                 }
             }
@@ -235,7 +236,7 @@ impl Audit {
         {
             what = Some("the by-seqno index has different data for it");
         }
-        what.map_or(Ok((row.key.len() + row.value.len()) as u64), |what| {
+        what.map_or(Ok(to_u64(row.key.len() + row.value.len())), |what| {
             let finding = Finding::new(FindingKind::Index, row.leaf, what.to_owned());
             Err(refusal(
                 view,

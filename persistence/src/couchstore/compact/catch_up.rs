@@ -22,6 +22,7 @@ use crate::couchstore::btree::split_policy::THRESHOLD_BYTES;
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::DocInfo;
 use crate::couchstore::store::PurgedRow;
+use crate::counter::to_u64;
 
 use super::audit;
 use super::target::Target;
@@ -159,7 +160,7 @@ impl Round {
             let info = target.copy_body(&self.to, info)?;
             self.next = info.seqno.next();
             report.items_copied += 1;
-            let bytes = info.physical_bytes + (info.id.len() + info.rev_meta.len()) as u64;
+            let bytes = info.physical_bytes + to_u64(info.id.len() + info.rev_meta.len());
             self.rows_bytes += row_bytes(&info);
             self.rows.push(info);
             if !budget.spend(bytes) {

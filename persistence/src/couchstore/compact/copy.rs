@@ -14,8 +14,9 @@ use lowtide_checkpoint::Seqno;
 
 use crate::contract::{Budget, CompactionReport, EngineError};
 use crate::couchstore::file::CommitView;
-use crate::couchstore::format::{DocInfo, Reduction, by_id};
+use crate::couchstore::format::{DocInfo, by_id};
 use crate::couchstore::store::file_names;
+use crate::counter::to_u64;
 
 use super::audit::{self, Audit};
 use super::files::Create;
@@ -127,7 +128,7 @@ impl Copying {
         while let Some(info) = audit.next_row(view, create)? {
             self.rows += 1;
             self.next = info.seqno.next();
-            let mut bytes = (info.id.len() + info.rev_meta.len()) as u64;
+            let mut bytes = to_u64(info.id.len() + info.rev_meta.len());
             if self.rules.keeps(&view.source, &info, report)? {
                 bytes = size(&info);
                 let position = info.body_position;
@@ -185,10 +186,7 @@ impl Copying {
     }
 
     fn check_count(&self, view: &CommitView) -> Result<(), EngineError> {
-        let indexed = match view.header.by_id.map(|root| root.reduction) {
-            Some(Reduction::Documents { live, deleted, .. }) => live.saturating_add(deleted),
-            _ => 0,
-        };
+        let indexed = view.header.by_id.map_or(0, |root| root.reduction.rows());
         if indexed == self.rows {
             return Ok(());
         }
@@ -210,5 +208,5 @@ impl Copying {
 
 /// Returns the cost of copying a row.
 fn size(info: &DocInfo) -> u64 {
-    (info.id.len() as u64 + info.rev_meta.len() as u64).saturating_add(info.physical_bytes)
+    (to_u64(info.id.len()) + to_u64(info.rev_meta.len())).saturating_add(info.physical_bytes)
 }

@@ -15,6 +15,7 @@ use crate::contract::{Budget, EngineError};
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
 use crate::couchstore::store::file_names;
+use crate::counter::to_u64;
 
 use super::bulk_builder::BulkBuilder;
 use super::files::Create;
@@ -91,7 +92,7 @@ impl Indexing {
                 }
                 continue;
             };
-            let bytes = (key.len() + value.len()) as u64;
+            let bytes = to_u64(key.len() + value.len());
             self.done += 1;
             match self.pass {
                 Pass::ById { .. } => self.row_by_id(view, target, create, &key, value)?,

@@ -20,6 +20,7 @@ use crate::couchstore::format::{
 };
 use crate::couchstore::store_context::StoreContext;
 use crate::couchstore::write::activate;
+use crate::counter::to_u64;
 
 use super::audit;
 use super::bulk_builder::BulkBuilder;
@@ -273,7 +274,7 @@ impl Target {
             source,
             header,
             position,
-            end: position + encoded.len() as u64,
+            end: position + to_u64(encoded.len()),
         };
         self.sync()?;
         activate(&view)?;

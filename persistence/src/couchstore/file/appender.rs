@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::contract::EngineError;
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{ChunkHead, Compressor, Node, NodeKind, block};
+use crate::counter::{to_u64, to_usize};
 
 use super::node_reader::CacheHint;
 use super::source::Source;
@@ -86,13 +87,13 @@ impl Appender {
 
     /// Returns the number of bytes appended, written or not.
     pub(crate) const fn appended_bytes(&self) -> u64 {
-        self.written_bytes + self.buffer.len() as u64
+        self.written_bytes + to_u64(self.buffer.len())
     }
 
     /// Appends a chunk. Returns its position and its size on disk.
     pub(crate) fn chunk(&mut self, body: &[u8]) -> Result<(u64, u64), EngineError> {
         let position = self.position;
-        if block::end_of(position, HEAD_BYTES + body.len() as u64) > CHUNK_END_MAX {
+        if block::end_of(position, HEAD_BYTES + to_u64(body.len())) > CHUNK_END_MAX {
             return Err(self
                 .source
                 .unsupported("the file would grow beyond the 128 TiB the format can point to"));
@@ -103,7 +104,7 @@ impl Appender {
         if self.buffer.len() >= BUFFER_BYTES {
             self.flush()?;
         }
-        Ok((position, HEAD_BYTES + body.len() as u64))
+        Ok((position, HEAD_BYTES + to_u64(body.len())))
     }
 
     /// Returns the position of the next header.
@@ -115,10 +116,10 @@ impl Appender {
     /// everything.
     pub(crate) fn header(&mut self, encoded: &[u8]) -> Result<(), EngineError> {
         let position = self.header_position();
-        let gap = (position - self.position) as usize;
+        let gap = to_usize(position - self.position);
         self.buffer.resize(self.buffer.len() + gap, 0);
         self.buffer.extend_from_slice(encoded);
-        self.position = position + encoded.len() as u64;
+        self.position = position + to_u64(encoded.len());
         self.flush()
     }
 
@@ -127,7 +128,7 @@ impl Appender {
         if position < self.start {
             return self.source.node(position, self.start, CacheHint::None);
         }
-        if position >= self.position - self.buffer.len() as u64 {
+        if position >= self.position - to_u64(self.buffer.len()) {
             self.flush()?;
         }
         self.source
@@ -203,7 +204,7 @@ impl Appender {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let length = self.buffer.len() as u64;
+        let length = to_u64(self.buffer.len());
         self.written_bytes += length;
         self.source
             .file

@@ -13,6 +13,7 @@ use lowtide_checkpoint::internal::Invariant as _;
 use crate::contract::EngineError;
 use crate::couchstore::format::chunk_head::{HEAD_BYTES, SEALED_HEAD_BYTES, sealed_body_bytes};
 use crate::couchstore::format::{ChunkHead, block};
+use crate::counter::{to_u64, to_usize};
 
 use super::cipher::{Cipher, TAG_BYTES};
 use super::read_ahead::ReadAhead;
@@ -37,7 +38,7 @@ pub(crate) fn disk_bytes(source: &Source, body: &[u8]) -> u64 {
     } else {
         HEAD_BYTES
     };
-    around + body.len() as u64
+    around + to_u64(body.len())
 }
 
 /// Reads the chunk at `position`, which ends at or before `bound`. `hint` is a guess of the body's
@@ -133,7 +134,7 @@ impl<'a> ChunkReader<'a> {
         let fetched = self.window.fetch(start, end, bound)?;
         self.window.used(end - start);
         let place = self.place(start, length, fetched);
-        if (place.range.len() as u64) < length {
+        if (to_u64(place.range.len())) < length {
             return Err(source.corrupt(position, "chunk is cut short"));
         }
         match &source.cipher {
@@ -182,7 +183,7 @@ impl<'a> ChunkReader<'a> {
             let range = fetched.start
                 ..fetched
                     .end
-                    .min(fetched.start.saturating_add(length as usize));
+                    .min(fetched.start.saturating_add(to_usize(length)));
             return Place {
                 in_data: false,
                 range,
@@ -196,7 +197,7 @@ impl<'a> ChunkReader<'a> {
         );
         Place {
             in_data: true,
-            range: 0..self.data.len().min(length as usize),
+            range: 0..self.data.len().min(to_usize(length)),
         }
     }
 

@@ -72,10 +72,7 @@ impl CommitView {
 
     /// Returns the number of rows in each index.
     pub(crate) fn row_count(&self) -> u64 {
-        match self.header.by_seqno.map(|root| root.reduction) {
-            Some(Reduction::Rows(rows)) => rows,
-            _ => 0,
-        }
+        self.header.by_seqno.map_or(0, |root| root.reduction.rows())
     }
 
     /// Returns the bytes of the file that this commit reaches.

@@ -6,6 +6,7 @@
 
 use crate::contract::EngineError;
 use crate::couchstore::format::{Checksum, Fields, Tree, block};
+use crate::counter::{to_u64, to_usize};
 
 use super::chunk;
 use super::cipher::Cipher;
@@ -39,7 +40,7 @@ impl KeyBlock {
         let checksum = fields.u32().ok_or(cut)?;
         let body_bytes = length.checked_sub(4).filter(|_| length <= LENGTH_MAX);
         let body_bytes = body_bytes.ok_or("encryption block has an impossible length")?;
-        let body = fields.bytes(body_bytes as usize).ok_or(cut)?;
+        let body = fields.bytes(to_usize(body_bytes)).ok_or(cut)?;
         if Checksum::Crc32c.of(body) != checksum {
             return Err("checksum of encryption block does not match");
         }
@@ -78,7 +79,7 @@ pub(crate) fn block_bytes(view: &CommitView) -> Result<u64, EngineError> {
         key_id, context, ..
     } = KeyBlock::read(&view.source)?;
     // Type, length, checksum, version, and the lengths of the two.
-    Ok(1 + 4 + 4 + 1 + 1 + 1 + (key_id.len() + context.len()) as u64)
+    Ok(1 + 4 + 4 + 1 + 1 + 1 + to_u64(key_id.len() + context.len()))
 }
 
 /// Makes the error for writing to an encrypted file.

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::counter::to_usize;
+
 /// Bytes for one bit.
 const CELL_BYTES: u64 = 8;
 const WORD_CELLS: u64 = 64;
@@ -31,7 +33,7 @@ impl Extents {
                 .pages
                 .entry(word / PAGE_WORDS)
                 .or_insert_with(|| Box::new([0; PAGE_WORDS as usize]));
-            if let Some(slot) = page.get_mut((word % PAGE_WORDS) as usize) {
+            if let Some(slot) = page.get_mut(to_usize(word % PAGE_WORDS)) {
                 *slot |= mask;
             }
         }
@@ -46,7 +48,7 @@ impl Extents {
 
     fn word(&self, word: u64) -> u64 {
         let page = self.pages.get(&(word / PAGE_WORDS));
-        page.and_then(|page| page.get((word % PAGE_WORDS) as usize))
+        page.and_then(|page| page.get(to_usize(word % PAGE_WORDS)))
             .copied()
             .unwrap_or_default()
     }

@@ -16,6 +16,7 @@ use std::ops::Range;
 use lowtide_checkpoint::internal::Invariant as _;
 
 use crate::contract::EngineError;
+use crate::counter::{to_u64, to_usize};
 
 use super::source::Source;
 
@@ -84,8 +85,8 @@ impl<'a> ReadAhead<'a> {
         if !self.holds(start, end) {
             self.read(start, end, bound)?;
         }
-        let from = (start - self.start) as usize;
-        Ok(from..((end - self.start) as usize).min(self.filled))
+        let from = to_usize(start - self.start);
+        Ok(from..(to_usize(end - self.start)).min(self.filled))
     }
 
     pub(crate) fn raw(&self) -> &[u8] {
@@ -103,16 +104,17 @@ impl<'a> ReadAhead<'a> {
     }
 
     const fn holds(&self, start: u64, end: u64) -> bool {
-        start >= self.start && end <= self.start + self.filled as u64
+        start >= self.start && end <= self.start + to_u64(self.filled)
     }
 
     fn read(&mut self, start: u64, end: u64, bound: u64) -> Result<(), EngineError> {
-        let paid = start >= self.start && self.used_bytes.saturating_mul(4) >= self.filled as u64;
-        self.ahead_bytes = match paid {
-            true => (self.ahead_bytes * 2)
+        let paid = start >= self.start && self.used_bytes.saturating_mul(4) >= to_u64(self.filled);
+        self.ahead_bytes = if paid {
+            (self.ahead_bytes * 2)
                 .max(AHEAD_BYTES_MIN)
-                .min(self.ahead_bytes_max),
-            false => self.ahead_bytes / 4,
+                .min(self.ahead_bytes_max)
+        } else {
+            self.ahead_bytes / 4
         };
         self.used_bytes = 0;
         let ahead = start.saturating_add(self.ahead_bytes).min(bound);

@@ -4,6 +4,8 @@
 //! position on a boundary means the type byte there, and the data begins one byte later. The rest
 //! of the engine is written in terms of the few conversions in this file.
 
+use crate::counter::{to_u64, to_usize};
+
 /// Bytes of a block, type byte included.
 pub(crate) const BLOCK_BYTES: u64 = 4096;
 
@@ -62,10 +64,10 @@ pub(crate) fn append(out: &mut Vec<u8>, position: &mut u64, mut bytes: &[u8]) {
             out.push(DATA);
             *position += 1;
         }
-        let room = (BLOCK_BYTES - *position % BLOCK_BYTES) as usize;
+        let room = to_usize(BLOCK_BYTES - *position % BLOCK_BYTES);
         let (now, later) = bytes.split_at(room.min(bytes.len()));
         out.extend_from_slice(now);
-        *position += now.len() as u64;
+        *position += to_u64(now.len());
         bytes = later;
     }
 }
@@ -79,7 +81,7 @@ pub(crate) const fn room(start: u64) -> u64 {
 /// Removes the type bytes from `raw`, which was read at `start` (not a boundary). Stops before a
 /// block that is not data.
 pub(crate) fn strip(raw: Vec<u8>, start: u64) -> Vec<u8> {
-    if raw.len() as u64 <= room(start) {
+    if to_u64(raw.len()) <= room(start) {
         return raw;
     }
     let mut data = Vec::with_capacity(raw.len());
@@ -89,7 +91,7 @@ pub(crate) fn strip(raw: Vec<u8>, start: u64) -> Vec<u8> {
 
 /// Same as [`strip`], but appends to `data`.
 pub(crate) fn strip_into(data: &mut Vec<u8>, raw: &[u8], start: u64) {
-    let Some((first, rest)) = raw.split_at_checked(room(start) as usize) else {
+    let Some((first, rest)) = raw.split_at_checked(to_usize(room(start))) else {
         data.extend_from_slice(raw);
         return;
     };

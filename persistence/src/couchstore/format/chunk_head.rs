@@ -4,6 +4,8 @@
 //! an encrypted chunk has a length without the chunk bit and no checksum, because the cipher's tag
 //! serves as one.
 
+use crate::counter::to_u64;
+
 use super::checksum::Checksum;
 use super::fields::{Fields, put};
 
@@ -36,7 +38,7 @@ impl ChunkHead {
     /// Returns the eight bytes before `body`, which is shorter than 2 GiB.
     pub(crate) fn encode(body: &[u8], checksum: Checksum) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEAD_BYTES as usize);
-        put(&mut out, CHUNK_BIT | body.len() as u64, 4);
+        put(&mut out, CHUNK_BIT | to_u64(body.len()), 4);
         put(&mut out, u64::from(checksum.of(body)), 4);
         out
     }

@@ -4,6 +4,8 @@
 //! bytes. A decoded header has passed every check that needs no other byte of the file: checksum,
 //! version, sizes, and that everything it points to lies before it.
 
+use crate::counter::{to_u64, to_usize};
+
 use super::checksum::Checksum;
 use super::fields::{Fields, put};
 use super::pointer::Pointer;
@@ -130,7 +132,7 @@ impl Header {
         put(&mut body, self.purge_seq, 6);
         put(&mut body, 0, 6);
         for root in [&by_seqno, &by_id, &local] {
-            put(&mut body, root.len() as u64, 2);
+            put(&mut body, to_u64(root.len()), 2);
         }
         if self.version >= VERSION_TIMESTAMP {
             put(&mut body, self.timestamp, 8);
@@ -143,7 +145,7 @@ impl Header {
         }
         let mut out = Vec::with_capacity(FRAME_BYTES + body.len());
         out.push(block_type);
-        put(&mut out, body.len() as u64 + CHECKSUM_BYTES, 4);
+        put(&mut out, to_u64(body.len()) + CHECKSUM_BYTES, 4);
         put(
             &mut out,
             u64::from(Checksum::of_version(self.version).of(&body)),
@@ -164,7 +166,7 @@ impl Header {
         }
         let checksum = fields.u32().ok_or(HeaderError::Truncated)?;
         let body = fields
-            .bytes((length - CHECKSUM_BYTES) as usize)
+            .bytes(to_usize(length - CHECKSUM_BYTES))
             .ok_or(HeaderError::Truncated)?;
         let used = [Checksum::Crc32c, Checksum::Crc32]
             .into_iter()
@@ -185,7 +187,7 @@ impl Header {
         let header = Self::decode_body(body, position)
             .ok_or(HeaderError::Malformed("header's sizes don't add up"))?;
         header.check(position)?;
-        Ok((header, FRAME_BYTES as u64 + body.len() as u64))
+        Ok((header, FRAME_BYTES as u64 + to_u64(body.len())))
     }
 
     fn decode_body(body: &[u8], position: u64) -> Option<Self> {

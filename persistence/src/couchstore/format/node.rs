@@ -4,6 +4,7 @@
 //! readers need not check again. Bytewise order is the order of all three trees, because seqnos are
 //! big-endian.
 
+use crate::counter::{to_u64, to_usize};
 use bytes::Bytes;
 
 use super::fields::Fields;
@@ -67,7 +68,7 @@ impl Entry {
 
 /// Appends the five bytes that carry a 12-bit and a 28-bit length.
 pub(crate) fn put_lengths(out: &mut Vec<u8>, key: usize, value: usize) {
-    let packed = (key as u64) << 28 | value as u64;
+    let packed = (to_u64(key)) << 28 | to_u64(value);
     super::fields::put(out, packed, ENTRY_FIXED);
 }
 
@@ -75,8 +76,8 @@ pub(crate) fn put_lengths(out: &mut Vec<u8>, key: usize, value: usize) {
 pub(crate) fn take_lengths(fields: &mut Fields<'_>) -> Option<(usize, usize)> {
     let packed = fields.uint(ENTRY_FIXED)?;
     Some((
-        (packed >> 28) as usize,
-        (packed & VALUE_BYTES_MAX as u64) as usize,
+        to_usize(packed >> 28),
+        to_usize(packed & VALUE_BYTES_MAX as u64),
     ))
 }
 

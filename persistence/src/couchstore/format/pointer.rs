@@ -1,6 +1,8 @@
 //! Pointers to nodes: the position of a node, the size of its subtree on disk, and the subtree's
 //! reduction.
 
+use crate::counter::to_u64;
+
 use super::fields::{Fields, put};
 use super::reduction::{Reduction, Tree};
 
@@ -45,7 +47,7 @@ impl Pointer {
         let (position, subtree_bytes) = (fields.uint(6)?, fields.uint(6)?);
         let reduction_bytes = fields.uint(2)?;
         let reduction = fields.rest();
-        if reduction.len() as u64 != reduction_bytes {
+        if to_u64(reduction.len()) != reduction_bytes {
             return None;
         }
         Some(Self {

@@ -9,6 +9,7 @@ use crate::contract::{EngineError, ScanLimit};
 use crate::couchstore::file::{ChunkReader, CommitView, ReadAhead};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{Row, document, snappy};
+use crate::counter::to_u64;
 
 use super::value_slab::ValueSlab;
 
@@ -35,7 +36,7 @@ impl<'a> BodyReader<'a> {
         let first_bytes = limit
             .bytes
             .min(limit.items.saturating_mul(BODY_BYTES_GUESS));
-        Self::new(view, ReadAhead::ahead(&view.source, first_bytes as u64))
+        Self::new(view, ReadAhead::ahead(&view.source, to_u64(first_bytes)))
     }
 
     fn new(view: &'a CommitView, window: ReadAhead<'a>) -> Self {

@@ -7,6 +7,7 @@ use crate::couchstore::btree::{DEPTH_MAX, too_deep};
 use crate::couchstore::file::{CacheHint, CommitView};
 use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{NodeKind, Tree, by_seqno};
+use crate::counter::to_u64;
 
 impl CommitView {
     /// Returns the number of rows with a seqno in `from..=to`. Reads two paths from the root.
@@ -33,7 +34,7 @@ impl CommitView {
             let node = self.node(pointer.position, CacheHint::InteriorOnly)?;
             if node.kind == NodeKind::Leaf {
                 let here = node.entries().take_while(|&(of, _)| of < &key[..]).count();
-                return Ok(below.saturating_add(here as u64));
+                return Ok(below.saturating_add(to_u64(here)));
             }
             let mut on_the_path = None;
             for (last, value) in node.entries() {

@@ -78,7 +78,7 @@ impl ValueSlab {
         let bytes = Bytes::from(bytes);
         for (place, value) in self.due.drain(..) {
             let item = items.get_mut(place);
-            // Without the item nobody misses its value.
+            // A value without an item is dropped.
             if let Some(item) = item.expected("E3", "a value has an item") {
                 item.value = Some(bytes.slice(value));
             }

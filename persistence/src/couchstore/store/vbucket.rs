@@ -20,6 +20,7 @@ use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{StoreFigures, document, vbucket_state};
 use crate::couchstore::store_context::StoreContext;
 use crate::couchstore::write::Writer;
+use crate::counter::to_u64;
 use crate::sync::{Mutex, RwLock, ranks};
 
 use super::published_commit::PublishedCommit;
@@ -135,7 +136,7 @@ impl VBucket {
         active.writer.commit(batch.timestamp)?;
 
         active.figures = figures;
-        self.shared.documents.add(items as u64);
+        self.shared.documents.add(to_u64(items));
         let view = active.writer.view().clone();
         let high = Seqno(view.header.update_seq);
         checked_invariant!(

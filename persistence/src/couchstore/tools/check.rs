@@ -20,7 +20,7 @@ mod state_check;
 pub(crate) mod tests;
 
 pub use self::file_check::check_file;
-pub use self::finding::{Finding, FindingKind, Severity};
+pub use self::finding::{Finding, FindingKind};
 pub use self::observer::{CheckObserver, CheckReport};
 
 pub(crate) use self::digest::Digest;

@@ -14,6 +14,7 @@ use crate::couchstore::file::{CommitView, Extents, encryption};
 use crate::couchstore::format::block::{self, BLOCK_BYTES};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{DocInfo, NodeKind, Tree, by_id, by_seqno};
+use crate::counter::{to_u64, to_usize};
 
 use super::surveyor::{Flaw, FlawKind, SurveyedNode, Surveyor};
 use super::tree_survey;
@@ -230,7 +231,7 @@ impl LayoutBuilder {
         while from < end {
             let index = from / self.cell_bytes;
             let to = end.min((index + 1) * self.cell_bytes);
-            let Some(cell) = self.layout.cells.get_mut(index as usize) else {
+            let Some(cell) = self.layout.cells.get_mut(to_usize(index)) else {
                 return;
             };
             cell.add(of, to - from);
@@ -243,14 +244,14 @@ impl Surveyor for LayoutBuilder {
     fn node(&mut self, node: SurveyedNode) {
         self.mark(Use::of(node.tree), node.start, node.end);
         let tree = self.tree();
-        tree.depth = tree.depth.max(node.depth as u64 + 1);
+        tree.depth = tree.depth.max(to_u64(node.depth) + 1);
         tree.disk_bytes += node.disk_bytes;
-        tree.raw_bytes += node.raw_bytes as u64;
+        tree.raw_bytes += to_u64(node.raw_bytes);
         match node.kind {
             NodeKind::Interior => tree.interior_nodes += 1,
             NodeKind::Leaf => {
                 tree.leaves += 1;
-                tree.rows += node.entries as u64;
+                tree.rows += to_u64(node.entries);
             }
         }
     }
@@ -262,7 +263,7 @@ impl Surveyor for LayoutBuilder {
             Tree::ById if self.layout.by_seqno.unreadable > 0 => by_id::decode(key, value),
             Tree::ById | Tree::Local => None,
         };
-        let cells = self.layout.cells.len() as u64;
+        let cells = to_u64(self.layout.cells.len());
         let is_inside = |info: &DocInfo| info.body_position / self.cell_bytes < cells;
         let Some(info) = info.filter(|info| info.body_position != 0 && is_inside(info)) else {
             return Ok(());

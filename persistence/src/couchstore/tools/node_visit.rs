@@ -77,26 +77,25 @@ impl Visit<'_> {
             return Ok(None);
         }
         let entries: Vec<_> = node.shared_entries().collect();
-        let (kind, raw_bytes, tree) = (node.kind, node.len(), self.tree);
         let surveyed = SurveyedNode {
-            tree,
+            tree: self.tree,
             depth,
-            kind,
+            kind: node.kind,
             start,
             end,
             disk_bytes,
-            raw_bytes,
+            raw_bytes: node.len(),
             entries: entries.len(),
         };
         self.surveyor.node(surveyed);
         self.check_keys(&node, position, after.as_ref(), last.as_ref());
         self.check_sums(&node, pointer, &surveyed);
-        if kind == NodeKind::Leaf {
+        if node.kind == NodeKind::Leaf {
             self.check_depth(position, depth);
         }
         Ok(Some(Level {
             position,
-            kind,
+            kind: node.kind,
             entries: entries.into_iter(),
             after,
         }))

@@ -23,6 +23,7 @@ use crate::couchstore::file::{CacheHint, CommitView, chunk, header_search};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::header::VERSION_PREVIOUS;
 use crate::couchstore::format::{ChunkHead, Header, Tree, block};
+use crate::counter::to_u64;
 use crate::disk::DiskFile;
 use crate::fault::{self, Fault};
 
@@ -196,7 +197,7 @@ fn rewrite(view: &CommitView, next: &CommitView) -> Result<(), EngineError> {
         if bytes.is_empty() {
             return Err(view.source.corrupt(position, "the file became shorter"));
         }
-        position += bytes.len() as u64;
+        position += to_u64(bytes.len());
     }
     file.sync_data()?;
     activate(next)?;

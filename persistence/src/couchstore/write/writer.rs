@@ -30,6 +30,7 @@ use crate::couchstore::format::header::VERSION_PREVIOUS;
 use crate::couchstore::format::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::couchstore::format::{Checksum, DocInfo, Document, Header, Tree, block};
 use crate::couchstore::store_context::StoreContext;
+use crate::counter::to_u64;
 use crate::disk::DiskFile;
 
 use super::activation::activate;
@@ -70,14 +71,14 @@ impl Writer {
         let encoded = header.encode(block::HEADER);
         file.write_at(&[&encoded], 0)?;
         shared.sync(&*file, path)?;
-        shared.written_bytes.add(encoded.len() as u64);
+        shared.written_bytes.add(to_u64(encoded.len()));
         let source = Source::new(file, path, Checksum::of_version(header.version));
         Ok(Self::new(
             CommitView {
                 source,
                 header,
                 position: 0,
-                end: encoded.len() as u64,
+                end: to_u64(encoded.len()),
             },
             shared,
         ))
@@ -290,7 +291,7 @@ impl Writer {
             source,
             header,
             position,
-            end: position + encoded.len() as u64,
+            end: position + to_u64(encoded.len()),
         };
         self.check_next(&next)
             .map_err(|violation| next.source.internal(violation))?;

@@ -16,6 +16,8 @@
 
 use std::ops::Range;
 
+use crate::counter::{to_u64, to_usize};
+
 use super::image::Image;
 use super::ranges::RangeSet;
 
@@ -31,7 +33,7 @@ pub(super) enum Payload {
 impl Payload {
     fn len(&self) -> u64 {
         match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Bytes(bytes) => to_u64(bytes.len()),
             Self::Zeros(len) => *len,
         }
     }
@@ -40,8 +42,8 @@ impl Payload {
     fn apply(&self, image: &mut Image, offset: u64, range: Range<u64>) {
         match self {
             Self::Bytes(bytes) => {
-                let start = range.start.saturating_sub(offset) as usize;
-                let end = range.end.saturating_sub(offset) as usize;
+                let start = to_usize(range.start.saturating_sub(offset));
+                let end = to_usize(range.end.saturating_sub(offset));
                 image.write(range.start, bytes.get(start..end).unwrap_or_default());
             }
             Self::Zeros(_) => image.write_zeros(range.start, range.end - range.start),

@@ -12,6 +12,7 @@ use std::{fmt, io};
 
 use super::contents::{Contents, Payload};
 use super::image::{Image, PAGE_BYTES};
+use crate::counter::to_u64;
 use crate::disk::error::{DiskOperation, DiskResult};
 use crate::disk::failure::{failure, failure_at, power_lost};
 use crate::disk::traits::{Access, DiskFile};
@@ -245,7 +246,7 @@ impl DiskFile for MemoryFile {
         self.put(
             DiskOperation::Write,
             offset,
-            bytes.len() as u64,
+            to_u64(bytes.len()),
             Payload::Bytes(bytes),
         )
     }

@@ -14,6 +14,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::counter::{to_u64, to_usize};
+
 /// The unit in which space is allocated.
 pub(super) const PAGE_BYTES: u64 = 4096;
 
@@ -47,19 +49,19 @@ impl Image {
 
     /// Returns the number of pages that take space.
     pub(super) fn pages(&self) -> u64 {
-        self.pages.len() as u64
+        to_u64(self.pages.len())
     }
 
     /// Returns the number of pages that a write over these bytes would add.
     pub(super) fn missing_pages(&self, bytes: Range<u64>) -> u64 {
         let wanted = page_numbers(bytes);
-        let present = self.pages.range(wanted.clone()).count() as u64;
+        let present = to_u64(self.pages.range(wanted.clone()).count());
         (wanted.end - wanted.start).saturating_sub(present)
     }
 
     /// Returns the number of pages that a cut to `len` would free.
     pub(super) fn pages_beyond(&self, len: u64) -> u64 {
-        self.pages.range(len.div_ceil(PAGE_BYTES)..).count() as u64
+        to_u64(self.pages.range(len.div_ceil(PAGE_BYTES)..).count())
     }
 
     /// Cuts, or extends with a hole.
@@ -81,7 +83,7 @@ impl Image {
 
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
         let mut rest = bytes;
-        for (number, within) in pieces(offset, bytes.len() as u64) {
+        for (number, within) in pieces(offset, to_u64(bytes.len())) {
             let Some((now, later)) = rest.split_at_checked(within.len()) else {
                 break;
             };
@@ -89,7 +91,7 @@ impl Image {
             rest = later;
         }
         if !bytes.is_empty() {
-            self.extend_to(offset.saturating_add(bytes.len() as u64));
+            self.extend_to(offset.saturating_add(to_u64(bytes.len())));
         }
     }
 
@@ -117,7 +119,7 @@ impl Image {
         let available = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
         let count = buffer.len().min(available);
         let mut rest = buffer.get_mut(..count).unwrap_or_default();
-        for (number, within) in pieces(offset, count as u64) {
+        for (number, within) in pieces(offset, to_u64(count)) {
             let Some((now, later)) = rest.split_at_mut_checked(within.len()) else {
                 break;
             };
@@ -208,7 +210,7 @@ fn page_numbers(bytes: Range<u64>) -> Range<u64> {
 
 /// Returns the page of an offset, and the offset within it.
 fn split(offset: u64) -> (u64, usize) {
-    (offset / PAGE_BYTES, (offset % PAGE_BYTES) as usize)
+    (offset / PAGE_BYTES, to_usize(offset % PAGE_BYTES))
 }
 
 /// Splits a byte range into pages: each page's number and the bytes within it.
@@ -220,10 +222,10 @@ fn pieces(offset: u64, len: u64) -> impl Iterator<Item = (u64, Range<usize>)> {
             return None;
         }
         let (number, start) = split(at);
-        let count = rest.min(PAGE_BYTES - start as u64);
+        let count = rest.min(PAGE_BYTES - to_u64(start));
         at = at.saturating_add(count);
         rest -= count;
-        Some((number, start..start + count as usize))
+        Some((number, start..start + to_usize(count)))
     })
 }
 

@@ -4,6 +4,8 @@
 //!
 //! The same `PowerLoss` makes the same choices on the same disk.
 
+use crate::counter::to_u64;
+
 /// The unsynced changes that survive a power loss. Synced changes always survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PowerLoss {
@@ -56,7 +58,7 @@ impl SplitMix64 {
     /// Returns one of `0..options`: not 0 in `odds` of 64 cases, and then each of the others with
     /// equal odds.
     fn choose(&mut self, options: usize, odds: u64) -> usize {
-        let others = options.saturating_sub(1) as u64;
+        let others = to_u64(options.saturating_sub(1));
         if others == 0 || self.next() % 64 >= odds {
             return 0;
         }

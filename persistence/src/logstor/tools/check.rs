@@ -21,9 +21,9 @@ use std::sync::Arc;
 use lowtide_checkpoint::Vbid;
 
 use super::inspect::{
-    KeyRow, LogDirectory, LogFinding, LogFindingKind, LogObserver, LogSeverity, VBucketContents,
+    KeyRow, LogDirectory, LogFinding, LogFindingKind, LogObserver, VBucketContents,
 };
-use crate::contract::{Engine, EngineError};
+use crate::contract::{Engine, EngineError, Severity};
 use crate::disk::Disk;
 use crate::logstor::engine::Logstor;
 use crate::logstor::format::to_u64;
@@ -59,7 +59,7 @@ struct Watch<'a> {
 impl LogObserver for Watch<'_> {
     fn found(&mut self, finding: LogFinding) {
         let is_needed = finding.kind != LogFindingKind::Image;
-        self.damage += u64::from(is_needed && finding.severity() == LogSeverity::Damage);
+        self.damage += u64::from(is_needed && finding.severity() == Severity::Damage);
         self.observer.found(finding);
     }
 

@@ -17,9 +17,9 @@ use lowtide_checkpoint::{
 
 use self::base::{CONFIG, directory};
 use super::check::check_store;
-use super::inspect::{LogFinding, LogFindingKind, LogSeverity};
+use super::inspect::{LogFinding, LogFindingKind};
 use crate::contract::{
-    Budget, CommitBatch, CompactionRequest, Engine, EngineError, JobProgress, ScanLimit,
+    Budget, CommitBatch, CompactionRequest, Engine, EngineError, JobProgress, ScanLimit, Severity,
 };
 use crate::disk::MemoryDisk;
 use crate::logstor::config::Geometry;
@@ -42,7 +42,7 @@ pub fn store(bytes: &[u8]) {
     let checked = check_store(Arc::new(disk.clone()), directory(), &mut findings);
     // Opening ignores a damaged image.
     let is_damage = |finding: &LogFinding| {
-        finding.kind != LogFindingKind::Image && finding.severity() == LogSeverity::Damage
+        finding.kind != LogFindingKind::Image && finding.severity() == Severity::Damage
     };
     let is_sound = checked.inspect_err(expect_typed).is_ok() && !findings.iter().any(is_damage);
     let Some(engine) = open(&disk) else {

@@ -18,7 +18,7 @@ mod source;
 mod survey;
 mod vbucket_contents;
 
-pub use self::finding::{LogFinding, LogFindingKind, LogObserver, LogSeverity};
+pub use self::finding::{LogFinding, LogFindingKind, LogObserver};
 pub use self::layout::{ImageLayout, LogLayout, SegmentKind, SegmentLayout, VBucketLayout};
 pub use self::log_directory::LogDirectory;
 pub use self::source::is_log_store;

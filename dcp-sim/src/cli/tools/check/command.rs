@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::ProgressBar;
+use lowtide_persistence::Severity;
 use lowtide_persistence::couchstore::{
-    CheckObserver, CheckReport, Finding, Keyring, Severity, Tree, check_file,
+    CheckObserver, CheckReport, Finding, Keyring, Tree, check_file,
 };
 use lowtide_persistence::disk::OsDisk;
 use serde::Serialize;

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::contract::EngineError;
+use crate::contract::{EngineError, Severity};
 use crate::couchstore::format::Tree;
-use crate::couchstore::tools::{Finding, Flaw, FlawKind, Severity, SurveyedNode, Surveyor};
+use crate::couchstore::tools::{Finding, Flaw, FlawKind, SurveyedNode, Surveyor};
 
 /// The places and the flaws that a survey met since the last row.
 #[derive(Debug)]

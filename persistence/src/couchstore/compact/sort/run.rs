@@ -11,6 +11,7 @@ use crate::couchstore::file::Source;
 use crate::couchstore::format::fields::put;
 use crate::couchstore::format::node::take_lengths;
 use crate::couchstore::format::{Checksum, Entry, Fields};
+use crate::counter::to_u64;
 
 /// Length at which a frame is closed.
 const FRAME_BYTES: usize = 16 << 10;
@@ -66,7 +67,7 @@ impl RunWriter {
         if self.frame.is_empty() {
             return;
         }
-        put(&mut self.out, self.frame.len() as u64, 4);
+        put(&mut self.out, to_u64(self.frame.len()), 4);
         put(
             &mut self.out,
             u64::from(Checksum::Crc32c.of(&self.frame)),
@@ -77,7 +78,7 @@ impl RunWriter {
 
     fn flush(&mut self) -> Result<(), EngineError> {
         self.source.file.write_at(&[&self.out], self.end)?;
-        self.end += self.out.len() as u64;
+        self.end += to_u64(self.out.len());
         self.out.clear();
         Ok(())
     }
@@ -129,7 +130,7 @@ fn read_frame(source: &Source, position: u64) -> Result<(Vec<Entry>, u64), Engin
         return Err(damaged());
     };
     let body = Bytes::from(source.read_raw(position + FRAME_HEAD_BYTES, length)?);
-    if body.len() as u64 != length || u64::from(Checksum::Crc32c.of(&body)) != checksum {
+    if to_u64(body.len()) != length || u64::from(Checksum::Crc32c.of(&body)) != checksum {
         return Err(damaged());
     }
     let mut fields = Fields::new(&body);

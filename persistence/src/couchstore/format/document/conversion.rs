@@ -19,6 +19,7 @@ use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::document_info::{BODY_COMPRESSED, DocInfo, NOT_JSON, Row};
 use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::node::VALUE_BYTES_MAX;
+use crate::counter::to_u64;
 
 use super::revision_meta::{Durable, RevisionMeta};
 use super::stored_key::{PREPARED, STORED_KEY_BYTES_MAX, split_key, stored_key};
@@ -55,27 +56,30 @@ pub(crate) fn from_item(vb: Vbid, item: &Item) -> Result<Option<Document>, Engin
         return Ok(None);
     };
     let id = stored_key(namespace, &item.key).ok_or_else(|| {
-        let (key, collection) = (&item.key, item.key.collection());
+        let key = &item.key;
+        let collection = key.collection();
         EngineError::InvalidArgument(format!(
             "vBucket {vb}: key {key} is in the reserved collection {collection}"
         ))
     })?;
-    let check = |what, size: u64, limit: u64| match size > limit {
-        true => Err(EngineError::TooLarge {
+    let check = |what, size: u64, limit: u64| {
+        if size <= limit {
+            return Ok(());
+        }
+        Err(EngineError::TooLarge {
             vb,
             seqno: item.seqno,
             what,
             size,
             limit,
-        }),
-        false => Ok(()),
+        })
     };
     let value_bytes = item.value.as_ref().map_or(0, Bytes::len);
-    check("key", id.len() as u64, STORED_KEY_BYTES_MAX as u64)?;
+    check("key", to_u64(id.len()), STORED_KEY_BYTES_MAX as u64)?;
     check("seqno", item.seqno.0, U48_MAX)?;
     check("revision", item.rev_seqno, U48_MAX)?;
     check("prepare seqno", item.prepare_seqno.0, U48_MAX)?;
-    check("value", value_bytes as u64, BODY_BYTES_MAX as u64)?;
+    check("value", to_u64(value_bytes), BODY_BYTES_MAX as u64)?;
 
     let deleted = match item.operation {
         Operation::Abort => true,

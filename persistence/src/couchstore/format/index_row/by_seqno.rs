@@ -6,6 +6,7 @@ use lowtide_checkpoint::Seqno;
 use crate::couchstore::format::document_info::{DocInfo, Row};
 use crate::couchstore::format::fields::{Fields, U48_MAX, put};
 use crate::couchstore::format::node::{put_lengths, take_lengths};
+use crate::counter::{to_u64, to_usize};
 
 /// Length of a key.
 const KEY_BYTES: usize = 6;
@@ -42,7 +43,7 @@ pub(crate) fn encode(info: &DocInfo) -> Bytes {
 
 /// Appends a row's value.
 pub(crate) fn encode_into(out: &mut Vec<u8>, info: &DocInfo) {
-    put_lengths(out, info.id.len(), info.physical_bytes as usize);
+    put_lengths(out, info.id.len(), to_usize(info.physical_bytes));
     put(out, info.position_word(), 6);
     put(out, info.rev_seqno, 6);
     out.push(info.content_meta);
@@ -69,7 +70,7 @@ pub(crate) fn row<'a>(key: &[u8], value: &'a [u8]) -> Option<Row<'a>> {
         rev_seqno,
         deleted,
         body_position,
-        physical_bytes: physical_bytes as u64,
+        physical_bytes: to_u64(physical_bytes),
         content_meta,
         rev_meta: fields.rest(),
     })

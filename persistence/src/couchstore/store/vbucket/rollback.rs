@@ -38,9 +38,10 @@ impl VBucket {
             return Ok(RolledBack::Done { high });
         }
         let (state, figures) = target.state()?.unzip();
-        let purged_since = match view.header.purge_seq > target.header.purge_seq {
-            true => tombstones::to_purge(&target, Seqno(view.header.purge_seq))?,
-            false => Vec::new(),
+        let purged_since = if view.header.purge_seq > target.header.purge_seq {
+            tombstones::to_purge(&target, Seqno(view.header.purge_seq))?
+        } else {
+            Vec::new()
         };
         active.writer.rewind(&target);
         if let Some(highest) = purged_since.iter().map(|row| row.seqno.0).max() {

@@ -5,30 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
-use crate::contract::EngineError;
+use crate::contract::{EngineError, Severity};
 use crate::couchstore::format::{Tree, by_seqno, document};
 use crate::couchstore::tools::surveyor::{Flaw, FlawKind};
-
-/// The severity of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Something unusual or unfinished. Nothing is lost, and nothing is read wrongly.
-    Note,
-    /// Bytes that differ from those that were written, or parts of the file that contradict each
-    /// other.
-    Damage,
-}
-
-impl Severity {
-    /// Returns it as one word.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Note => "note",
-            Self::Damage => "damage",
-        }
-    }
-}
 
 /// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,12 +8,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::contract::EngineError;
+use crate::contract::{EngineError, Severity};
 use crate::couchstore::config::{CommitMode, CompactionConfig, CouchstoreConfig};
 use crate::couchstore::file::{CommitView, Keyring, header_search};
 use crate::couchstore::format::FormatVersion;
 use crate::couchstore::store_context::StoreContext;
-use crate::couchstore::tools::check::{Finding, FindingKind, Severity, check_commit};
+use crate::couchstore::tools::check::{Finding, FindingKind, check_commit};
 use crate::couchstore::write::Writer;
 use crate::disk::{Access, Disk};
 

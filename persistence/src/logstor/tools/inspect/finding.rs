@@ -6,28 +6,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use lowtide_checkpoint::{Key, Seqno, Vbid};
 
+use crate::contract::Severity;
 use crate::logstor::log::Segment;
-
-/// Severity of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum LogSeverity {
-    /// Unfinished work. Nothing is lost or read wrongly.
-    Note,
-    /// Bytes differ from what was written, or parts of the store contradict one another.
-    Damage,
-}
-
-impl LogSeverity {
-    /// Returns one word.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Note => "note",
-            Self::Damage => "damage",
-        }
-    }
-}
 
 /// Kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,10 +61,10 @@ impl LogFindingKind {
 
     /// Severity. Remains of a crash are notes.
     #[must_use]
-    pub const fn severity(self) -> LogSeverity {
+    pub const fn severity(self) -> Severity {
         match self {
-            Self::Tail => LogSeverity::Note,
-            _ => LogSeverity::Damage,
+            Self::Tail => Severity::Note,
+            _ => Severity::Damage,
         }
     }
 }
@@ -166,7 +146,7 @@ impl LogFinding {
 
     /// Severity.
     #[must_use]
-    pub const fn severity(&self) -> LogSeverity {
+    pub const fn severity(&self) -> Severity {
         self.kind.severity()
     }
 }

@@ -15,9 +15,10 @@ use std::{fs, io};
 
 use indicatif::ProgressBar;
 use lowtide_checkpoint::Seqno;
+use lowtide_persistence::Severity;
 use lowtide_persistence::disk::{Disk, OsDisk};
 use lowtide_persistence::logstor::{
-    LogDirectory, LogFinding, LogFindingKind, LogObserver, LogSeverity, compact_store,
+    LogDirectory, LogFinding, LogFindingKind, LogObserver, compact_store,
 };
 
 use crate::cli::exit::Exit;
@@ -121,7 +122,7 @@ struct Damage {
 impl LogObserver for Damage {
     fn found(&mut self, finding: LogFinding) {
         // The images of a store are not essential.
-        if finding.severity() == LogSeverity::Damage && finding.kind != LogFindingKind::Image {
+        if finding.severity() == Severity::Damage && finding.kind != LogFindingKind::Image {
             self.count += 1;
             self.first
                 .get_or_insert_with(|| format!("{}: {finding}", finding.path.display()));

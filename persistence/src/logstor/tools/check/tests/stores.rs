@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::contract::Engine;
+use crate::contract::{Engine, Severity};
 use crate::disk::{Access, Disk, MemoryDisk};
 use crate::logstor::tests::life::Shown;
 use crate::logstor::tests::support::{A, B, commit, delete, dir, noise, open, set};
 use crate::logstor::tools::check::check_store;
-use crate::logstor::tools::inspect::{LogDirectory, LogFinding, LogFindingKind, LogSeverity};
+use crate::logstor::tools::inspect::{LogDirectory, LogFinding, LogFindingKind};
 
 pub(super) fn check(disk: &(impl Disk + Clone + 'static)) -> (Vec<LogFinding>, Vec<String>) {
     let mut findings = Vec::new();
@@ -28,7 +28,7 @@ pub(super) fn check(disk: &(impl Disk + Clone + 'static)) -> (Vec<LogFinding>, V
 }
 
 pub(super) fn is_damage(finding: &LogFinding) -> bool {
-    finding.severity() == LogSeverity::Damage
+    finding.severity() == Severity::Damage
 }
 
 /// Returns the contents that the tools show of a store, or nothing if they cannot.

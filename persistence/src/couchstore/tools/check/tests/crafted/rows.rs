@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use lowtide_checkpoint::Seqno;
 
+use crate::contract::Severity;
 use crate::couchstore::format::{DocInfo, RevisionMeta};
 use crate::couchstore::tests::craft::{OnRows, RAW, both};
-use crate::couchstore::tools::{FindingKind, Severity};
+use crate::couchstore::tools::FindingKind;
 
 use super::finds_in_rows;
 
