@@ -28,9 +28,11 @@ pub(crate) fn paths(text: &str, module: &[&str]) -> Vec<String> {
             }
             _ if is_name(token) && reader.peek(1) == Some("::") => {
                 let is_test = modules.iter().any(|(name, _)| name == "tests");
+                // A macro's own path is named where the macro is used, not here.
+                let is_of_macro = reader.at > 0 && reader.tokens[reader.at - 1] == "$";
                 let before = reader.found.len();
                 reader.path(&[]);
-                if is_test {
+                if is_test || is_of_macro {
                     reader.found.truncate(before);
                 }
                 continue;
@@ -220,6 +222,7 @@ mod tests {
             pub(super) use self::deep::Thing;
             /* std::block */
             mod tests { use std::hidden; fn f() { crate::hidden(); } }
+            macro_rules! m { () => { $crate::hidden::f() }; }
             fn f<'a>(x: &'a str) -> std::net::Ipv4Addr {
                 let c = ['"', '\'', '\\', 'x']; let s = "std::string \" std::more"; let r = r#"std::raw"#;
                 crate::cli::run(); Vec::<std::time::Instant>::new(); <crate::wire::Frame as crate::T>::go()

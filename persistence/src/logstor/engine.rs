@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::checked_invariant;
 use lowtide_checkpoint::{Item, ItemLimits, Key, Namespace, Seqno, Vbid};
 
 use super::commit::{CommitObserver, CommitOutcome, CommitRequest, EncodedBatch, repeat};
@@ -166,7 +167,14 @@ impl Engine for Logstor {
             let encoded = batches.iter().map(|batch| self.encode(batch));
             let request = Arc::new(CommitRequest::new(encoded.collect()));
             match self.store.commits.commit(&*self.maintenance, request) {
-                Ok(CommitOutcome::Done(results)) => return results,
+                Ok(CommitOutcome::Done(results)) => {
+                    checked_invariant!(
+                        results.len() == batches.len(),
+                        "E10",
+                        "each batch has one result"
+                    );
+                    return results;
+                }
                 // A vBucket was rolled back or dropped meanwhile: its records need another epoch.
                 Ok(CommitOutcome::Stale) => {}
                 Err(error) => return batches.iter().map(|_| Err(repeat(&error))).collect(),

@@ -7,7 +7,7 @@ use crate::logstor::log::{Log, OpenSegment, Origin, Segment};
 /// The vBuckets with records in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    Nobody,
+    None,
     One(Vbid),
     Many,
 }
@@ -15,7 +15,7 @@ pub(super) enum Owner {
 impl Owner {
     pub(super) fn with(self, vb: Vbid) -> Self {
         match self {
-            Self::Nobody => Self::One(vb),
+            Self::None => Self::One(vb),
             Self::One(only) if only == vb => self,
             Self::One(_) | Self::Many => Self::Many,
         }
@@ -33,7 +33,7 @@ impl ActiveSegment {
     pub(super) const fn new(open: OpenSegment) -> Self {
         Self {
             open,
-            owner: Owner::Nobody,
+            owner: Owner::None,
         }
     }
 
@@ -52,7 +52,7 @@ impl ActiveSegment {
     pub(super) fn close(&self, log: &Log) {
         let owner = match self.owner {
             Owner::One(vb) => Some(vb),
-            Owner::Nobody | Owner::Many => None,
+            Owner::None | Owner::Many => None,
         };
         let adopted = &log.context.counters.segments_adopted;
         adopted.add(u64::from(owner.is_some()));

@@ -55,20 +55,13 @@ impl<'a> Leader<'a> {
         self.log.context.counters.groups.add(1);
         let mut results = Results::default();
         let mut batches = Vec::new();
-        let sizes: Vec<usize> = group.iter().map(|(_, encoded)| encoded.len()).collect();
         for (call, (_, encoded)) in group.iter_mut().enumerate() {
             for (place, batch) in std::mem::take(encoded).into_iter().enumerate() {
                 batches.extend(results.admit(call, place, batch));
             }
         }
         self.write(batches, &mut results);
-        let lists = results.into_lists(group.len());
-        checked_invariant!(
-            lists.iter().map(Vec::len).eq(sizes),
-            "E10",
-            "each batch has one result"
-        );
-        for ((request, _), results) in group.iter().zip(lists) {
+        for ((request, _), results) in group.iter().zip(results.into_lists(group.len())) {
             *request.outcome.lock() = Some(CommitOutcome::Done(results));
         }
     }

@@ -184,16 +184,19 @@ impl FrameHeader {
         const {
             assert!(CHECKED == MAGIC.len() + 4 + 3 * size_of::<u64>() + 7 * size_of::<u32>());
         }
-        let fields = MAGIC
-            .into_iter()
-            .chain([self.kind.code(), VERSION, 0, 0])
-            .chain(longs.into_iter().flat_map(u64::to_be_bytes))
-            .chain(words.into_iter().flat_map(u32::to_be_bytes));
         let mut checked = [0; CHECKED];
-        copy(fields, &mut checked);
+        let mut rest = put(&mut checked, &MAGIC);
+        rest = put(rest, &[self.kind.code(), VERSION, 0, 0]);
+        for field in longs {
+            rest = put(rest, &field.to_be_bytes());
+        }
+        for field in words {
+            rest = put(rest, &field.to_be_bytes());
+        }
         let crc = keyed_crc(hash_key, &checked);
         let mut bytes = [0; HEADER];
-        copy(checked.into_iter().chain(crc.to_be_bytes()), &mut bytes);
+        let rest = put(&mut bytes, &checked);
+        put(rest, &crc.to_be_bytes());
         bytes
     }
 
@@ -238,8 +241,11 @@ impl FrameHeader {
     }
 }
 
-fn copy(from: impl Iterator<Item = u8>, to: &mut [u8]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to = from);
+/// Writes a field at the start of a header's bytes. Returns the bytes behind it.
+fn put<'a>(bytes: &'a mut [u8], field: &[u8]) -> &'a mut [u8] {
+    let (place, rest) = bytes.split_at_mut(field.len());
+    place.copy_from_slice(field);
+    rest
 }
 
 /// Returns the bytes of a frame with a payload of that length. The length may be a damaged header's:

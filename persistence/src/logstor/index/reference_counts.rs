@@ -41,7 +41,8 @@ impl ReferenceTally {
             self.0.resize(at + 1, (0, 0));
         }
         let sums = self.0.get_mut(at);
-        // A segment that is counted too low is never freed while it is read, and is read in vain.
+        // A segment that counts too few may be freed early. What is then read there is verified, so
+        // that is an error and no wrong answer.
         if let Some((bytes, records)) = sums.expected("L5", "a tally has every segment up to it") {
             *bytes += u64::from(location.len);
             *records += 1;

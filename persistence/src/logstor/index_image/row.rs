@@ -46,7 +46,7 @@ impl ImageRow {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.fingerprint.to_bytes());
         out.extend_from_slice(&self.seqno.to_be_bytes());
-        // More counts than that are cut off. No store has so many segments, and a key has one count
+        // More counts than that are cut off. No store has as many segments, and a key has one count
         // for each.
         let counts = u32::try_from(self.others.len())
             .ok()

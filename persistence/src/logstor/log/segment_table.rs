@@ -325,7 +325,7 @@ impl SegmentTable {
             kind: DiskErrorKind::NoSpace,
             source: io::Error::new(
                 io::ErrorKind::StorageFull,
-                "all segments hold something that lives",
+                "no segment is free, and every segment has records that are needed",
             ),
         }
     }
@@ -334,8 +334,8 @@ impl SegmentTable {
 /// Enters the use of a segment, or its end.
 fn set_use(uses: &mut SegmentUses, id: u32, now: Option<Arc<Segment>>) {
     let slot = uses.get_mut(to_usize(id));
-    // A use that is not entered has no references counted: its records are found dead, which a
-    // reader of them reports.
+    // A segment without an entry is neither rewritten nor freed, and a reader of its records reports
+    // that it is not in use.
     if let Some(slot) = slot.expected("L8", "the table has every segment of the files") {
         *slot = now;
     }

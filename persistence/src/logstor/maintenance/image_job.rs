@@ -64,7 +64,7 @@ pub(super) struct ImageJob {
     states: BTreeMap<u32, ScannedState>,
     /// vBuckets whose lineage differs from the last image's.
     renewed: BTreeSet<u16>,
-    of_epoch: BTreeMap<u32, u16>,
+    vb_of_epoch: BTreeMap<u32, u16>,
     done: u64,
 }
 
@@ -85,7 +85,7 @@ impl ImageJob {
             records: BTreeMap::new(),
             states: BTreeMap::new(),
             renewed: BTreeSet::new(),
-            of_epoch: BTreeMap::new(),
+            vb_of_epoch: BTreeMap::new(),
             done: 0,
         }
     }
@@ -108,7 +108,7 @@ impl ImageJob {
             uses.collect::<Vec<_>>()
         });
         let vbuckets = self.catalog.vbuckets.iter();
-        self.of_epoch = vbuckets
+        self.vb_of_epoch = vbuckets
             .flat_map(|(&vb, entry)| entry.lineage.epochs().map(move |epoch| (epoch, vb)))
             .collect();
         let last = self.last.as_ref().map(|last| &last.directory);
@@ -126,7 +126,7 @@ impl ImageJob {
                 let mut vbuckets = covered
                     .epochs
                     .iter()
-                    .filter_map(|epoch| self.of_epoch.get(epoch));
+                    .filter_map(|epoch| self.vb_of_epoch.get(epoch));
                 vbuckets.any(|vb| self.renewed.contains(vb))
             };
             match covered {
@@ -173,7 +173,7 @@ impl ImageJob {
         // Damaged records of dropped vBuckets harm nothing.
         let is_needed = |frame: &&ScannedFrame| {
             let epochs = frame.header.epochs();
-            epochs.is_none_or(|epochs| self.of_epoch.range(epochs).next().is_some())
+            epochs.is_none_or(|epochs| self.vb_of_epoch.range(epochs).next().is_some())
         };
         let mut damaged = found.frames.iter().filter(|frame| !frame.is_whole);
         let damaged = damaged.find(is_needed).map(|frame| frame.offset);
@@ -196,7 +196,7 @@ impl ImageJob {
             .chain(found.states.iter().map(|state| state.epoch));
         let epochs: BTreeSet<u32> = epochs.collect();
         for record in records {
-            let Some(vb) = self.of_epoch.get(&record.epoch) else {
+            let Some(vb) = self.vb_of_epoch.get(&record.epoch) else {
                 continue;
             };
             let entry = self.catalog.vbuckets.get(vb);

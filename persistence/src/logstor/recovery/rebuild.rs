@@ -36,17 +36,20 @@ pub(super) fn rebuild_vbuckets(
     mut survey: LogSurvey,
     image: Option<&Arc<Image>>,
 ) -> Result<RebuiltVBuckets, EngineError> {
-    let of_epoch: BTreeMap<u32, u16> = catalog
+    let vb_of_epoch: BTreeMap<u32, u16> = catalog
         .vbuckets
         .iter()
         .flat_map(|(&vb, entry)| entry.lineage.epochs().map(move |epoch| (epoch, vb)))
         .collect();
-    adopt_plain(log, &survey, &of_epoch);
+    adopt_plain(log, &survey, &vb_of_epoch);
     let large = adopt_large(log, &survey)?;
     survey.records.extend(large);
     let mut records: BTreeMap<u16, Vec<ScannedRecord>> = BTreeMap::new();
     for run in std::mem::take(&mut survey.records).chunk_by(|a, b| a.epoch == b.epoch) {
-        if let Some(vb) = run.first().and_then(|record| of_epoch.get(&record.epoch)) {
+        if let Some(vb) = run
+            .first()
+            .and_then(|record| vb_of_epoch.get(&record.epoch))
+        {
             records.entry(*vb).or_default().extend_from_slice(run);
         }
     }
@@ -134,7 +137,7 @@ fn coverage_of(image: &Arc<Image>, survey: &LogSurvey) -> ImageCoverage {
     ImageCoverage::new(Arc::clone(image), covered.collect())
 }
 
-fn adopt_plain(log: &Log, survey: &LogSurvey, of_epoch: &BTreeMap<u32, u16>) {
+fn adopt_plain(log: &Log, survey: &LogSurvey, vb_of_epoch: &BTreeMap<u32, u16>) {
     let mut owners: BTreeMap<u32, BTreeSet<u16>> = BTreeMap::new();
     let places = survey
         .records
@@ -147,7 +150,7 @@ fn adopt_plain(log: &Log, survey: &LogSurvey, of_epoch: &BTreeMap<u32, u16>) {
             owners
                 .entry(at.segment)
                 .or_default()
-                .extend(of_epoch.get(&epoch));
+                .extend(vb_of_epoch.get(&epoch));
         }
     }
     for used in survey.used.values() {
@@ -157,7 +160,7 @@ fn adopt_plain(log: &Log, survey: &LogSurvey, of_epoch: &BTreeMap<u32, u16>) {
         }
         let mut owners = owners.remove(&used.segment.id).unwrap_or_default();
         let covered = used.covered.iter().flat_map(|covered| &covered.epochs);
-        owners.extend(covered.filter_map(|epoch| of_epoch.get(epoch)));
+        owners.extend(covered.filter_map(|epoch| vb_of_epoch.get(epoch)));
         let closed = ClosedSegment {
             used: survey.end(used),
             origin: if contents == Some(SegmentContents::Moved) {

@@ -60,7 +60,7 @@ fn manifest_stays_small_and_is_rewritten_safely() {
     assert_eq!(
         last - first,
         4,
-        "{first}..{last}: it was made anew: two writes and two syncs"
+        "{first}..{last}: it was rewritten: two writes and two syncs"
     );
     let faults = [
         None,

@@ -103,11 +103,11 @@ impl Catalog {
     /// # Errors
     /// The reason to refuse it; nothing has changed then.
     pub(in crate::logstor) fn apply(&mut self, edit: &ManifestEdit) -> Result<(), EditRefusal> {
-        let unknown = EditRefusal::Senseless("an edit of a vBucket that is not there");
+        let unknown = EditRefusal::Contradictory("an edit of a vBucket that is not there");
         match edit {
             ManifestEdit::Create { vb } => {
                 if self.vbuckets.contains_key(vb) {
-                    return Err(EditRefusal::Senseless("a vBucket is made twice"));
+                    return Err(EditRefusal::Contradictory("a vBucket is made twice"));
                 }
                 let epoch = self.take_epoch()?;
                 let entry = CatalogEntry {
@@ -123,7 +123,7 @@ impl Catalog {
             ManifestEdit::Purge { vb, purged } => {
                 let entry = self.vbuckets.get_mut(vb).ok_or(unknown)?;
                 if purged.upto < entry.purged.upto {
-                    return Err(EditRefusal::Senseless("a purge shows what was hidden"));
+                    return Err(EditRefusal::Contradictory("a purge shows what was hidden"));
                 }
                 entry.purged.clone_from(purged);
             }
@@ -137,7 +137,7 @@ impl Catalog {
             }
             ManifestEdit::Reserve { epoch } => {
                 if *epoch != self.next_epoch {
-                    return Err(EditRefusal::Senseless(
+                    return Err(EditRefusal::Contradictory(
                         "an epoch is reserved that is not the next one",
                     ));
                 }
@@ -151,7 +151,7 @@ impl Catalog {
                 if self.vbuckets.contains_key(vb) || is_taken || !self.has_given(*epoch) {
                     let what =
                         "a vBucket is adopted that is there, or whose epoch was not reserved";
-                    return Err(EditRefusal::Senseless(what));
+                    return Err(EditRefusal::Contradictory(what));
                 }
                 let entry = CatalogEntry {
                     lineage: Lineage::of(*epoch),

@@ -52,7 +52,7 @@ pub(in crate::logstor) enum ManifestEdit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::logstor) enum EditRefusal {
     /// It contradicts the catalog.
-    Senseless(&'static str),
+    Contradictory(&'static str),
     /// It needs an epoch, and no number is left.
     NoEpoch,
 }
@@ -60,14 +60,14 @@ pub(in crate::logstor) enum EditRefusal {
 impl EditRefusal {
     pub(super) const fn what(self) -> &'static str {
         match self {
-            Self::Senseless(what) => what,
+            Self::Contradictory(what) => what,
             Self::NoEpoch => "no epoch is left",
         }
     }
 
     pub(super) fn error(self, path: &Path) -> EngineError {
         match self {
-            Self::Senseless(what) => EngineError::InvalidArgument(what.to_owned()),
+            Self::Contradictory(what) => EngineError::InvalidArgument(what.to_owned()),
             Self::NoEpoch => EngineError::NumbersUsedUp {
                 path: path.to_path_buf(),
                 what: "epochs",

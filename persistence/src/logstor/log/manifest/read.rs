@@ -13,7 +13,7 @@ use super::edit::ManifestEdit;
 use super::slot::{FRAME_BYTES_MAX, MANIFEST_NAME, SLOT_BYTES_STEP, SlotPlace};
 use crate::contract::EngineError;
 use crate::disk::{Access, Disk, DiskErrorKind};
-use crate::logstor::format::to_u64;
+use crate::logstor::format::{to_u64, u64_at};
 use crate::record::{self, FRAME_BYTES};
 
 /// Attempts to read a slot that changes meanwhile.
@@ -149,8 +149,7 @@ fn behind_frame(bytes: &[u8], end: usize) -> Result<&[u8], Wrong> {
 /// Decodes the edit at the start, if it is sound and of that generation.
 pub(super) fn edit_of(bytes: &[u8], generation: u64) -> Option<(ManifestEdit, usize)> {
     // The generation is compared first, because it is cheaper than the checksum.
-    let told = bytes.get(FRAME_BYTES..)?.first_chunk()?;
-    if u64::from_be_bytes(*told) != generation {
+    if u64_at(bytes, FRAME_BYTES)? != generation {
         return None;
     }
     let ((_, edit), len) = record::decode::<(u64, ManifestEdit)>(bytes, FRAME_BYTES_MAX).ok()?;

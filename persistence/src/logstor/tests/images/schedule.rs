@@ -54,7 +54,7 @@ fn idle_store_makes_an_image_sooner() {
     commit(&engine, A, &[set(60, "key-60", b"")]).expect("committed");
     let (looks, job) = (0..100)
         .find_map(|look| Some((look, engine.maintenance()?)))
-        .expect("nobody writes");
+        .expect("no other writer");
     assert_eq!(
         looks, 65,
         "the first finds what was appended, and 64 nothing more"

@@ -69,7 +69,7 @@ fn concurrent_gets_commits_and_loads_agree() {
             scope.spawn(move || look(engine, vbs[0], over));
             let writers = vbs.map(|vb| scope.spawn(move || overwrite(engine, vb, from, commits)));
             let loader = scope.spawn(move || engine.store.registry.load_all());
-            let rewriter = scope.spawn(move || run(engine.separate().expect("nobody else does")));
+            let rewriter = scope.spawn(move || run(engine.separate().expect("no other job runs")));
             let written = writers.map(|writer| writer.join());
             loader.join().expect("no panic").expect("loaded");
             rewriter.join().expect("no panic").expect("separated");

@@ -75,7 +75,7 @@ fn commit_to_a_vbucket_later_found_damaged_harms_no_other() {
     change_byte(&disk, &image_path(&disk), 30, |byte| byte ^ 1);
     let (engine, report) = open_with(&disk, config).expect("opens");
     assert_eq!(report.unreadable, []);
-    commit(&engine, A, &[set(20, "a-3", &noise(1, 9000))]).expect("nobody knows yet");
+    commit(&engine, A, &[set(20, "a-3", &noise(1, 9000))]).expect("the damage is not known yet");
     assert_eq!(
         get(&engine, A, "a-3").expect("it was committed"),
         Some(set(20, "a-3", &noise(1, 9000)))

@@ -304,7 +304,7 @@ fn snapshot_of_a_dropped_store_shows_the_same_or_reports_why_not() {
     let expected = shown(&*snapshot).expect("readable");
     drop(engine);
     assert_eq!(
-        shown(&*snapshot).expect("nobody has the directory"),
+        shown(&*snapshot).expect("no store has the directory"),
         expected
     );
     // The next store reuses the segments.

@@ -51,7 +51,7 @@ fn rewriting_job_moves_no_more_than_is_committed_concurrently() {
         // A slice in progress, and its padding.
         assert!(
             moved <= committed + 2 * (STEP.bytes + 8192),
-            "{moved} bytes beside {committed}"
+            "{moved} bytes concurrent with {committed}"
         );
     }
     assert!(turns > 0, "commits had turns");

@@ -53,6 +53,6 @@ fn reader_keeps_the_segment_it_reads() {
     run(compact(&engine, A)).expect("done");
     assert!(
         engine.stats()["free-segments"] > held,
-        "nobody reads them any more"
+        "no reader holds them any more"
     );
 }

@@ -316,7 +316,7 @@ fn job_that_stands_still_takes_no_space_from_commits() {
     // The records the job copied lie elsewhere.
     assert!(
         beside + 5 >= alone,
-        "room for {alone} commits, {beside} beside a job"
+        "room for {alone} commits, {beside} concurrent with a job"
     );
 }
 

@@ -37,7 +37,7 @@ pub(super) struct StoreSource {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     pub(super) catalog: Catalog,
-    of_epoch: BTreeMap<u32, u16>,
+    vb_of_epoch: BTreeMap<u32, u16>,
     torn_bytes: u64,
     names: Vec<String>,
     pub(super) files: Vec<SourceFile>,
@@ -95,12 +95,12 @@ impl StoreSource {
             ));
         }
         let entries = found.catalog.vbuckets.iter();
-        let of_epoch =
+        let vb_of_epoch =
             entries.flat_map(|(&vb, entry)| entry.lineage.epochs().map(move |epoch| (epoch, vb)));
         let mut source = Self {
             disk,
             dir: dir.to_path_buf(),
-            of_epoch: of_epoch.collect(),
+            vb_of_epoch: vb_of_epoch.collect(),
             catalog: found.catalog,
             torn_bytes: found.torn_bytes,
             names,
@@ -225,7 +225,7 @@ impl StoreSource {
 
     /// Returns the vBucket whose records have an epoch.
     pub(super) fn vbucket_of(&self, epoch: u32) -> Option<Vbid> {
-        self.of_epoch.get(&epoch).copied().map(Vbid)
+        self.vb_of_epoch.get(&epoch).copied().map(Vbid)
     }
 
     pub(super) fn dir(&self) -> &Path {
