@@ -182,10 +182,7 @@ fn write_after_the_highest_revision_is_refused() {
 
 #[test]
 fn node_with_an_invalid_quota_is_refused() {
-    let no_bytes = QuotaConfig {
-        limit_bytes: 0,
-        ..QuotaConfig::default()
-    };
+    let no_bytes = QuotaConfig::default().with_limit_bytes(0);
     let refused = Node::new(NodeConfig::new().with_quota(no_bytes));
     assert!(matches!(refused, Err(NodeError::Quota(_))), "{refused:?}");
     let mut node = node(State::Active);
