@@ -1,5 +1,5 @@
-//! What the crates of this workspace share and nobody else may rely on: hidden from the documentation,
-//! and free to change in any release.
+//! Tools that the crates of this workspace share. They are hidden from the documentation, and may change
+//! in any release.
 
 pub(crate) mod fault_switch;
 pub(crate) mod invariant;

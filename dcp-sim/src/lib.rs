@@ -66,7 +66,7 @@
 //! let vb = Vbid(1);
 //! let vbucket = |state, uuid| {
 //!     let state = VBucketState::new(state, FailoverLog::new(VbUuid(uuid)));
-//!     VBucket::new(vb, &state, CheckpointConfig::default())
+//!     VBucket::new(vb, &state, CheckpointConfig::in_memory())
 //! };
 //! let active = Active(vbucket(State::Active, 7));
 //! let mut replica = Replica(vbucket(State::Replica, 8));

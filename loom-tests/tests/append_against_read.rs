@@ -57,6 +57,6 @@ fn append_against_read() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_caught("append_against_read", &[Fault::BatchForgetsItsEnd]);
 }

@@ -60,6 +60,6 @@ fn clear_against_expel() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_caught("clear_against_expel", &[Fault::ClearKeepsTheFlush]);
 }

@@ -67,6 +67,6 @@ fn close_against_read() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_caught("close_against_read", &[Fault::IndexOutlivesItsCheckpoint]);
 }

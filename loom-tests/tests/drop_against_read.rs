@@ -49,6 +49,6 @@ fn drop_against_read() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_caught("drop_against_read", &[Fault::DropInTwoSteps]);
 }

@@ -56,6 +56,6 @@ fn expel_against_read() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_caught("expel_against_read", &[Fault::ExpelToTheHighest]);
 }

@@ -48,6 +48,6 @@ fn expel_against_register() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_caught("expel_against_register", &[Fault::ExpelInTwoSteps]);
 }

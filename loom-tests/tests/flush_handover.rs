@@ -72,6 +72,6 @@ fn flush_handover() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_caught("flush_handover", &[Fault::FlushHoldsNothing]);
 }

@@ -32,7 +32,7 @@ fn commit_against_rewriting() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_log_caught(
         "commit_against_rewriting",
         &[Fault::ClosedBeforeItIsIndexed],

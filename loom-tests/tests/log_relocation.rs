@@ -33,6 +33,6 @@ fn overwrite_against_relocation() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_log_caught("overwrite_against_relocation", &[Fault::RelocatedAnyway]);
 }

@@ -75,7 +75,7 @@ fn memory_accounting() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_caught(
         "memory_accounting",
         &[

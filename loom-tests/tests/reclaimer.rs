@@ -36,6 +36,6 @@ fn reclaimer() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_caught("reclaimer", &[Fault::ReclaimerLowersLate]);
 }

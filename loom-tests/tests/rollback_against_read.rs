@@ -50,6 +50,6 @@ fn rollback_against_read() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_caught("rollback_against_read", &[Fault::RollbackLookedForFirst]);
 }

@@ -68,6 +68,6 @@ fn stop_wakes_the_reader() {
 }
 
 #[test]
-fn the_broken_variant_is_caught() {
+fn broken_variant_is_caught() {
     assert_caught("append_wakes_the_reader", &[Fault::ArmInTwoSteps]);
 }

@@ -24,9 +24,8 @@
 mod backfill;
 mod contract;
 pub mod couchstore;
-mod counter;
-mod damage;
 pub mod disk;
+mod failure;
 #[cfg(any(checkpoint_loom, feature = "faults"))]
 #[doc(hidden)]
 pub mod fault;
@@ -34,7 +33,7 @@ pub mod fault;
 mod fault;
 mod flusher;
 pub mod logstor;
-mod poison;
+mod numbers;
 mod read_views;
 mod record;
 mod store_owner;

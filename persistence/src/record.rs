@@ -12,7 +12,7 @@
 //! A frame is accepted only whole, with its checksum right, nothing behind the value in it, and
 //! within the reader's size limit. No bytes make decoding take memory beyond that limit.
 
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 use bincode::Options;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_decoded_and_changed_bytes_are_refused() {
+    fn record_is_decoded_and_changed_bytes_are_refused() {
         let value = (7_u32, vec!["a".to_owned(), String::new()]);
         let frame = encode(&value, 100).expect("small");
         assert_eq!(

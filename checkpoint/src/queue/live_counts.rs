@@ -73,7 +73,7 @@ impl LiveCounts {
         usize::try_from(sum)
             .ok()
             .expected("C2", "no live count is negative")
-            // A reader that is told too much finds less when it reads.
+            // A reader that gets too high a count finds less when it reads.
             .unwrap_or(0)
     }
 }

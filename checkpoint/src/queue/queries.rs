@@ -125,7 +125,7 @@ impl Queue {
         total
             .checked_sub(self.live_counts.before(segment.number) + before)
             .expected("C2", "a queue counts the live slots of its chunks")
-            // A reader that is told 0 finds the rest when it reads.
+            // A reader that gets 0 finds the rest when it reads.
             .unwrap_or(0)
     }
 

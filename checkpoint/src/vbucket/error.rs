@@ -14,7 +14,7 @@ use crate::model::{FailoverLogError, Seqno, State, VbUuid, Vbid};
 pub enum VBucketError {
     /// Only an active takes writes. Only a replica or pending vBucket takes snapshots and rollbacks.
     /// A dead one serves no reader.
-    #[error("vBucket {vb} is {state}, which does not allow the operation")]
+    #[error("vBucket {vb} is {state}: the operation needs another state")]
     WrongState {
         /// The vBucket.
         vb: Vbid,

@@ -16,7 +16,7 @@ pub enum InputError {
         words: String,
     },
     /// The repository is a partial clone without some contents of the history.
-    #[error("{}: a partial clone, which lacks contents of its history, such as object {object}", path.display())]
+    #[error("{}: a partial clone without contents of its history, such as object {object}", path.display())]
     PartialClone {
         /// Path of the input.
         path: PathBuf,

@@ -80,7 +80,7 @@ fn slices_follow_one_another_and_end_with_the_snapshot() {
 }
 
 #[test]
-fn a_scan_during_commits_and_drops_does_not_change() {
+fn scan_during_commits_and_drops_does_not_change() {
     let engine = engine();
     commit(&engine, 1..=4, |seqno| format!("k{seqno}"));
     let (scan, _) = done(BackfillStep::open(9, VB, Seqno::ZERO).run(&engine));
@@ -94,7 +94,7 @@ fn a_scan_during_commits_and_drops_does_not_change() {
 }
 
 #[test]
-fn a_scan_for_a_reader_at_the_end_is_done_at_once() {
+fn scan_for_a_reader_at_the_end_is_done_at_once() {
     let engine = engine();
     commit(&engine, 1..=2, |seqno| format!("k{seqno}"));
     let (scan, _) = done(BackfillStep::open(9, VB, Seqno(2)).run(&engine));
@@ -104,7 +104,7 @@ fn a_scan_for_a_reader_at_the_end_is_done_at_once() {
 }
 
 #[test]
-fn an_outcome_of_a_failed_step_carries_id_and_vbucket() {
+fn outcome_of_a_failed_step_carries_id_and_vbucket() {
     let engine = engine();
     let failed = BackfillStep::open(7, Vbid(4), Seqno::ZERO).run(&engine);
     assert_eq!((failed.id, failed.vb), (7, Vbid(4)));

@@ -138,7 +138,7 @@ pub enum EngineError {
         path: PathBuf,
     },
     /// A file that is encrypted with a key that was not given.
-    #[error("{path}: encrypted with key {key_id}, which was not given")]
+    #[error("{path}: encrypted with key {key_id}: no such key was given")]
     KeyMissing {
         /// The file.
         path: PathBuf,

@@ -16,8 +16,8 @@ use crate::couchstore::store::{
     CouchSnapshot, Directory, OpenStore, VBucket, VBucketSlot, group_commit,
 };
 use crate::couchstore::tools::{Finding, check_commit};
-use crate::counter::to_u64;
 use crate::disk::{Disk, KeptDirectory, PooledDisk};
+use crate::numbers::to_u64;
 use crate::store_owner::StoreOwner;
 use crate::sync::{Mutex, RwLock, ranks};
 

@@ -8,10 +8,10 @@ use lowtide_checkpoint::internal::Violation;
 
 use crate::contract::EngineError;
 use crate::couchstore::file::NodeCache;
-use crate::counter::Counter;
 use crate::disk::DiskFile;
+use crate::failure::Poison;
 use crate::fault::{self, Fault};
-use crate::poison::Poison;
+use crate::numbers::Counter;
 
 use super::config::CouchstoreConfig;
 

@@ -174,7 +174,7 @@ fn read_only_handles_only_read(disk: &dyn Disk, dir: &Path) {
     disk.remove(&path).expect("there");
 }
 
-fn a_directory_has_one_lock(disk: &dyn Disk, dir: &Path) {
+fn directory_has_one_lock(disk: &dyn Disk, dir: &Path) {
     let held = disk.lock(dir).expect("free");
     let error = disk.lock(dir).expect_err("held");
     assert_eq!(
@@ -213,32 +213,32 @@ fn all(disk: &dyn Disk, dir: &Path) {
     bytes_are_written_and_read(disk, dir);
     names_are_made_moved_and_removed(disk, dir);
     read_only_handles_only_read(disk, dir);
-    a_directory_has_one_lock(disk, dir);
+    directory_has_one_lock(disk, dir);
     errors_say_what_and_where(disk, dir);
     directories_are_not_files(disk, dir);
 }
 
 #[test]
-fn the_real_disk_keeps_the_contract() {
+fn real_disk_keeps_the_contract() {
     let dir = tempfile::tempdir().expect("a place for temporary files");
     all(&OsDisk::new(), dir.path());
 }
 
 #[test]
-fn the_memory_disk_keeps_the_contract() {
+fn memory_disk_keeps_the_contract() {
     let disk = MemoryDisk::new();
     disk.create_dir(Path::new("some/where")).expect("space");
     all(&disk, Path::new("some/where"));
 }
 
 #[test]
-fn a_faulty_disk_without_faults_keeps_the_contract() {
+fn faulty_disk_without_faults_keeps_the_contract() {
     let disk = FaultyDisk::new(MemoryDisk::new());
     all(&disk, Path::new("/"));
 }
 
 #[test]
-fn a_pooled_disk_keeps_the_contract() {
+fn pooled_disk_keeps_the_contract() {
     let disk = MemoryDisk::new();
     for open_max in [1, 100] {
         let dir = Path::new("here").join(open_max.to_string());
@@ -249,7 +249,7 @@ fn a_pooled_disk_keeps_the_contract() {
 }
 
 #[test]
-fn a_metered_disk_keeps_the_contract() {
+fn metered_disk_keeps_the_contract() {
     all(
         &MeteredDisk::new(Arc::new(MemoryDisk::new())),
         Path::new(""),

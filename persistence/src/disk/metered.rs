@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 use super::error::DiskResult;
 use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};

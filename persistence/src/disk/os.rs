@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 use super::error::{DiskOperation, DiskResult};
 use super::failure::{failure, failure_at, locked};

@@ -84,7 +84,7 @@ fn persisted(flushed: &[Flushed]) -> Option<Persisted> {
 }
 
 #[test]
-fn a_key_is_written_once_with_its_newest_revision() {
+fn key_is_written_once_with_its_newest_revision() {
     let mut rig = rig();
     rig.set("a", "one");
     rig.vbucket.manager().close();
@@ -105,7 +105,7 @@ fn a_key_is_written_once_with_its_newest_revision() {
 }
 
 #[test]
-fn a_flush_without_changes_commits_nothing() {
+fn flush_without_changes_commits_nothing() {
     let mut rig = rig();
     assert!(
         rig.flusher
@@ -122,7 +122,7 @@ fn a_flush_without_changes_commits_nothing() {
 
 /// F5.
 #[test]
-fn a_vbucket_with_wider_limits_than_the_engine_is_refused_at_its_first_flush() {
+fn vbucket_with_wider_limits_than_the_engine_is_refused_at_its_first_flush() {
     let mut rig = rig();
     let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(1)));
     let limits = ItemLimits::DEFAULT.with_value_bytes_max(usize::MAX);
@@ -145,7 +145,7 @@ fn a_vbucket_with_wider_limits_than_the_engine_is_refused_at_its_first_flush() {
 }
 
 #[test]
-fn a_detached_vbucket_is_not_flushed() {
+fn detached_vbucket_is_not_flushed() {
     let mut rig = rig();
     rig.set("a", "one");
     rig.flusher.detach(VB);
@@ -155,7 +155,7 @@ fn a_detached_vbucket_is_not_flushed() {
 }
 
 #[test]
-fn a_vbucket_detached_during_its_flush_gets_no_report() {
+fn vbucket_detached_during_its_flush_gets_no_report() {
     for is_new in [false, true] {
         let mut rig = rig();
         rig.set("a", "one");

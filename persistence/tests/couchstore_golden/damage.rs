@@ -31,7 +31,7 @@ fn damage_under_the_newest_header_is_always_reported() {
 }
 
 #[test]
-fn a_damaged_body_is_one_error() {
+fn damaged_body_is_one_error() {
     for case in ["f_bad_doc", "f_bad_len"] {
         let file = open(case).expect("opens");
         let damaged = Key::new(b"key02");
@@ -56,7 +56,7 @@ fn a_damaged_body_is_one_error() {
 }
 
 #[test]
-fn a_damaged_root_makes_one_index_unreadable() {
+fn damaged_root_makes_one_index_unreadable() {
     let (id, seqno) = (
         open("f_bad_id_root").expect("opens"),
         open("f_bad_seq_root").expect("opens"),
@@ -103,7 +103,7 @@ fn damage_in_one_tree_leaves_the_others_readable() {
 }
 
 #[test]
-fn a_rescue_finds_the_newest_sound_header_and_lists_those_it_skipped() {
+fn rescue_finds_the_newest_sound_header_and_lists_those_it_skipped() {
     let older = |case| CouchFile::open_older(&OsDisk::new(), &path(case), &Keyring::new());
     for case in ["e_torn_in_header", "f_bad_header", "f_bad_blocktype"] {
         let (file, passed) = older(case).expect("opens");

@@ -45,7 +45,7 @@ fn encrypted_content_with_its_key_equals_the_vendors_dumps() {
 }
 
 #[test]
-fn an_encrypted_file_without_its_key_is_refused_with_the_keys_id() {
+fn encrypted_file_without_its_key_is_refused_with_the_keys_id() {
     for case in CASES {
         match open(case) {
             Err(EngineError::KeyMissing { key_id, .. }) => assert_eq!(key_id, "test-key-1"),
@@ -141,7 +141,7 @@ fn assert_refused<T: std::fmt::Debug>(what: &str, result: Result<T, EngineError>
     );
 }
 
-/// Nothing is written to an encrypted file: not in plain text beside the encrypted parts, and not
+/// Nothing is written to an encrypted file: not in plain text next to the encrypted parts, and not
 /// in their place.
 #[test]
 fn writes_to_an_encrypted_file_are_refused_with_the_reason() {

@@ -32,7 +32,7 @@ use crate::couchstore::format::{DocInfo, Fields, Tree, block};
 use crate::couchstore::store::file_names;
 use crate::couchstore::tools::check::index_comparison;
 use crate::couchstore::tools::{Digest, Finding, FindingKind, Survey, SurveyedRow};
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 use super::files::Create;
 use super::sort::{Sorted, Sorter};

@@ -22,7 +22,7 @@ use crate::couchstore::btree::split_policy::THRESHOLD_BYTES;
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::DocInfo;
 use crate::couchstore::store::PurgedRow;
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 use super::audit;
 use super::target::Target;

@@ -16,7 +16,7 @@ use crate::contract::{Budget, CompactionReport, EngineError};
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{DocInfo, by_id};
 use crate::couchstore::store::file_names;
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 use super::audit::{self, Audit};
 use super::files::Create;

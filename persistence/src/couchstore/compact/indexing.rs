@@ -15,7 +15,7 @@ use crate::contract::{Budget, EngineError};
 use crate::couchstore::file::CommitView;
 use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno};
 use crate::couchstore::store::file_names;
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 use super::bulk_builder::BulkBuilder;
 use super::files::Create;

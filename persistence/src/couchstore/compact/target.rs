@@ -20,7 +20,7 @@ use crate::couchstore::format::{
 };
 use crate::couchstore::store_context::StoreContext;
 use crate::couchstore::write::activate;
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 use super::audit;
 use super::bulk_builder::BulkBuilder;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::contract::EngineError;
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{ChunkHead, Compressor, Node, NodeKind, block};
-use crate::counter::{to_u64, to_usize};
+use crate::numbers::{to_u64, to_usize};
 
 use super::node_reader::CacheHint;
 use super::source::Source;

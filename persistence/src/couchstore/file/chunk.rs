@@ -13,7 +13,7 @@ use lowtide_checkpoint::internal::Invariant as _;
 use crate::contract::EngineError;
 use crate::couchstore::format::chunk_head::{HEAD_BYTES, SEALED_HEAD_BYTES, sealed_body_bytes};
 use crate::couchstore::format::{ChunkHead, block};
-use crate::counter::{to_u64, to_usize};
+use crate::numbers::{to_u64, to_usize};
 
 use super::cipher::{Cipher, TAG_BYTES};
 use super::read_ahead::ReadAhead;

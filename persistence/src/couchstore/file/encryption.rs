@@ -6,7 +6,7 @@
 
 use crate::contract::EngineError;
 use crate::couchstore::format::{Checksum, Fields, Tree, block};
-use crate::counter::{to_u64, to_usize};
+use crate::numbers::{to_u64, to_usize};
 
 use super::chunk;
 use super::cipher::Cipher;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::counter::to_usize;
+use crate::numbers::to_usize;
 
 /// Bytes for one bit.
 const CELL_BYTES: u64 = 8;

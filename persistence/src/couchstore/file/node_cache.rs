@@ -22,7 +22,7 @@ use hashbrown::HashMap;
 use lowtide_checkpoint::internal::{Invariant as _, violated};
 
 use crate::couchstore::format::{Node, NodeKind};
-use crate::counter::Counter;
+use crate::numbers::Counter;
 use crate::sync::{RwLock, ranks};
 
 /// Memory of the tables for one node, without the node's own bytes.

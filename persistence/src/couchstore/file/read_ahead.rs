@@ -16,7 +16,7 @@ use std::ops::Range;
 use lowtide_checkpoint::internal::Invariant as _;
 
 use crate::contract::EngineError;
-use crate::counter::{to_u64, to_usize};
+use crate::numbers::{to_u64, to_usize};
 
 use super::source::Source;
 

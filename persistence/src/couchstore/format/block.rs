@@ -4,7 +4,7 @@
 //! position on a boundary means the type byte there, and the data begins one byte later. The rest
 //! of the engine is written in terms of the few conversions in this file.
 
-use crate::counter::{to_u64, to_usize};
+use crate::numbers::{to_u64, to_usize};
 
 /// Bytes of a block, type byte included.
 pub(crate) const BLOCK_BYTES: u64 = 4096;

@@ -4,7 +4,7 @@
 //! an encrypted chunk has a length without the chunk bit and no checksum, because the cipher's tag
 //! serves as one.
 
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 use super::checksum::Checksum;
 use super::fields::{Fields, put};

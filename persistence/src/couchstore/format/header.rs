@@ -4,7 +4,7 @@
 //! bytes. A decoded header has passed every check that needs no other byte of the file: checksum,
 //! version, sizes, and that everything it points to lies before it.
 
-use crate::counter::{to_u64, to_usize};
+use crate::numbers::{to_u64, to_usize};
 
 use super::checksum::Checksum;
 use super::fields::{Fields, put};

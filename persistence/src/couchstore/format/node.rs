@@ -4,7 +4,7 @@
 //! readers need not check again. Bytewise order is the order of all three trees, because seqnos are
 //! big-endian.
 
-use crate::counter::{to_u64, to_usize};
+use crate::numbers::{to_u64, to_usize};
 use bytes::Bytes;
 
 use super::fields::Fields;

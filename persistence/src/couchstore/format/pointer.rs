@@ -1,7 +1,7 @@
 //! Pointers to nodes: the position of a node, the size of its subtree on disk, and the subtree's
 //! reduction.
 
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 use super::fields::{Fields, put};
 use super::reduction::{Reduction, Tree};

@@ -9,7 +9,7 @@ use crate::contract::{EngineError, ScanLimit};
 use crate::couchstore::file::{ChunkReader, CommitView, ReadAhead};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{Row, document, snappy};
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 use super::value_slab::ValueSlab;
 

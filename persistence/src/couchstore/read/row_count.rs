@@ -7,7 +7,7 @@ use crate::couchstore::btree::{DEPTH_MAX, too_deep};
 use crate::couchstore::file::{CacheHint, CommitView};
 use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{NodeKind, Tree, by_seqno};
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 impl CommitView {
     /// Returns the number of rows with a seqno in `from..=to`. Reads two paths from the root.

@@ -21,8 +21,8 @@ use lowtide_checkpoint::internal::Invariant as _;
 use crate::contract::{EngineError, RecoveryReport};
 use crate::couchstore::store_context::StoreContext;
 use crate::couchstore::write::{Writer, tail_recovery};
-use crate::damage::Damage;
 use crate::disk::{Access, Disk, DiskErrorKind};
+use crate::failure::Damage;
 use crate::fault::{self, Fault};
 
 use super::file_names::{self, Name};

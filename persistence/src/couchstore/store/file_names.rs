@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_names_are_told_apart() {
+    fn file_names_are_distinguished() {
         assert_eq!(
             parse(&file(Vbid(1023), 12)),
             Name::File {

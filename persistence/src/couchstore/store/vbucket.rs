@@ -20,7 +20,7 @@ use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::{StoreFigures, document, vbucket_state};
 use crate::couchstore::store_context::StoreContext;
 use crate::couchstore::write::Writer;
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 use crate::sync::{Mutex, RwLock, ranks};
 
 use super::published_commit::PublishedCommit;

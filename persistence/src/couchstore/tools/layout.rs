@@ -14,7 +14,7 @@ use crate::couchstore::file::{CommitView, Extents, encryption};
 use crate::couchstore::format::block::{self, BLOCK_BYTES};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{DocInfo, NodeKind, Tree, by_id, by_seqno};
-use crate::counter::{to_u64, to_usize};
+use crate::numbers::{to_u64, to_usize};
 
 use super::surveyor::{Flaw, FlawKind, SurveyedNode, Surveyor};
 use super::tree_survey;

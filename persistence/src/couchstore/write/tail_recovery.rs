@@ -23,9 +23,9 @@ use crate::couchstore::file::{CacheHint, CommitView, chunk, header_search};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::header::VERSION_PREVIOUS;
 use crate::couchstore::format::{ChunkHead, Header, Tree, block};
-use crate::counter::to_u64;
 use crate::disk::DiskFile;
 use crate::fault::{self, Fault};
+use crate::numbers::to_u64;
 
 use super::activation::activate;
 use super::preallocation::PREALLOCATION_BYTES_MAX;

@@ -30,8 +30,8 @@ use crate::couchstore::format::header::VERSION_PREVIOUS;
 use crate::couchstore::format::node::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::couchstore::format::{Checksum, DocInfo, Document, Header, Tree, block};
 use crate::couchstore::store_context::StoreContext;
-use crate::counter::to_u64;
 use crate::disk::DiskFile;
+use crate::numbers::to_u64;
 
 use super::activation::activate;
 use super::index_update::{self, SavedRows};

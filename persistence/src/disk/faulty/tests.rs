@@ -34,7 +34,7 @@ fn head(disk: &FaultyDisk, len: usize) -> String {
 }
 
 #[test]
-fn the_nth_write_fails_once() {
+fn nth_write_fails_once() {
     let (disk, file) = disk();
     disk.fail_write(2, Fault::Eio);
     file.write_at(&[b"1"], 0).expect("not yet");
@@ -78,7 +78,7 @@ fn each_fault_of_a_write_leaves_its_own_part() {
 }
 
 #[test]
-fn a_failed_sync_is_not_repaired_by_a_later_one() {
+fn failed_sync_is_not_repaired_by_a_later_one() {
     let (disk, file) = disk();
     file.write_at(&[b"abcd"], 0).expect("space");
     disk.fail_sync(1);
@@ -90,7 +90,7 @@ fn a_failed_sync_is_not_repaired_by_a_later_one() {
 }
 
 #[test]
-fn a_persisted_fault_of_a_sync_makes_it_durable_and_reports_it() {
+fn persisted_fault_of_a_sync_makes_it_durable_and_reports_it() {
     let (disk, file) = disk();
     file.write_at(&[b"abcd"], 0).expect("space");
     disk.fail_io(1, Fault::EioPersisted);
@@ -100,7 +100,7 @@ fn a_persisted_fault_of_a_sync_makes_it_durable_and_reports_it() {
 }
 
 #[test]
-fn a_directorys_failed_sync_can_be_repeated() {
+fn directorys_failed_sync_can_be_repeated() {
     let (disk, _) = disk();
     disk.create(Path::new("b")).expect("new");
     disk.fail_sync(1);
@@ -158,7 +158,7 @@ fn every_io_counts_once_and_can_fail() {
 }
 
 #[test]
-fn a_persisted_fault_of_an_io_does_it_and_reports_it() {
+fn persisted_fault_of_an_io_does_it_and_reports_it() {
     let (disk, file) = disk();
     disk.fail_io(1, Fault::EioPersisted);
     assert!(disk.create(Path::new("b")).is_err());
@@ -214,7 +214,7 @@ fn calls_without_power_fail_until_the_crash_restores_it() {
 }
 
 #[test]
-fn the_last_write_before_a_crash_is_left_as_the_crash_chooses() {
+fn last_write_before_a_crash_is_left_as_the_crash_chooses() {
     let (disk, file) = disk();
     disk.power_off_at_io(1);
     assert_eq!(

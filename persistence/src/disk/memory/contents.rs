@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use crate::counter::{to_u64, to_usize};
+use crate::numbers::{to_u64, to_usize};
 
 use super::image::Image;
 use super::ranges::RangeSet;

@@ -12,10 +12,10 @@ use std::{fmt, io};
 
 use super::contents::{Contents, Payload};
 use super::image::{Image, PAGE_BYTES};
-use crate::counter::to_u64;
 use crate::disk::error::{DiskOperation, DiskResult};
 use crate::disk::failure::{failure, failure_at, power_lost};
 use crate::disk::traits::{Access, DiskFile};
+use crate::numbers::to_u64;
 use crate::sync::native::RwLock;
 use crate::sync::ranks;
 

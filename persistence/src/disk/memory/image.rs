@@ -14,7 +14,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::counter::{to_u64, to_usize};
+use crate::numbers::{to_u64, to_usize};
 
 /// The unit in which space is allocated.
 pub(super) const PAGE_BYTES: u64 = 4096;
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_is_not_undone_by_extending() {
+    fn cut_is_not_undone_by_extending() {
         let mut image = Image::default();
         image.write(0, &[7; 9000]);
         image.set_len(4100);
@@ -265,7 +265,7 @@ mod tests {
 
     /// Compares pages as plain bytes with pages as they are kept, after writes of all kinds.
     #[test]
-    fn a_page_after_any_writes_holds_their_bytes_in_the_least_memory() {
+    fn page_after_any_writes_holds_their_bytes_in_the_least_memory() {
         let (mut image, mut expected) = (Image::default(), vec![0; PAGE]);
         let mut write = |image: &mut Image, at: usize, bytes: &[u8], held: usize| {
             image.write(at as u64, bytes);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_of_any_size_costs_nothing() {
+    fn hole_of_any_size_costs_nothing() {
         let mut image = Image::default();
         image.set_len(1 << 62);
         image.write((1 << 62) - 2, b"end");

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rename_is_atomic_and_needs_its_create() {
+    fn rename_is_atomic_and_needs_its_create() {
         let mut directory = directory();
         directory.create("tmp".as_ref(), 2);
         directory.rename("tmp".as_ref(), "old".as_ref());
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_taken_again_survives_only_with_its_release() {
+    fn name_taken_again_survives_only_with_its_release() {
         let mut directory = directory();
         directory.rename("old".as_ref(), "older".as_ref());
         directory.create("old".as_ref(), 2);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_renamed_to_itself_stays() {
+    fn file_renamed_to_itself_stays() {
         let mut directory = directory();
         directory.rename("old".as_ref(), "old".as_ref());
         assert_eq!(outcomes(&directory), BTreeSet::from([names(&[("old", 1)])]));

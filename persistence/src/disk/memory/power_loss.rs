@@ -4,7 +4,7 @@
 //!
 //! The same `PowerLoss` makes the same choices on the same disk.
 
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 /// The unsynced changes that survive a power loss. Synced changes always survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_generator_is_the_published_one() {
+    fn generator_is_the_published_one() {
         let mut random = SplitMix64(1_234_567);
         assert_eq!(
             [random.next(), random.next()],

@@ -89,7 +89,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_range_set_after_any_steps_equals_a_plain_set(steps in prop::collection::vec((any::<bool>(), 0u64..40, 0u64..12), 0..40)) {
+        fn range_set_after_any_steps_equals_a_plain_set(steps in prop::collection::vec((any::<bool>(), 0u64..40, 0u64..12), 0..40)) {
             let mut ranges = RangeSet::default();
             let mut model = BTreeSet::new();
             for (adds, start, len) in steps {

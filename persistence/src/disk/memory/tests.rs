@@ -37,7 +37,7 @@ fn kind<T>(result: DiskResult<T>) -> Option<DiskErrorKind> {
 }
 
 #[test]
-fn a_power_loss_ends_handles_and_locks() {
+fn power_loss_ends_handles_and_locks() {
     let disk = disk();
     let file = disk.create(&path("a")).expect("new");
     let unlinked = disk.create(&path("b")).expect("new");
@@ -75,7 +75,7 @@ fn a_power_loss_ends_handles_and_locks() {
 }
 
 #[test]
-fn a_file_survives_only_with_both_syncs() {
+fn file_survives_only_with_both_syncs() {
     for (sync_name, sync_bytes) in [(false, false), (false, true), (true, false), (true, true)] {
         let disk = disk();
         let file = disk.create(&path("a")).expect("new");
@@ -101,7 +101,7 @@ fn a_file_survives_only_with_both_syncs() {
 }
 
 #[test]
-fn the_capacity_is_counted_in_pages_and_freed_by_cuts() {
+fn capacity_is_counted_in_pages_and_freed_by_cuts() {
     let disk = MemoryDisk::with_capacity_bytes(3 * PAGE_BYTES + 100);
     let file = disk.create(Path::new("a")).expect("names are free");
     file.write_at(&[b"x"], 0).expect("one page");

@@ -19,7 +19,7 @@ fn foreign_names_are_listed() {
 }
 
 #[test]
-fn a_dropped_lock_leaves_its_file_and_is_free() {
+fn dropped_lock_leaves_its_file_and_is_free() {
     let dir = tempfile::tempdir().expect("a place for temporary files");
     drop(OsDisk.lock(dir.path()).expect("free"));
     assert!(dir.path().join(LOCK_FILE).exists());
@@ -27,7 +27,7 @@ fn a_dropped_lock_leaves_its_file_and_is_free() {
 }
 
 #[test]
-fn a_full_device_is_reported_as_no_space() {
+fn full_device_is_reported_as_no_space() {
     let Ok(file) = OsDisk.open(Path::new("/dev/full"), crate::disk::Access::ReadWrite) else {
         return; // Not Linux.
     };
@@ -39,7 +39,7 @@ fn a_full_device_is_reported_as_no_space() {
 }
 
 #[test]
-fn a_written_file_is_read_by_the_system() {
+fn written_file_is_read_by_the_system() {
     let dir = tempfile::tempdir().expect("a place for temporary files");
     let path = dir.path().join("a");
     let file = OsDisk.create(&path).expect("new");
@@ -48,7 +48,7 @@ fn a_written_file_is_read_by_the_system() {
 }
 
 #[test]
-fn a_lock_with_a_shared_file_is_freed_when_dropped() {
+fn lock_with_a_shared_file_is_freed_when_dropped() {
     let dir = tempfile::tempdir().expect("a place for temporary files");
     let path = dir.path().join(LOCK_FILE);
     let file = OpenOptions::new()
@@ -70,7 +70,7 @@ fn a_lock_with_a_shared_file_is_freed_when_dropped() {
 }
 
 #[test]
-fn the_empty_path_is_the_working_directory() {
+fn empty_path_is_the_working_directory() {
     OsDisk.create_dir(Path::new("")).expect("there");
     OsDisk.sync_dir(Path::new("")).expect("there");
     assert!(

@@ -25,7 +25,7 @@ fn made(disk: &dyn Disk, name: &str) -> Arc<dyn DiskFile> {
 }
 
 #[test]
-fn a_closed_file_is_reopened_under_its_new_name() {
+fn closed_file_is_reopened_under_its_new_name() {
     let (below, disk) = pool(1);
     let (a, b) = (made(&disk, "/a"), made(&disk, "/b"));
     disk.rename(Path::new("/a"), Path::new("/c"))
@@ -39,7 +39,7 @@ fn a_closed_file_is_reopened_under_its_new_name() {
 }
 
 #[test]
-fn a_file_without_a_name_stays_open_until_it_is_dropped() {
+fn file_without_a_name_stays_open_until_it_is_dropped() {
     let (below, disk) = pool(1);
     let (removed, replaced, other) = (made(&disk, "/a"), made(&disk, "/b"), made(&disk, "/c"));
     disk.remove(Path::new("/a")).expect("there");
@@ -84,7 +84,7 @@ fn unsynced_files_are_closed_last_and_only_after_a_sync() {
 }
 
 #[test]
-fn a_lack_of_handles_closes_files_and_then_is_reported() {
+fn lack_of_handles_closes_files_and_then_is_reported() {
     let (below, disk) = pool(100);
     let files: Vec<_> = (0..10).map(|n| made(&disk, &format!("/{n}"))).collect();
     below.limit_handles(Some(4));
@@ -114,7 +114,7 @@ fn a_lack_of_handles_closes_files_and_then_is_reported() {
 /// Found by removing the sync before the close: the tests above passed without it, because the
 /// file's own sync failed instead. Here nothing else syncs.
 #[test]
-fn a_closed_handles_writes_are_durable() {
+fn closed_handles_writes_are_durable() {
     let (below, disk) = pool(1);
     let written = made(&disk, "/a");
     disk.sync_dir(Path::new("/")).expect("power");
@@ -131,7 +131,7 @@ fn a_closed_handles_writes_are_durable() {
 /// Writes of another process are durable only after a sync. A file that was opened to sync them may
 /// have lost its handle by then.
 #[test]
-fn the_first_sync_of_a_closed_file_reaches_the_disk() {
+fn first_sync_of_a_closed_file_reaches_the_disk() {
     let (below, disk) = pool(1);
     made(&below, "/a");
     let opened = disk

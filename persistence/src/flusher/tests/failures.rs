@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_failed_flush_is_repeated_with_later_changes() {
+fn failed_flush_is_repeated_with_later_changes() {
     let mut rig = rig();
     rig.set("a", "one");
     rig.disk.fail_write(1, Fault::Eio);
@@ -25,7 +25,7 @@ fn a_failed_flush_is_repeated_with_later_changes() {
 }
 
 #[test]
-fn a_dropped_group_counts_as_failed() {
+fn dropped_group_counts_as_failed() {
     let mut rig = rig();
     rig.set("a", "one");
     drop(rig.flusher.begin([&rig.vbucket]).expect("no other flush"));
@@ -66,7 +66,7 @@ fn a_dropped_group_counts_as_failed() {
 }
 
 #[test]
-fn a_poisoned_store_refuses_flushes_until_it_is_reopened() {
+fn poisoned_store_refuses_flushes_until_it_is_reopened() {
     let mut rig = rig();
     rig.set("a", "one");
     rig.disk.fail_sync(1);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_state_changed_during_a_flush_is_committed_as_of_its_batch() {
+fn state_changed_during_a_flush_is_committed_as_of_its_batch() {
     let mut rig = rig();
     rig.set("a", "one");
     let group = rig.flusher.begin([&rig.vbucket]).expect("no other flush");
@@ -24,7 +24,7 @@ fn a_state_changed_during_a_flush_is_committed_as_of_its_batch() {
 }
 
 #[test]
-fn a_change_of_state_alone_is_committed() {
+fn change_of_state_alone_is_committed() {
     let mut rig = rig();
     rig.set("a", "one");
     rig.flush();

@@ -76,7 +76,7 @@ fn inside_a_snapshot() -> Rig {
 }
 
 #[test]
-fn a_commit_that_takes_a_replica_to_a_snapshots_end_ends_with_one() {
+fn commit_that_takes_a_replica_to_a_snapshots_end_ends_with_one() {
     let mut rig = replica();
     for (start, end) in [(1, 2), (3, 4)] {
         rig.marker(start, end);
@@ -98,7 +98,7 @@ fn a_commit_that_takes_a_replica_to_a_snapshots_end_ends_with_one() {
 }
 
 #[test]
-fn a_commit_inside_a_snapshot_is_hidden_until_its_end() {
+fn commit_inside_a_snapshot_is_hidden_until_its_end() {
     let mut rig = inside_a_snapshot();
     assert_eq!(
         (rig.on_disk(), rig.seen()),
@@ -124,7 +124,7 @@ fn a_commit_inside_a_snapshot_is_hidden_until_its_end() {
 /// Covers the time between the engine's commit and its report: no reader may see the part of a
 /// snapshot in between.
 #[test]
-fn a_part_of_a_snapshot_is_hidden_once_it_is_on_disk() {
+fn part_of_a_snapshot_is_hidden_once_it_is_on_disk() {
     let mut rig = replica();
     rig.marker(1, 3);
     rig.receive(1, "a", "one");
@@ -136,7 +136,7 @@ fn a_part_of_a_snapshot_is_hidden_once_it_is_on_disk() {
 }
 
 #[test]
-fn a_view_outlives_a_compaction_and_ends_with_its_snapshot() {
+fn view_outlives_a_compaction_and_ends_with_its_snapshot() {
     let mut rig = inside_a_snapshot();
     let mut job = rig
         .engine
@@ -154,7 +154,7 @@ fn a_view_outlives_a_compaction_and_ends_with_its_snapshot() {
 }
 
 #[test]
-fn a_failed_commit_hides_nothing() {
+fn failed_commit_hides_nothing() {
     let mut rig = replica();
     rig.marker(1, 2);
     rig.receive(1, "a", "one");
@@ -173,7 +173,7 @@ fn a_failed_commit_hides_nothing() {
 }
 
 #[test]
-fn a_store_opened_inside_a_snapshot_has_no_view_before_its_end() {
+fn store_opened_inside_a_snapshot_has_no_view_before_its_end() {
     let Rig {
         disk,
         engine,
@@ -220,7 +220,7 @@ fn a_store_opened_inside_a_snapshot_has_no_view_before_its_end() {
 }
 
 #[test]
-fn a_promoted_replica_shows_its_part_of_a_snapshot() {
+fn promoted_replica_shows_its_part_of_a_snapshot() {
     let mut rig = inside_a_snapshot();
     rig.vbucket
         .set_state(State::Active, Some(VbUuid(7)))
@@ -235,7 +235,7 @@ fn a_promoted_replica_shows_its_part_of_a_snapshot() {
 }
 
 #[test]
-fn a_pin_ends_with_its_vbucket_or_its_store() {
+fn pin_ends_with_its_vbucket_or_its_store() {
     let mut rig = inside_a_snapshot();
     rig.flusher.detach(VB);
     assert_eq!(rig.flusher.views().pins(), 0);

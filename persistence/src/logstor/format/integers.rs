@@ -11,16 +11,12 @@
 
 use lowtide_checkpoint::internal::checked_invariant;
 
+pub(in crate::logstor) use crate::numbers::to_u64;
+
 /// Converts a number of a format to a length or an index.
 #[inline]
 pub(in crate::logstor) const fn to_usize(number: u32) -> usize {
     number as usize
-}
-
-/// Converts a length or a count.
-#[inline]
-pub(in crate::logstor) const fn to_u64(length: usize) -> u64 {
-    length as u64
 }
 
 /// Converts the length of a part of a segment, or a number of segments, files or frames.

@@ -1,6 +1,6 @@
 //! Counters of what a store has done since it was opened.
 
-use crate::counter::Counter;
+use crate::numbers::Counter;
 
 /// The counters of a store.
 #[derive(Debug, Default)]

@@ -18,8 +18,8 @@ use super::counters::Counters;
 use super::segment::LogFile;
 use crate::contract::EngineError;
 use crate::disk::{Disk, DiskError, DiskErrorKind, DiskFile, DiskResult};
+use crate::failure::Poison;
 use crate::logstor::config::LogstorConfig;
-use crate::poison::Poison;
 
 /// One per open store.
 #[derive(Debug)]

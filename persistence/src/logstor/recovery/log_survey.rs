@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use super::segment_probe::ProbedSegment;
 use crate::contract::EngineError;
-use crate::damage::Damage;
+use crate::failure::Damage;
 use crate::logstor::format::{
     FIXED_BYTES, FrameHeader, HEADER_BYTES, ScannedFrame, epoch_of, to_usize,
 };

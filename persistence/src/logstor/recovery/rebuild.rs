@@ -9,7 +9,7 @@ use lowtide_checkpoint::internal::Invariant;
 
 use super::log_survey::{Harm, LogSurvey, UsedSegment};
 use crate::contract::EngineError;
-use crate::damage::Damage;
+use crate::failure::Damage;
 use crate::logstor::format::{decode_state, to_u32};
 use crate::logstor::index_image::{Image, LargeFragment, SegmentContents};
 use crate::logstor::log::{

@@ -11,7 +11,7 @@ use crate::couchstore::file::Source;
 use crate::couchstore::format::fields::put;
 use crate::couchstore::format::node::take_lengths;
 use crate::couchstore::format::{Checksum, Entry, Fields};
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 /// Length at which a frame is closed.
 const FRAME_BYTES: usize = 16 << 10;

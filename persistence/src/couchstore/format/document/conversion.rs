@@ -19,7 +19,7 @@ use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::document_info::{BODY_COMPRESSED, DocInfo, NOT_JSON, Row};
 use crate::couchstore::format::fields::U48_MAX;
 use crate::couchstore::format::node::VALUE_BYTES_MAX;
-use crate::counter::to_u64;
+use crate::numbers::to_u64;
 
 use super::revision_meta::{Durable, RevisionMeta};
 use super::stored_key::{PREPARED, STORED_KEY_BYTES_MAX, split_key, stored_key};

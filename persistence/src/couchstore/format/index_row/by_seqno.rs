@@ -6,7 +6,7 @@ use lowtide_checkpoint::Seqno;
 use crate::couchstore::format::document_info::{DocInfo, Row};
 use crate::couchstore::format::fields::{Fields, U48_MAX, put};
 use crate::couchstore::format::node::{put_lengths, take_lengths};
-use crate::counter::{to_u64, to_usize};
+use crate::numbers::{to_u64, to_usize};
 
 /// Length of a key.
 const KEY_BYTES: usize = 6;

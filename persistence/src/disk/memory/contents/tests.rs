@@ -48,7 +48,7 @@ fn write(contents: &mut Contents, offset: u64, byte: u8, len: usize) {
 }
 
 #[test]
-fn a_synced_file_has_one_outcome() {
+fn synced_file_has_one_outcome() {
     let mut contents = Contents::default();
     write(&mut contents, 0, b'a', 5000);
     contents.set_len(4500);
@@ -58,7 +58,7 @@ fn a_synced_file_has_one_outcome() {
 }
 
 #[test]
-fn a_synced_cut_is_not_undone_by_extending() {
+fn synced_cut_is_not_undone_by_extending() {
     let mut contents = durable(b'a', 9000);
     contents.set_len(100);
     contents.set_len(9000);
@@ -71,7 +71,7 @@ fn a_synced_cut_is_not_undone_by_extending() {
 }
 
 #[test]
-fn an_overwrite_is_torn_at_sectors() {
+fn overwrite_is_torn_at_sectors() {
     let mut contents = durable(b'a', 1200);
     write(&mut contents, 500, b'b', 600);
     let expected = set(&[
@@ -97,7 +97,7 @@ fn writes_of_different_sectors_are_not_ordered() {
 }
 
 #[test]
-fn a_sector_never_has_a_later_write_without_the_earlier_one() {
+fn sector_never_has_a_later_write_without_the_earlier_one() {
     let mut contents = durable(b'a', 512);
     write(&mut contents, 0, b'b', 10);
     write(&mut contents, 100, b'c', 10);
@@ -108,7 +108,7 @@ fn a_sector_never_has_a_later_write_without_the_earlier_one() {
 }
 
 #[test]
-fn an_append_may_leave_zeros_or_a_short_file() {
+fn append_may_leave_zeros_or_a_short_file() {
     let mut contents = durable(b'a', 512);
     write(&mut contents, 512, b'b', 1000);
     let expected = set(&[
@@ -123,7 +123,7 @@ fn an_append_may_leave_zeros_or_a_short_file() {
 }
 
 #[test]
-fn a_later_append_may_survive_a_lost_earlier_one() {
+fn later_append_may_survive_a_lost_earlier_one() {
     let mut contents = durable(b'a', 512);
     write(&mut contents, 512, b'b', 512);
     write(&mut contents, 1024, b'c', 512);
@@ -134,7 +134,7 @@ fn a_later_append_may_survive_a_lost_earlier_one() {
 }
 
 #[test]
-fn a_lost_cut_keeps_the_old_bytes() {
+fn lost_cut_keeps_the_old_bytes() {
     let mut contents = durable(b'a', 1024);
     contents.set_len(512);
     write(&mut contents, 512, b'b', 100);
@@ -197,7 +197,7 @@ fn bytes_in_limbo_written_and_synced_again_are_durable() {
 }
 
 #[test]
-fn a_sector_in_limbo_may_be_as_after_any_of_its_writes() {
+fn sector_in_limbo_may_be_as_after_any_of_its_writes() {
     let mut contents = durable(0, 512);
     write(&mut contents, 0, b'b', 100);
     contents.write(0, Payload::Zeros(60));
@@ -236,7 +236,7 @@ fn limbo_does_not_split_sectors() {
 }
 
 #[test]
-fn an_append_in_limbo_becomes_zeros() {
+fn append_in_limbo_becomes_zeros() {
     let mut contents = durable(b'a', 512);
     write(&mut contents, 512, b'b', 512);
     contents.fail_sync();

@@ -216,7 +216,7 @@ fn survives_as_the_model_says(steps: Vec<Step>) -> Result<(), TestCaseError> {
 /// Found by the property test. The zeros over byte 275 restore its earlier value, but the write
 /// between may have reached the disk alone. After a failed sync nothing brings it up to date.
 #[test]
-fn a_value_written_over_in_limbo_may_survive() {
+fn value_written_over_in_limbo_may_survive() {
     let steps = vec![
         Step::Write {
             offset: 2048,
@@ -247,7 +247,7 @@ proptest! {
 
     /// Without cuts and failed syncs, each sector is as it was at some moment since the last sync.
     #[test]
-    fn a_sector_without_cuts_survives_as_it_was_at_one_moment(
+    fn sector_without_cuts_survives_as_it_was_at_one_moment(
         before in 0usize..3000,
         writes in prop::collection::vec((0usize..3000, 1usize..1500), 1..8),
         seed in any::<u64>(),

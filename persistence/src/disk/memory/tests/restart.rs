@@ -10,7 +10,7 @@ use super::{disk, kind, path, read};
 
 /// Guards that a power loss after a restart loses the same changes as without the restart.
 #[test]
-fn a_restart_loses_nothing_and_makes_nothing_durable() {
+fn restart_loses_nothing_and_makes_nothing_durable() {
     let disk = disk();
     let dir = Path::new("/data");
     for name in ["kept", "removed", "renamed"] {
@@ -66,7 +66,7 @@ fn a_restart_loses_nothing_and_makes_nothing_durable() {
 }
 
 #[test]
-fn a_sync_after_a_restart_makes_earlier_writes_durable() {
+fn sync_after_a_restart_makes_earlier_writes_durable() {
     let disk = disk();
     let file = disk.create(&path("a")).expect("new");
     file.write_at(&[b"1"], 0).expect("there is room");

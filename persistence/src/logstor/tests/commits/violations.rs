@@ -91,7 +91,8 @@ fn assert_violates(result: Result<(), EngineError>, invariant: &str) {
 /// L33: a key that cannot be read is not absent.
 #[test]
 fn record_in_a_segment_that_is_not_in_use_is_reported_and_never_absent() {
-    let reads: [fn(&Logstor) -> Result<(), EngineError>; 4] = [
+    type Read = fn(&Logstor) -> Result<(), EngineError>;
+    let reads: [Read; 4] = [
         |engine| {
             let key = Key::new(b"key-1");
             engine.get(A, Namespace::Committed, &key).map(drop)

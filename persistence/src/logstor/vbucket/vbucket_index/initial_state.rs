@@ -8,7 +8,7 @@ use lowtide_checkpoint::VBucketState;
 use super::VBucketIndex;
 use super::lazy_index::LazyIndex;
 use super::view::View;
-use crate::damage::Damage;
+use crate::failure::Damage;
 use crate::logstor::format::{CollectionHighSeqnos, Location, PurgedTombstones};
 use crate::logstor::index::Slot;
 

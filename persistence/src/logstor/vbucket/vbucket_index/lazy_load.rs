@@ -26,7 +26,7 @@ use std::sync::Arc;
 use super::lazy_index::{LazyIndex, Lookup};
 use super::{Inner, VBucketIndex};
 use crate::contract::EngineError;
-use crate::damage::Damage;
+use crate::failure::Damage;
 use crate::fault::{self, Fault};
 use crate::logstor::format::Fingerprint;
 use crate::logstor::index::{KeyIndex, ReferenceCounts, Slot};

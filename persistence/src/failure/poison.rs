@@ -2,7 +2,7 @@
 //!
 //! A failed sync may drop pages that a later sync then reports as durable (E5). A poisoned store
 //! therefore refuses writes until it is reopened, because opening reads what the disk really holds.
-//! The same holds for a store whose memory violates an invariant: opening builds it anew.
+//! The same holds for a store whose memory violates an invariant: opening builds it again.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

@@ -1,0 +1,7 @@
+//! Numbers: counters for statistics, and conversions between lengths in memory and numbers of files.
+
+mod counter;
+mod lengths;
+
+pub(crate) use counter::Counter;
+pub(crate) use lengths::{to_u64, to_usize};
