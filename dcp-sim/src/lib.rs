@@ -123,6 +123,7 @@ mod idle_timeout;
 pub mod input;
 pub mod node;
 pub mod producer;
+#[cfg(feature = "sim")]
 mod published_key;
 #[cfg(feature = "cli")]
 pub mod report;

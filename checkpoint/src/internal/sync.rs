@@ -20,7 +20,7 @@
 //! | `Signal::raised` | 61 | the flag of one waiting thread |
 //! | `Link` (under loom only) | 62 | the next chunk of a chain |
 //!
-//! A thread that waits for a [`Signal`] holds no other lock.
+//! A thread that waits for a `Signal` holds no other lock.
 
 mod accesses;
 mod link;

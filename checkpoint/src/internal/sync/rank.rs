@@ -19,7 +19,7 @@ const RANKS: u8 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     any(not(debug_assertions), checkpoint_loom),
-    expect(dead_code, reason = "debug builds verify the order")
+    allow(dead_code, reason = "debug builds verify the order")
 )]
 pub struct Rank {
     number: u8,
