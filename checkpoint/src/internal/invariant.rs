@@ -108,7 +108,7 @@ impl<T> Invariant<T> for Option<T> {
     #[inline]
     #[track_caller]
     fn expected(self, invariant: &'static str, what: &'static str) -> Self {
-        if self.is_none() {
+        if IS_CHECKED && self.is_none() {
             let _violation = violated(invariant, what);
         }
         self

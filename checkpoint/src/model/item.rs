@@ -205,6 +205,7 @@ impl Item {
     }
 
     /// Returns the bytes of key and value, which the item keeps alive.
+    #[inline]
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
         self.key.encoded().len() + self.value.as_ref().map_or(0, Bytes::len)

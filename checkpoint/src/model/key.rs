@@ -101,6 +101,7 @@ impl Key {
     }
 
     /// Returns prefix and user bytes, as stored and sent.
+    #[inline]
     #[must_use]
     pub fn encoded(&self) -> &[u8] {
         match &self.0 {
@@ -156,6 +157,7 @@ impl Key {
     }
 
     /// Returns the id of the collection; 0 is the default one.
+    #[inline]
     #[must_use]
     pub fn collection(&self) -> u32 {
         split(self.encoded())

@@ -189,6 +189,7 @@ impl LockedState {
         Ok(item.seqno)
     }
 
+    #[inline]
     fn close_if_full(&mut self) {
         let by_quota = || {
             self.membership
