@@ -73,9 +73,9 @@ pub use manager::{
 };
 pub use memory::{MemoryState, Quota, QuotaConfig, QuotaStats};
 pub use model::{
-    Cas, Datatype, DurabilityLevel, FailoverEntry, FailoverLog, FailoverLogError, Item, Key,
-    Namespace, Operation, Seqno, SnapshotMarker, SnapshotRange, SnapshotType, State, VBucketState,
-    VbUuid, Vbid,
+    Cas, Datatype, DurabilityLevel, FailoverEntry, FailoverLog, FailoverLogError, Item, ItemRef,
+    Key, Namespace, Operation, Seqno, SnapshotMarker, SnapshotRange, SnapshotType, State,
+    VBucketState, VbUuid, Vbid,
 };
 pub use reclaim::Reclaimer;
 pub use resume::{ResumePoint, ResumeRequest, ServedHistory, may_lack_purged};

@@ -6,7 +6,6 @@
 mod engine;
 mod error;
 mod executor;
-mod item_ref;
 mod job;
 mod points;
 mod scan;
@@ -20,7 +19,6 @@ pub use engine::{
 };
 pub use error::EngineError;
 pub use executor::{Executor, InOrder, Task};
-pub use item_ref::ItemRef;
 pub use job::{
     Budget, CompactionFilter, CompactionReport, CompactionRequest, Job, JobProgress, Verdict,
 };

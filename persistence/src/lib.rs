@@ -43,10 +43,11 @@ pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use contract::{
     Budget, Capabilities, CommitBatch, Committed, CompactionFilter, CompactionReport,
     CompactionRequest, Engine, EngineError, EnginePoint, EngineStats, Executor, Figure, InOrder,
-    ItemRef, Job, JobProgress, JobStage, KeyItems, KeyRange, KeySlice, RecoveryReport,
-    RetainedHistory, RolledBack, ScanLimit, ScanSlice, SeqnoItems, Severity, Snapshot, Task, Unit,
-    VBucketInfo, Verdict,
+    Job, JobProgress, JobStage, KeyItems, KeyRange, KeySlice, RecoveryReport, RetainedHistory,
+    RolledBack, ScanLimit, ScanSlice, SeqnoItems, Severity, Snapshot, Task, Unit, VBucketInfo,
+    Verdict,
 };
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
+pub use lowtide_checkpoint::ItemRef;
 pub use read_views::{ReadViews, whole_seqno};
 pub use store_owner::{StoreOwner, store_owners};

@@ -136,10 +136,15 @@ impl Datatype {
 ///
 /// It is plain data, open to literals that end in `..Item::new(operation, key)`. A later version may
 /// add fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+///
+/// `K` and `V` are how it holds its key and its value: an `Item` owns them, an [`ItemRef`] borrows
+/// them. So every field is declared once.
+///
+/// [`ItemRef`]: crate::ItemRef
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item<K = Key, V = Bytes> {
     /// Key, with its collection prefix.
-    pub key: Key,
+    pub key: K,
     /// Kind of operation.
     pub operation: Operation,
     /// Place in the vBucket's order. An active assigns it when the item is queued.
@@ -165,7 +170,29 @@ pub struct Item {
     /// Seqno of the prepare that a commit or abort completes; otherwise 0.
     pub prepare_seqno: Seqno,
     /// Value. `None` means no body, which differs from an empty one.
-    pub value: Option<Bytes>,
+    pub value: Option<V>,
+}
+
+impl<K, V> Item<K, V> {
+    /// Returns the item with another key and value, and every other field as here.
+    #[inline]
+    pub(super) fn with_parts<L, W>(&self, key: L, value: Option<W>) -> Item<L, W> {
+        Item {
+            key,
+            operation: self.operation,
+            seqno: self.seqno,
+            cas: self.cas,
+            rev_seqno: self.rev_seqno,
+            flags: self.flags,
+            expiry: self.expiry,
+            datatype: self.datatype,
+            deleted: self.deleted,
+            history: self.history,
+            durability: self.durability,
+            prepare_seqno: self.prepare_seqno,
+            value,
+        }
+    }
 }
 
 impl Item {

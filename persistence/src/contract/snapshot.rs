@@ -10,9 +10,9 @@ use std::ops::ControlFlow;
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
 
 use super::error::EngineError;
-use super::item_ref::ItemRef;
 use super::scan::{KeyRange, KeySlice, ScanLimit, ScanSlice};
 use super::stats::VBucketInfo;
+use lowtide_checkpoint::ItemRef;
 
 /// The slice that is read at once for a caller that asks for single rows.
 pub(super) const READ_TOGETHER: ScanLimit = ScanLimit {

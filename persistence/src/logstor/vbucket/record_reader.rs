@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use lowtide_checkpoint::internal::violated;
-use lowtide_checkpoint::{Item, Key, Namespace};
+use lowtide_checkpoint::{Item, ItemRef, Key, Namespace};
 
-use crate::contract::{EngineError, ItemRef};
+use crate::contract::EngineError;
 use crate::logstor::format::{RecordView, decode_item, decode_item_ref, record_bytes, to_usize};
 use crate::logstor::index::Slot;
 use crate::logstor::log::{

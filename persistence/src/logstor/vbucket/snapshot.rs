@@ -8,12 +8,12 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use lowtide_checkpoint::internal::{Invariant, Violation};
-use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
+use lowtide_checkpoint::{Item, ItemRef, Key, Namespace, Seqno, VBucketState};
 
 use super::record_reader::{ReadBuffer, read_by_key, read_rows, visit_rows};
 use super::vbucket_index::{VBucketIndex, View};
 use crate::contract::{
-    EngineError, ItemRef, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
+    EngineError, KeyRange, KeySlice, ScanLimit, ScanSlice, Snapshot, VBucketInfo,
 };
 use crate::logstor::format::{Fingerprint, PurgedTombstones, to_usize};
 use crate::logstor::log::StoreContext;

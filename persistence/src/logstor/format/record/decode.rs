@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use lowtide_checkpoint::internal::checked_invariant;
-use lowtide_checkpoint::{Cas, Datatype, Item, Operation, Seqno};
+use lowtide_checkpoint::{Cas, Datatype, Item, ItemRef, Operation, Seqno};
 
 use super::super::integers::{to_u32, to_usize, u16_at, u32_at, u64_at};
 use super::layout::{
@@ -10,7 +10,6 @@ use super::layout::{
     LONG_REVISION, OPERATIONS, RECORD_BYTES_MAX, SHORT_REVISION, STATE, is_tombstone, level_of,
     optional_bytes,
 };
-use crate::contract::ItemRef;
 
 /// The fields of a record that an index needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 use std::ops::ControlFlow;
 
 use lowtide_checkpoint::internal::as_in_release;
-use lowtide_checkpoint::{Key, Namespace, Seqno};
+use lowtide_checkpoint::{ItemRef, Key, Namespace, Seqno};
 
 use super::last_numbers::store;
-use crate::contract::{CompactionRequest, Engine, EngineError, ItemRef, JobProgress};
+use crate::contract::{CompactionRequest, Engine, EngineError, JobProgress};
 use crate::disk::MemoryDisk;
 use crate::logstor::Logstor;
 use crate::logstor::log::Origin;

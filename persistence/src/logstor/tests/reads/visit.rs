@@ -96,7 +96,7 @@ fn row_that_names_another_record_is_reported() {
         change(&mut rows.slots[7]);
         let context = &engine.store.context;
         let mut buffer = ReadBuffer::default();
-        let mut go_on = |_: crate::contract::ItemRef<'_>| ControlFlow::Continue(());
+        let mut go_on = |_: lowtide_checkpoint::ItemRef<'_>| ControlFlow::Continue(());
         let shown = visit_rows(&rows, true, context, &mut buffer, &mut go_on);
         assert_eq!(shown.expect_err("another record").kind(), "corrupt");
         let read = read_rows(&rows, context, &mut buffer, &mut Vec::new());
