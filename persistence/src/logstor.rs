@@ -42,6 +42,7 @@ mod commit;
 mod config;
 mod engine;
 mod format;
+mod hash_key;
 mod index;
 mod index_image;
 mod log;
@@ -58,6 +59,7 @@ mod tests;
 pub use self::commit::CommitObserver;
 pub use self::config::LogstorConfig;
 pub use self::engine::Logstor;
+pub use self::hash_key::HashKey;
 pub use self::maintenance::LogstorStats;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -6,6 +6,7 @@
 //! space for at least [`SEGMENTS_MIN`] segments. A store keeps the geometry it was created with;
 //! only its budget may change.
 
+use crate::logstor::hash_key::HashKey;
 use serde::{Deserialize, Serialize};
 
 /// Alignment of frames, and the unit of their padding.
@@ -81,7 +82,7 @@ pub struct LogstorConfig {
     /// Key of the fingerprints of keys and of the checksums of frames. A client that does not know
     /// it can craft no keys or values that collide. The host draws it at random and keeps it secret.
     /// A store keeps the key it was created with, whatever it is opened with.
-    pub hash_key: [u64; 2],
+    pub hash_key: HashKey,
 }
 
 /// Defines a method for each setting that has a default.
@@ -129,7 +130,7 @@ impl LogstorConfig {
             cache_bytes: 16 << 20,
             image_bytes: 16 << 20,
             image_percent: 12,
-            hash_key,
+            hash_key: HashKey::new(hash_key),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! What can't be stored is refused here, before anything is written. Of two items with one key and
 //! name space only the later one is encoded.
 
+use crate::logstor::hash_key::HashKey;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -123,7 +124,7 @@ impl EncodedBatch {
     }
 }
 
-fn fingerprint(hash_key: [u64; 2], item: &Item) -> Fingerprint {
+fn fingerprint(hash_key: HashKey, item: &Item) -> Fingerprint {
     Fingerprint::of_record(hash_key, item.operation, item.key.encoded())
 }
 

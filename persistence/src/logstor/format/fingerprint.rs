@@ -5,6 +5,7 @@
 //! pair can be crafted, and by chance there is one in 2^64 keys. A read compares the whole key all
 //! the same, and reports a collision.
 
+use crate::logstor::hash_key::HashKey;
 use std::hash::Hasher;
 
 use lowtide_checkpoint::internal::Invariant;
@@ -16,8 +17,8 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 pub(in crate::logstor) struct Fingerprint([u64; 2]);
 
 impl Fingerprint {
-    pub(in crate::logstor) fn of(hash_key: [u64; 2], namespace: Namespace, key: &[u8]) -> Self {
-        let [first, second] = hash_key;
+    pub(in crate::logstor) fn of(hash_key: HashKey, namespace: Namespace, key: &[u8]) -> Self {
+        let [first, second] = hash_key.numbers();
         let mut hasher = SipHasher13::new_with_keys(first, second);
         hasher.write(key);
         hasher.write_u8(namespace as u8);
@@ -28,7 +29,7 @@ impl Fingerprint {
     /// Same as [`Fingerprint::of`], for the key of a record with that operation.
     #[inline]
     pub(in crate::logstor) fn of_record(
-        hash_key: [u64; 2],
+        hash_key: HashKey,
         operation: Operation,
         key: &[u8],
     ) -> Self {
@@ -74,7 +75,9 @@ mod tests {
 
     #[test]
     fn key_name_space_and_secret_all_count() {
-        let of = |secret, namespace, key: &[u8]| Fingerprint::of([secret, 0], namespace, key);
+        let of = |secret, namespace, key: &[u8]| {
+            Fingerprint::of(HashKey::new([secret, 0]), namespace, key)
+        };
         let all = [
             of(1, Namespace::Committed, b"a"),
             of(1, Namespace::Prepared, b"a"),

@@ -23,6 +23,7 @@
 //! - A header lies in one sector: it is written as a whole or not at all. Its checksum is keyed: no
 //!   stored value can be crafted to look like a header.
 
+use crate::logstor::hash_key::HashKey;
 use std::ops::RangeInclusive;
 
 use super::integers::{to_usize, u32_at, u64_at};
@@ -169,7 +170,7 @@ impl FrameHeader {
         u64_at(bytes, 8).filter(|_| bytes.starts_with(&MAGIC))
     }
 
-    pub(in crate::logstor) fn encode(&self, hash_key: [u64; 2]) -> [u8; HEADER] {
+    pub(in crate::logstor) fn encode(&self, hash_key: HashKey) -> [u8; HEADER] {
         let [first, second] = self.detail.words();
         let longs = [self.generation, self.append_seqno, self.settled];
         let words = [
@@ -204,7 +205,7 @@ impl FrameHeader {
     pub(in crate::logstor) fn decode(
         bytes: &[u8],
         segment: u32,
-        hash_key: [u64; 2],
+        hash_key: HashKey,
     ) -> Option<Self> {
         let bytes: &[u8; HEADER] = bytes.first_chunk()?;
         if !bytes.starts_with(&MAGIC) {
@@ -258,8 +259,8 @@ pub(in crate::logstor) fn frame_bytes(payload_bytes: u32) -> u32 {
 }
 
 /// Computes a keyed checksum: without the key no bytes can be crafted that have a given one.
-pub(in crate::logstor) fn keyed_crc(hash_key: [u64; 2], bytes: &[u8]) -> u32 {
-    let [first, second] = hash_key.map(u64::to_be_bytes);
+pub(in crate::logstor) fn keyed_crc(hash_key: HashKey, bytes: &[u8]) -> u32 {
+    let [first, second] = hash_key.numbers().map(u64::to_be_bytes);
     crc32c::crc32c_append(
         crc32c::crc32c_append(crc32c::crc32c(&first), bytes),
         &second,
@@ -271,7 +272,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const KEY: [u64; 2] = [1, 2];
+    const KEY: HashKey = HashKey::new([1, 2]);
 
     fn header() -> impl Strategy<Value = FrameHeader> {
         let longs = (any::<u64>(), any::<u64>(), any::<u64>());
@@ -309,7 +310,7 @@ mod tests {
             let bytes = header.encode(KEY);
             prop_assert_eq!(FrameHeader::decode(&bytes, header.segment, KEY), Some(header));
             prop_assert_eq!(FrameHeader::decode(&bytes, header.segment ^ 1, KEY), None, "another segment's");
-            prop_assert_eq!(FrameHeader::decode(&bytes, header.segment, [1, 3]), None, "another store's");
+            prop_assert_eq!(FrameHeader::decode(&bytes, header.segment, HashKey::new([1, 3])), None, "another store's");
             for bit in 0..bytes.len() * 8 {
                 let mut damaged = bytes;
                 damaged[bit / 8] ^= 1 << (bit % 8);

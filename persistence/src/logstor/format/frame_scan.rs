@@ -9,6 +9,7 @@ use super::frame::{FrameHeader, FrameKind, HEADER_BYTES};
 use super::integers::{to_u32, to_usize};
 use super::record::RecordView;
 use crate::logstor::config::BLOCK_BYTES;
+use crate::logstor::hash_key::HashKey;
 
 /// A frame of a segment.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,7 @@ pub(in crate::logstor) struct ScannedFrames {
 pub(in crate::logstor) fn scan_frames(
     bytes: &[u8],
     segment: u32,
-    hash_key: [u64; 2],
+    hash_key: HashKey,
     valid_bytes: impl Fn(u64) -> Option<u32>,
 ) -> ScannedFrames {
     let header_at =

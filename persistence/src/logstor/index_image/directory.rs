@@ -8,6 +8,7 @@
 //! block before it. A section's blocks ascend, and each has its last fingerprint, so the one block
 //! that can have a key is known.
 
+use crate::logstor::hash_key::HashKey;
 use lowtide_checkpoint::Namespace;
 use lowtide_checkpoint::internal::checked_invariant;
 use serde::{Deserialize, Serialize};
@@ -266,6 +267,6 @@ fn directory_place(trailer: &[u8]) -> Option<(u64, u64)> {
 }
 
 /// Identifies the images of a store.
-pub(in crate::logstor) fn store_id(hash_key: [u64; 2]) -> [u8; 16] {
+pub(in crate::logstor) fn store_id(hash_key: HashKey) -> [u8; 16] {
     Fingerprint::of(hash_key, Namespace::System, b"index image").to_bytes()
 }

@@ -1,5 +1,6 @@
 //! An index image that can be read: its directory in memory, its rows block by block.
 
+use crate::logstor::hash_key::HashKey;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ impl Image {
     pub(in crate::logstor) fn open(
         disk: &dyn Disk,
         path: PathBuf,
-        hash_key: [u64; 2],
+        hash_key: HashKey,
         number: u64,
     ) -> Result<Result<Self, &'static str>, EngineError> {
         let file = disk.open(&path, Access::ReadOnly)?;

@@ -125,8 +125,11 @@ mod tests {
             let rows =
                 rows.into_iter()
                     .map(|(key, seqno, [segment, offset, len], tombstone, others)| {
-                        let fingerprint =
-                            Fingerprint::of([1, 2], Namespace::Committed, &key.to_be_bytes());
+                        let fingerprint = Fingerprint::of(
+                            crate::logstor::hash_key::HashKey::new([1, 2]),
+                            Namespace::Committed,
+                            &key.to_be_bytes(),
+                        );
                         ImageRow {
                             fingerprint,
                             seqno,

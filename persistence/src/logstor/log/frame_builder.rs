@@ -9,6 +9,7 @@
 //! No record crosses the end of a segment. An append has at most one frame in a segment, which
 //! begins where the segment's last durable frame ended.
 
+use crate::logstor::hash_key::HashKey;
 use std::sync::Arc;
 
 use lowtide_checkpoint::internal::{Invariant, Violation, checked_invariant};
@@ -87,7 +88,7 @@ impl PendingFrame {
     }
 
     /// Returns whether a reader of the sealed frame would find what was placed.
-    fn is_readable(&self, header: &FrameHeader, hash_key: [u64; 2]) -> bool {
+    fn is_readable(&self, header: &FrameHeader, hash_key: HashKey) -> bool {
         let is_found = FrameHeader::decode(&self.bytes, self.segment.id, hash_key) == Some(*header);
         let end = to_usize(HEADER_BYTES + header.payload_bytes);
         let payload = self.bytes.get(to_usize(HEADER_BYTES)..end);
@@ -107,7 +108,7 @@ impl PendingFrame {
         append_seqno: u64,
         settled: u64,
         (part, parts): (u32, u32),
-        hash_key: [u64; 2],
+        hash_key: HashKey,
     ) -> Result<(), Violation> {
         let (head, payload) = self
             .bytes

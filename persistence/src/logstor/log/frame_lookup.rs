@@ -13,6 +13,7 @@ use super::frame_bounds::FrameBounds;
 use super::segment::Segment;
 use crate::disk::DiskResult;
 use crate::logstor::format::{FrameHeader, FrameKind, HEADER_BYTES, frame_bytes, to_usize};
+use crate::logstor::hash_key::HashKey;
 
 /// Finds the frame of the record at an offset; `None` if it can't be determined. Reads the headers
 /// before it that are not known: O(frames) once, then O(log frames).
@@ -22,7 +23,7 @@ use crate::logstor::format::{FrameHeader, FrameKind, HEADER_BYTES, frame_bytes, 
 pub(in crate::logstor) fn find_frame(
     segment: &Segment,
     record: u32,
-    hash_key: [u64; 2],
+    hash_key: HashKey,
 ) -> DiskResult<Option<FrameBounds>> {
     let mut known = segment.frames.lock();
     loop {

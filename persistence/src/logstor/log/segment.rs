@@ -12,6 +12,7 @@
 //! - A read after the store was closed is checked against the segment's generation, because another
 //!   store may have reused the segment (L45).
 
+use crate::logstor::hash_key::HashKey;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -153,7 +154,7 @@ impl Segment {
     pub(in crate::logstor) fn write_free(
         &self,
         header: &FrameHeader,
-        hash_key: [u64; 2],
+        hash_key: HashKey,
     ) -> DiskResult<()> {
         let mut sector = header.encode(hash_key).to_vec();
         // One sector only: an old header whose frame is partly overwritten would be damage.

@@ -10,6 +10,7 @@ use crate::logstor::format::{
     CollectionHighSeqnos, Fingerprint, FrameHeader, FrameKind, HEADER_BYTES, Location, RecordView,
     ScannedFrame, collection_of_record, payload_of, scan_frames, verified_records_in,
 };
+use crate::logstor::hash_key::HashKey;
 
 /// An item's record.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +77,7 @@ pub(in crate::logstor) struct ScannedSegment {
 pub(in crate::logstor) fn scan_segment(
     segment: &Segment,
     bytes: &[u8],
-    hash_key: [u64; 2],
+    hash_key: HashKey,
     skip: Option<(u64, u32)>,
     valid_bytes: impl Fn(u64) -> Option<u32>,
 ) -> Result<ScannedSegment, EngineError> {
@@ -124,7 +125,7 @@ pub(in crate::logstor) fn scan_segment(
 pub(in crate::logstor) fn scan_large_record(
     segment: &Segment,
     append_seqno: u64,
-    hash_key: [u64; 2],
+    hash_key: HashKey,
 ) -> Result<ScannedRecord, EngineError> {
     let corrupt = || segment.corrupt(HEADER_BYTES, "a damaged large record");
     let (at, record) = segment.read_large_record()?;
@@ -134,7 +135,7 @@ pub(in crate::logstor) fn scan_large_record(
 
 /// Returns the record of an item; `None` for a state.
 fn record_of(
-    hash_key: [u64; 2],
+    hash_key: HashKey,
     append_seqno: u64,
     at: Location,
     view: &RecordView<'_>,

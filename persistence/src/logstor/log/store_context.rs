@@ -7,6 +7,7 @@
 //!
 //! After a failed sync the store takes no writes until it is opened again (L4).
 
+use crate::logstor::hash_key::HashKey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,7 +29,7 @@ pub(in crate::logstor) struct StoreContext {
     pub(in crate::logstor) dir: PathBuf,
     pub(in crate::logstor) config: LogstorConfig,
     /// The store's own key, which may differ from the configured one.
-    pub(in crate::logstor) hash_key: [u64; 2],
+    pub(in crate::logstor) hash_key: HashKey,
     poison: Poison,
     closed: Arc<AtomicBool>,
     pub(in crate::logstor) counters: Counters,
@@ -42,7 +43,7 @@ impl StoreContext {
         disk: Arc<dyn Disk>,
         dir: &Path,
         config: LogstorConfig,
-        hash_key: [u64; 2],
+        hash_key: HashKey,
     ) -> Self {
         Self {
             disk,

@@ -6,6 +6,7 @@
 //! Every item is the record that the index references, verified (L27): its checksum, its length, its
 //! seqno and, by key, its key are compared.
 
+use crate::logstor::hash_key::HashKey;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -243,7 +244,7 @@ struct Plan {
 /// Plans the reading of the first rows. Where most of a frame is wanted, all of it is read: its one
 /// checksum is cheaper than those of its records. Otherwise records that lie close together are
 /// read together.
-fn plan(segment: &Segment, rows: &[Slot], hash_key: [u64; 2]) -> Result<Plan, EngineError> {
+fn plan(segment: &Segment, rows: &[Slot], hash_key: HashKey) -> Result<Plan, EngineError> {
     let Some(first) = rows.first().map(|slot| slot.location) else {
         return Ok(Plan {
             rows: 0,

@@ -12,7 +12,11 @@ use crate::logstor::format::Location;
 use crate::logstor::log::{LogFile, Segment, SegmentUses};
 
 fn name(key: u32) -> Fingerprint {
-    Fingerprint::of([1, 2], Namespace::Committed, &key.to_be_bytes())
+    Fingerprint::of(
+        crate::logstor::hash_key::HashKey::new([1, 2]),
+        Namespace::Committed,
+        &key.to_be_bytes(),
+    )
 }
 
 fn slot(key: u32, seqno: u64) -> Slot {

@@ -5,6 +5,7 @@
 //! An edit that contradicts the catalog is refused and changes nothing. Epochs are never used again
 //! (L7).
 
+use crate::logstor::hash_key::HashKey;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,7 @@ pub(in crate::logstor) struct CatalogEntry {
 pub(in crate::logstor) struct Catalog {
     pub(super) kind: [u8; 8],
     pub(in crate::logstor) geometry: Geometry,
-    pub(in crate::logstor) hash_key: [u64; 2],
+    pub(in crate::logstor) hash_key: HashKey,
     pub(super) next_epoch: u32,
     pub(in crate::logstor) vbuckets: BTreeMap<u16, CatalogEntry>,
     /// Generation and valid bytes, by segment.
@@ -40,7 +41,7 @@ pub(in crate::logstor) struct Catalog {
 }
 
 impl Catalog {
-    pub(in crate::logstor) fn new(geometry: Geometry, hash_key: [u64; 2]) -> Self {
+    pub(in crate::logstor) fn new(geometry: Geometry, hash_key: HashKey) -> Self {
         Self {
             kind: KIND,
             geometry,
@@ -188,7 +189,7 @@ mod tests {
                 segment_bytes: 65_536,
                 segments_per_file: 4,
             },
-            [1, 2],
+            crate::logstor::hash_key::HashKey::new([1, 2]),
         )
     }
 

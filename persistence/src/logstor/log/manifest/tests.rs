@@ -20,7 +20,7 @@ fn context(disk: &FaultyDisk) -> StoreContext {
         Arc::new(disk.clone()),
         Path::new(DIR),
         LogstorConfig::new([1, 2]),
-        [1, 2],
+        crate::logstor::hash_key::HashKey::new([1, 2]),
     )
 }
 
@@ -33,7 +33,7 @@ fn fresh() -> (FaultyDisk, StoreContext, Manifest) {
             segment_bytes: 65_536,
             segments_per_file: 4,
         },
-        [1, 2],
+        crate::logstor::hash_key::HashKey::new([1, 2]),
     );
     let manifest = Manifest::create(&context, None, catalog).expect("made");
     (disk, context, manifest)

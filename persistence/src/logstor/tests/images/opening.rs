@@ -67,7 +67,7 @@ fn image_of_another_store_or_time_is_not_trusted() {
     // The image of another store.
     let other = lived(
         LogstorConfig {
-            hash_key: [3, 4],
+            hash_key: crate::logstor::HashKey::new([3, 4]),
             ..IMAGES
         },
         true,

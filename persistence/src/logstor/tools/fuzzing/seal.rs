@@ -2,6 +2,7 @@
 
 use crate::logstor::config::BLOCK_BYTES;
 use crate::logstor::format::{HEADER_BYTES, MAGIC, keyed_crc, to_usize, u32_at};
+use crate::logstor::hash_key::HashKey;
 use crate::record::FRAME_BYTES;
 
 fn put(bytes: &mut [u8], at: usize, value: u32) {
@@ -19,7 +20,7 @@ pub(super) fn record(bytes: &mut [u8]) -> Option<usize> {
 }
 
 /// Corrects the checksum of the header at the start.
-pub(super) fn header(bytes: &mut [u8], hash_key: [u64; 2]) {
+pub(super) fn header(bytes: &mut [u8], hash_key: HashKey) {
     let end = to_usize(HEADER_BYTES) - 4;
     if let Some(checked) = bytes.get(..end) {
         let crc = keyed_crc(hash_key, checked);
@@ -28,7 +29,7 @@ pub(super) fn header(bytes: &mut [u8], hash_key: [u64; 2]) {
 }
 
 /// Corrects the checksums of every frame in a segment.
-pub(super) fn segment(bytes: &mut [u8], hash_key: [u64; 2]) {
+pub(super) fn segment(bytes: &mut [u8], hash_key: HashKey) {
     for start in (0..bytes.len()).step_by(to_usize(BLOCK_BYTES)) {
         let Some(rest) = bytes
             .get_mut(start..)

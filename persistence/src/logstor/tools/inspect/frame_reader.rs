@@ -11,6 +11,7 @@ use crate::logstor::config::BLOCK_BYTES;
 use crate::logstor::format::{
     FrameHeader, FrameKind, HEADER_BYTES, MAGIC, ScannedFrame, payload_of, to_u32, to_usize,
 };
+use crate::logstor::hash_key::HashKey;
 
 /// The frames of one use of a segment.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +32,7 @@ pub(super) struct FoundFrames {
 pub(super) fn read_frames(
     bytes: &[u8],
     segment: u32,
-    hash_key: [u64; 2],
+    hash_key: HashKey,
     valid_bytes: impl Fn(u64) -> Option<u32>,
 ) -> FoundFrames {
     let header_at =

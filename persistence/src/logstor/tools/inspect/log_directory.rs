@@ -76,7 +76,7 @@ impl LogDirectory {
         LogstorConfig {
             segment_bytes: geometry.segment_bytes,
             file_bytes,
-            ..LogstorConfig::new(*hash_key)
+            ..LogstorConfig::new(hash_key.numbers())
         }
     }
 

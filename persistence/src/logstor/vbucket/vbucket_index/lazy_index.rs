@@ -12,6 +12,7 @@
 //! - If rows of the image turn out to be damaged, the segments they cover are read instead, for all
 //!   keys.
 
+use crate::logstor::hash_key::HashKey;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub(in crate::logstor) struct LazyIndex {
     is_section_missing: bool,
     /// Records that the image does not cover.
     log_tail: LogTail,
-    hash_key: [u64; 2],
+    hash_key: HashKey,
 }
 
 /// Result of a lookup.
@@ -61,7 +62,7 @@ impl LazyIndex {
         lineage: Lineage,
         scanned: Vec<ScannedRecord>,
         uses: &SegmentUses,
-        hash_key: [u64; 2],
+        hash_key: HashKey,
     ) -> Self {
         let log_tail = LogTail::new(scanned, uses);
         let mut lazy = Self {

@@ -139,7 +139,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn item((key, seqno): (u16, u64)) -> ScannedRecord {
-        let fingerprint = Fingerprint::of([1, 2], Namespace::Committed, &key.to_be_bytes());
+        let fingerprint = Fingerprint::of(
+            crate::logstor::hash_key::HashKey::new([1, 2]),
+            Namespace::Committed,
+            &key.to_be_bytes(),
+        );
         ScannedRecord {
             epoch: 1,
             fingerprint,
