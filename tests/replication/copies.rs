@@ -229,3 +229,24 @@ fn cut_snapshot_that_starts_over_is_noticed() {
     dcp_sim::fault::switch(None);
     assert!(found);
 }
+
+/// Guards against a rig that let a stream continue when its copy had led and stepped down between two
+/// reads (S29): the client had the new branch's writes under the old one's name.
+#[test]
+fn client_of_a_copy_that_led_between_two_reads_has_the_documents_of_its_branch() {
+    let ops = [
+        Op::Set(0),
+        Op::Set(0),
+        Op::CloseCheckpoint,
+        Op::Set(0),
+        Op::Set(0),
+        Op::Resume(1),
+        Op::Promote(1),
+        Op::Set(0),
+        Op::Set(1),
+        Op::Promote(0),
+        Op::Read(3),
+        Op::Read(1),
+    ];
+    run(&ops).expect("equal documents");
+}

@@ -37,7 +37,7 @@ struct Home {
     engine: Couchstore,
     flusher: Flusher,
     documents: Contents,
-    /// Number of rollbacks, and of moves to another branch.
+    /// Number of rollbacks, of moves to another branch, and of ends of leading.
     breaks: u32,
 }
 
@@ -135,11 +135,13 @@ impl Copy {
         self.home.vbucket.manager().recover_memory(usize::MAX);
     }
 
+    /// Makes it a replica. As in a node, that ends the streams that it serves (S29).
     pub(crate) fn step_down(&mut self) {
         self.home
             .vbucket
             .set_state(State::Replica, None)
             .expect("allowed");
+        self.home.breaks += 1;
     }
 
     pub(crate) fn lead(&mut self, uuid: VbUuid) {
