@@ -215,21 +215,6 @@ fn client_of_a_copy_that_moves_to_another_branch_has_the_documents_of_its_branch
     run(&ops).expect("equal documents");
 }
 
-/// The same cluster finds a marker that continues after the last item of a snapshot that was cut
-/// short.
-#[test]
-fn cut_snapshot_that_starts_over_is_noticed() {
-    dcp_sim::fault::switch(Some(dcp_sim::fault::Fault::CutSnapshotStartsAnew));
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let ops = prop::collection::vec(op(), 60..160);
-    let found = (0..6_000).any(|_| {
-        let tree = ops.new_tree(&mut runner).expect("a sequence");
-        run(&proptest::strategy::ValueTree::current(&tree)).is_err()
-    });
-    dcp_sim::fault::switch(None);
-    assert!(found);
-}
-
 /// Guards against a rig that let a stream continue when its copy had led and stepped down between two
 /// reads (S29): the client had the new branch's writes under the old one's name.
 #[test]
