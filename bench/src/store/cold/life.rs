@@ -89,7 +89,7 @@ fn measure(store: &mut dyn Store, arguments: &ChildArguments) {
     println!("ready");
     std::io::stdin()
         .read_line(&mut String::new())
-        .expect("is told to go on");
+        .expect("it continues");
     got(store, before);
     let uniform = gets(store, uniform);
     let (before, zipf) = zipf.split_at(count as usize);
