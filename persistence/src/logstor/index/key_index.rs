@@ -71,6 +71,8 @@ impl KeyIndex {
         pinned: impl Fn(u64) -> bool,
     ) -> Option<Slot> {
         counts.add(slot.location);
+        // Before the key's slot is looked up, because it may get another number.
+        self.make_room();
         let before = self.find(slot.fingerprint);
         let old = before.and_then(|id| self.slots.get(id)).copied();
         // At its highest value it stays there (L16).
@@ -113,6 +115,7 @@ impl KeyIndex {
             "L9",
             "a key has one slot"
         );
+        self.make_room();
         let id = self.slots.push(slot);
         let Self { table, slots, .. } = self;
         table.insert_unique(slot.fingerprint.hash(), id, |&id| hash_of(slots, id));
@@ -139,10 +142,24 @@ impl KeyIndex {
     }
 
     fn kill(&mut self, id: u32) {
+        self.renumbering(|slots, moved| slots.kill(id, moved));
+    }
+
+    fn make_room(&mut self) {
+        self.renumbering(|slots, moved| slots.make_room(moved));
+    }
+
+    /// Changes the slots, and gives the table the new numbers of those that are renumbered.
+    #[inline]
+    fn renumbering(
+        &mut self,
+        change: impl FnOnce(&mut Slots, &mut dyn FnMut(Fingerprint, u32, u32)),
+    ) {
         let table = &mut self.table;
         let mut are_moved = true;
-        self.slots.kill(id, |fingerprint, from, to| {
-            match table.find_mut(fingerprint.hash(), |&id| id == from) {
+        change(&mut self.slots, &mut |fingerprint, from, to| {
+            let entry = table.find_mut(fingerprint.hash(), |&id| id == from);
+            match entry {
                 Some(entry) => *entry = to,
                 None => are_moved = false,
             }
@@ -306,7 +323,7 @@ impl KeyIndex {
         self.overlay.len()
     }
 
-    /// Returns the memory of slots and table.
+    /// Returns the memory of slots, table and overlay.
     pub(in crate::logstor) fn memory_bytes(&self) -> usize {
         self.slots.memory_bytes() + self.table.allocation_size() + self.overlay.memory_bytes()
     }

@@ -59,6 +59,13 @@ struct Chunk {
     dead: usize,
 }
 
+impl Chunk {
+    /// Returns whether so many slots are dead that the chunk is rewritten.
+    fn is_sparse(&self) -> bool {
+        self.dead * 4 >= self.slots.len()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     /// Chunks by number; some are empty.
@@ -141,6 +148,22 @@ impl Slots {
             .map_or(&[], |chunk| &chunk.slots)
     }
 
+    /// Rewrites the last chunk if it is full and a quarter of its slots are dead: a key that is new
+    /// fills it without killing one. Calls `moved` same as [`Slots::kill`].
+    #[inline]
+    pub(super) fn make_room(&mut self, moved: impl FnMut(Fingerprint, u32, u32)) {
+        let Some(&last) = self.order.last() else {
+            return;
+        };
+        let is_due = self
+            .chunks
+            .get(to_usize(last))
+            .is_some_and(|chunk| chunk.slots.len() >= CHUNK && chunk.is_sparse());
+        if is_due {
+            self.rewrite(last, moved);
+        }
+    }
+
     fn new_chunk(&mut self) -> u32 {
         // The last chunk is not rewritten while it grows.
         if let Some(&last) = self.order.last()
@@ -162,7 +185,7 @@ impl Slots {
 
     /// Marks a slot as dead. Calls `moved` with the old and new number of each slot that is
     /// renumbered.
-    pub(super) fn kill(&mut self, id: u32, mut moved: impl FnMut(Fingerprint, u32, u32)) {
+    pub(super) fn kill(&mut self, id: u32, moved: impl FnMut(Fingerprint, u32, u32)) {
         let is_last = self
             .order
             .last()
@@ -175,10 +198,18 @@ impl Slots {
             slot.dead = true;
             chunk.dead += 1;
         }
-        if chunk.dead * 4 < chunk.slots.len() || (is_last && chunk.slots.len() < CHUNK) {
-            return;
+        let is_growing = is_last && chunk.slots.len() < CHUNK;
+        if chunk.is_sparse() && !is_growing {
+            self.rewrite(id >> CHUNK_BITS, moved);
         }
-        let number = id >> CHUNK_BITS;
+    }
+
+    /// Rewrites a chunk without its dead slots.
+    fn rewrite(&mut self, number: u32, mut moved: impl FnMut(Fingerprint, u32, u32)) {
+        let Some(chunk) = self.chunks.get_mut(to_usize(number)) else {
+            self.mark_broken();
+            return;
+        };
         let mut kept = Vec::with_capacity(chunk.slots.len() - chunk.dead);
         for (place, slot) in chunk
             .slots
@@ -266,6 +297,12 @@ impl Slots {
                 wrong.push(format!(
                     "chunk {number} has {dead} dead slots and counts {}",
                     chunk.dead
+                ));
+            }
+            if self.order.last() != Some(&number) && chunk.is_sparse() {
+                wrong.push(format!(
+                    "chunk {number} has {dead} dead slots of {}, and is not the last",
+                    chunk.slots.len()
                 ));
             }
         }

@@ -110,6 +110,34 @@ fn key_takes_at_most_64_bytes_after_any_number_of_overwrites() {
     assert!(most <= 64, "{most} bytes a key");
 }
 
+/// L9. A chunk is full once a key that is new takes its last place, and no slot of it dies later.
+#[test]
+fn key_takes_at_most_64_bytes_where_new_keys_fill_the_chunks() {
+    let segments = segments();
+    let live = ReferenceCounts(&segments);
+    let mut index = KeyIndex::default();
+    let mut seqno = 0;
+    let mut insert = |index: &mut KeyIndex, key| {
+        seqno += 1;
+        index.insert(slot(key, seqno), live, |_| false);
+    };
+    let mut key = 0;
+    for _ in 0..200 {
+        for _ in 0..511 {
+            key += 1;
+            insert(&mut index, key);
+        }
+        for _ in 0..512 {
+            insert(&mut index, key);
+        }
+        key += 1;
+        insert(&mut index, key);
+    }
+    let bytes = index.memory_bytes() / index.len();
+    assert!(bytes <= 64, "{bytes} bytes a key");
+    assert_eq!(index.check(), [""; 0]);
+}
+
 #[test]
 fn overlay_keeps_what_a_pin_shows() {
     let segments = segments();
