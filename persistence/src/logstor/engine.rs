@@ -49,7 +49,7 @@ impl Logstor {
     /// Same as [`Logstor::open`]; segments are read on the host's executor.
     ///
     /// # Errors
-    /// Same as [`Logstor::open`].
+    /// Same as [`Logstor::open`]; [`EngineError::InvalidArgument`] if the executor left out a task.
     pub fn open_with(
         disk: Arc<dyn Disk>,
         dir: &Path,

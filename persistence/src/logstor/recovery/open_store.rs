@@ -32,7 +32,8 @@ pub(in crate::logstor) struct RecoveredStore {
 ///
 /// # Errors
 /// [`EngineError::Disk`]; [`EngineError::Corrupt`]; [`EngineError::NumbersUsedUp`] if no generation
-/// or number of an append is left.
+/// or number of an append is left; [`EngineError::InvalidArgument`] if the executor left out the
+/// tasks.
 pub(in crate::logstor) fn open_store(
     disk: Arc<dyn Disk>,
     dir: &Path,

@@ -45,7 +45,7 @@ pub(super) struct ProbeContext<'a> {
 ///
 /// # Errors
 /// [`EngineError::Disk`]; [`EngineError::Corrupt`] if something is damaged that a torn write does
-/// not explain.
+/// not explain; [`EngineError::InvalidArgument`] if the executor left out the tasks.
 pub(super) fn probe_all(
     probe: ProbeContext<'_>,
     total: u32,
@@ -74,6 +74,12 @@ pub(super) fn probe_all(
             .collect(),
     );
     let mut probed = probed.into_inner();
+    // A segment that was not probed would pass for a free one, and be overwritten.
+    if probed.len() != to_usize(total) {
+        return Err(EngineError::InvalidArgument(
+            "the executor left out a task".to_owned(),
+        ));
+    }
     probed.sort_unstable_by_key(|(id, _)| *id);
     probed.into_iter().map(|(_, probe)| probe).collect()
 }

@@ -27,6 +27,25 @@ impl Executor for Backwards {
     }
 }
 
+/// An executor that runs nothing.
+#[derive(Debug)]
+struct Lazy;
+
+impl Executor for Lazy {
+    fn run(&self, _: Vec<Task<'_>>) {}
+}
+
+/// Its segments would pass for free ones.
+#[test]
+fn store_whose_segments_the_executor_omits_does_not_open() {
+    for is_hidden in [false, true] {
+        let disk = lived(IMAGES, false);
+        hide_images(&disk, is_hidden);
+        let opened = Logstor::open_with(Arc::new(disk.clone()), &dir(), IMAGES, &Lazy);
+        assert_eq!(opened.expect_err("refused").kind(), "invalid-argument");
+    }
+}
+
 #[test]
 fn open_finds_the_same_with_every_executor() {
     let disk = lived(IMAGES, false);
