@@ -12,8 +12,8 @@
 //!
 //! # Invariants
 //!
-//! A piece has at most [`PIECE_BYTES`] and a record. An export that lacks a piece, has one twice,
-//! or has one with a changed bit is refused as a whole (L35).
+//! A piece of records has at most [`PIECE_BYTES`] and a record. An export that lacks a piece, has
+//! one twice, or has one with a changed bit is refused as a whole (L35).
 
 use std::path::PathBuf;
 
@@ -22,12 +22,11 @@ use lowtide_checkpoint::{Item, Vbid};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::EngineError;
-use crate::logstor::config::BLOCK_BYTES;
 use crate::logstor::format::{
-    FIXED_BYTES, KEY_BYTES_MAX, PurgedTombstones, RecordView, STATE_BYTES_MAX, VALUE_BYTES_MAX,
-    decode_item, to_u32, to_usize, u32_at,
+    FIXED_BYTES, KEY_BYTES_MAX, PurgedTombstones, RecordView, VALUE_BYTES_MAX, decode_item, to_u32,
+    to_usize, u32_at,
 };
-use crate::record;
+use crate::record::{self, FRAME_BYTES};
 
 /// A piece ends with the record that reaches this.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
@@ -37,6 +36,7 @@ const PAYLOAD_BYTES_MAX: usize =
 pub(super) const PREFIX_BYTES: usize = 20;
 const MAGIC: [u8; 4] = *b"LTEX";
 const VERSION: u8 = 2;
+
 /// The head of an export: everything of a vBucket except its items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
@@ -130,8 +130,9 @@ pub(super) fn exported(vb: Vbid) -> PathBuf {
     PathBuf::from(format!("export of vBucket {vb}"))
 }
 
-/// Length of the longest head: a state, and little else.
-pub(super) const HEAD_BYTES_MAX: usize = STATE_BYTES_MAX + to_usize(BLOCK_BYTES);
+/// Length of the longest head or end, without its frame: any that a piece can hold. A head has a
+/// number for each tombstone that was spared, and so for each collection.
+pub(super) const HEAD_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - FRAME_BYTES;
 
 /// Encodes a head or an end.
 pub(super) fn encoded(value: &impl Serialize) -> Result<Vec<u8>, EngineError> {
@@ -139,7 +140,9 @@ pub(super) fn encoded(value: &impl Serialize) -> Result<Vec<u8>, EngineError> {
 }
 
 pub(super) fn too_large() -> EngineError {
-    EngineError::InvalidArgument("the vBucket's state is too large".to_owned())
+    EngineError::InvalidArgument(
+        "the vBucket's state and its spared tombstones are too large for an export".to_owned(),
+    )
 }
 
 /// Returns the items of a piece's payload. `None` at a damaged record, which ends the iteration.

@@ -35,8 +35,8 @@ impl Logstor {
     /// The vBucket may get another number. It exists when the job is done, and not before; until
     /// then it can't be created. Dropping the job ends the import.
     ///
-    /// Errors of a step are [`EngineError::Corrupt`], with the offset in what was read, if the
-    /// export is damaged or ends early; [`EngineError::InvalidArgument`] if reading fails; and
+    /// Errors of a step are [`EngineError::Corrupt`], with the offset of the piece, if the export
+    /// is damaged or ends early; [`EngineError::InvalidArgument`] if reading fails; and
     /// those of a commit.
     ///
     /// # Errors

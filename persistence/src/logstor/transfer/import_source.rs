@@ -14,15 +14,18 @@ use crate::record;
 /// The pieces of an export.
 pub(super) struct ImportSource {
     pieces: Box<dyn Read + Send>,
-    /// Bytes that were read.
+    /// Offset of the last piece that was read, or is being read.
     offset: u64,
+    /// Offset of the next piece.
+    next: u64,
+    /// Number of the next piece.
     number: u32,
     vb: Vbid,
 }
 
 impl fmt::Debug for ImportSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source")
+        f.debug_struct("ImportSource")
             .field("offset", &self.offset)
             .finish_non_exhaustive()
     }
@@ -33,6 +36,7 @@ impl ImportSource {
         Self {
             pieces,
             offset: 0,
+            next: 0,
             number: 0,
             vb,
         }
@@ -43,6 +47,7 @@ impl ImportSource {
     /// # Errors
     /// [`EngineError::Corrupt`]; [`EngineError::InvalidArgument`] if reading fails.
     pub(super) fn next(&mut self) -> Result<(PieceKind, Bytes), EngineError> {
+        self.offset = self.next;
         let mut prefix = [0; PREFIX_BYTES];
         let read = self.pieces.read_exact(&mut prefix);
         read.map_err(|error| self.failed(&error))?;
@@ -57,7 +62,7 @@ impl ImportSource {
         if payload.len() != to_usize(prefix.payload_bytes) || !prefix.fits(&payload) {
             return Err(self.corrupt("a damaged piece, or a part of one"));
         }
-        self.offset += to_u64(PREFIX_BYTES + payload.len());
+        self.next += to_u64(PREFIX_BYTES + payload.len());
         // A piece with the number after the last one could not be the next.
         self.number = self
             .number
@@ -101,7 +106,7 @@ impl ImportSource {
         ))
     }
 
-    /// Returns the error of a damaged piece.
+    /// Returns the error of a damaged piece, with its offset.
     pub(super) fn corrupt(&self, what: &str) -> EngineError {
         let path = exported(self.vb);
         EngineError::Corrupt {
@@ -109,5 +114,29 @@ impl ImportSource {
             offset: self.offset,
             what: what.to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::export_format::piece;
+    use super::*;
+
+    #[test]
+    fn damage_in_a_piece_is_reported_with_the_offset_of_the_piece() {
+        let first = piece(PieceKind::Records, 0, b"one");
+        let second = piece(PieceKind::Records, 1, b"two");
+        let pieces = [&first[..], &second].concat();
+        let whole = to_u64(pieces.len());
+        let mut source = ImportSource::new(Box::new(io::Cursor::new(pieces)), Vbid(7));
+        let offset_of = |error: EngineError| match error {
+            EngineError::Corrupt { offset, .. } => offset,
+            other => panic!("{other}"),
+        };
+        for start in [0, to_u64(first.len())] {
+            source.next().expect("sound");
+            assert_eq!(offset_of(source.corrupt("a damaged record")), start);
+        }
+        assert_eq!(offset_of(source.next().expect_err("over")), whole);
     }
 }

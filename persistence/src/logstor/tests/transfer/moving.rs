@@ -16,7 +16,7 @@ use crate::disk::{FaultyDisk, MemoryDisk, PowerLoss};
 use crate::logstor::tests::life::{Pins, life, take};
 use crate::logstor::tests::support::{
     A, B, C, Contents, SMALL, apply, audit, commit, contents, contents_of, delete, dir, dump,
-    hide_images, make_image, noise, numbered, open, open_with, run, set,
+    hide_images, in_collection, make_image, noise, numbered, open, open_with, run, set,
 };
 use crate::logstor::{Export, Logstor, LogstorConfig, check_store};
 
@@ -252,6 +252,27 @@ fn vbucket_with_a_state_and_no_items_moves() {
     drop(engine);
     disk.crash(PowerLoss::DropUnsynced);
     assert!(whole(&open_with(&disk, OTHER).expect("opens").0, A) == expected);
+}
+
+/// The head of the export has a number for each.
+#[test]
+fn vbucket_with_thousands_of_spared_tombstones_moves() {
+    let (source, _) = open(&MemoryDisk::new()).expect("opens");
+    source.create(A).expect("created");
+    let spared: Vec<Item> = (1..=5_000)
+        .map(|n| in_collection(n as u32 + 8, delete(n, "key")))
+        .collect();
+    for batch in spared.chunks(1_000) {
+        commit(&source, A, batch).expect("committed");
+    }
+    let taken = [delete(5_001, "key"), set(5_002, "end", b"")];
+    commit(&source, A, &taken).expect("committed");
+    source.purge(A, Seqno(5_001)).expect("purged");
+    let expected = whole(&source, A);
+    assert_eq!(expected.0.len(), 5_001);
+    let engine = target(&FaultyDisk::new(MemoryDisk::new()));
+    import(&engine, C, &bytes_of(&source, A)).expect("imported");
+    assert!(whole(&engine, C) == expected);
 }
 
 /// Returns the export of a vBucket with records of every kind.
