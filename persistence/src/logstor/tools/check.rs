@@ -132,7 +132,14 @@ fn against_engine(
         report_index("opening the store shows other vBuckets".to_owned());
     }
     for (&vb, contents) in store.contents() {
-        for what in vbucket(&engine, vb, contents)? {
+        let wrong = match vbucket(&engine, vb, contents) {
+            Ok(wrong) => wrong,
+            // It is reported with the list of vBuckets.
+            Err(EngineError::UnknownVBucket { .. }) => continue,
+            Err(error @ EngineError::Disk(_)) => return Err(error),
+            Err(error) => vec![format!("the opened store can't read it: {error}")],
+        };
+        for what in wrong {
             observer.found(LogFinding::of_file(LogFindingKind::Index, dir, 0, what).of_vbucket(vb));
         }
     }
@@ -150,15 +157,13 @@ fn against_engine(
         .collect())
 }
 
-/// Differences of the opened store, one line each.
+/// Returns the differences of the opened store, one line each.
 fn vbucket(
     engine: &Logstor,
     vb: Vbid,
     contents: &VBucketContents,
 ) -> Result<Vec<String>, EngineError> {
-    let Ok(vbucket) = engine.store.registry.loaded(vb) else {
-        return Ok(Vec::new());
-    };
+    let vbucket = engine.store.registry.loaded(vb)?;
     let mut wrong = engine.check(vb)?;
     let info = engine.info(vb)?;
     if info != contents.info {

@@ -59,7 +59,7 @@ impl LogFindingKind {
         }
     }
 
-    /// Severity. Remains of a crash are notes.
+    /// Returns the severity. Remains of a crash are notes.
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
@@ -144,7 +144,7 @@ impl LogFinding {
         }
     }
 
-    /// Severity.
+    /// Returns the severity of its kind.
     #[must_use]
     pub const fn severity(&self) -> Severity {
         self.kind.severity()
