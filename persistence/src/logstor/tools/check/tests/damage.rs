@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::stores::{check, flip, kinds, seen, store};
 use crate::disk::{Access, Disk, MemoryDisk};
+use crate::logstor::format::{Fragment, FrameDetail, FrameHeader, FrameKind};
 use crate::logstor::tests::life::{Pins, life, take};
-use crate::logstor::tests::support::{A, dir, log_path, open};
-use crate::logstor::tools::check::check_store;
-use crate::logstor::tools::inspect::{LogDirectory, LogFindingKind};
+use crate::logstor::tests::support::{A, SMALL, dir, log_path, open};
+use crate::logstor::tools::check::{against_engine, check_store};
+use crate::logstor::tools::inspect::{LogDirectory, LogFinding, LogFindingKind, SegmentKind};
 
 #[test]
 fn checked_changed_byte_is_reported_or_harmless() {
@@ -144,8 +145,66 @@ fn missing_or_cut_files_are_reported() {
     let disk = store();
     disk.rename(&log_path(0), &log_path(1)).expect("renamed");
     assert!(kinds(&disk).contains(&LogFindingKind::File));
+    disk.rename(&log_path(1), &log_path(u32::MAX))
+        .expect("renamed");
+    let (findings, _) = check(&disk);
+    let missing: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.kind == LogFindingKind::File)
+        .map(|finding| (&finding.path, &finding.what[..]))
+        .collect();
+    assert_eq!(
+        missing,
+        [(
+            &log_path(0),
+            "4294967295 log files from this one on are missing"
+        )],
+        "one finding, however many are missing"
+    );
     disk.remove(&dir().join("MANIFEST")).expect("removed");
     let error =
         check_store(Arc::new(disk), &dir(), &mut Vec::new()).expect_err("nothing tells how");
     assert_eq!(error.kind(), "corrupt");
+}
+
+#[test]
+fn vbucket_that_the_opened_store_cannot_read_is_reported() {
+    let disk = store();
+    let inspected =
+        LogDirectory::read(Arc::new(disk.clone()), &dir(), &mut Vec::new()).expect("sound");
+    // Damage that the inspection did not see.
+    flip(&disk, &log_path(0), 4096 + 200, 1);
+    let mut findings: Vec<LogFinding> = Vec::new();
+    let live_bytes = inspected.layout().live_bytes;
+    let _repairs = against_engine(&inspected, live_bytes, &mut findings).expect("it opens");
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding.vb == Some(A) && finding.what.contains("can't read it")),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn segment_with_two_large_records_is_damage_and_violates_no_invariant() {
+    let disk = store();
+    let layout = LogDirectory::read(Arc::new(disk.clone()), &dir(), &mut Vec::new())
+        .expect("sound")
+        .layout();
+    let unused = layout
+        .segments
+        .iter()
+        .find(|segment| segment.kind == SegmentKind::Unused)
+        .expect("one");
+    let file = disk.open(&unused.path, Access::ReadWrite).expect("there");
+    for n in 0..2 {
+        let header = FrameHeader {
+            kind: FrameKind::Large,
+            detail: FrameDetail::Fragment(Fragment { index: 0, count: 1 }),
+            ..FrameHeader::free(unused.id, 1_000, layout.last_append + 1 + n, 0)
+        };
+        file.write_at(&[&header.encode(SMALL.hash_key)], unused.offset + 4096 * n)
+            .expect("written");
+    }
+    assert_eq!(kinds(&disk), [LogFindingKind::Record]);
 }

@@ -154,15 +154,17 @@ impl SegmentSurvey {
     ) -> Result<(), EngineError> {
         let mut fragments: BTreeMap<(u64, u32), (&Arc<Segment>, Fragment)> = BTreeMap::new();
         for (segment, found) in uses.values() {
-            let counting = found
+            // The segment of a fragment holds nothing else. In a crafted one the first frame counts,
+            // as it does when the store is opened.
+            let first = found
                 .frames
                 .iter()
-                .filter(|frame| !incomplete.contains(&frame.header.append_seqno));
-            for frame in counting {
-                if let Some(fragment) = frame.header.fragment() {
-                    let place = (frame.header.append_seqno, frame.header.part);
-                    fragments.insert(place, (segment, fragment));
-                }
+                .find(|frame| !incomplete.contains(&frame.header.append_seqno));
+            if let Some(frame) = first
+                && let Some(fragment) = frame.header.fragment()
+            {
+                let place = (frame.header.append_seqno, frame.header.part);
+                fragments.insert(place, (segment, fragment));
             }
         }
         for (&(append_seqno, part), &(segment, first)) in &fragments {
