@@ -8,7 +8,6 @@
 //! block before it. A section's blocks ascend, and each has its last fingerprint, so the one block
 //! that can have a key is known.
 
-use crate::logstor::hash_key::HashKey;
 use lowtide_checkpoint::Namespace;
 use lowtide_checkpoint::internal::checked_invariant;
 use serde::{Deserialize, Serialize};
@@ -19,8 +18,9 @@ use crate::logstor::format::{
     CollectionHighSeqnos, Fingerprint, Fragment, FrameHeader, FrameKind, Location, to_u64, u32_at,
     u64_at,
 };
+use crate::logstor::hash_key::HashKey;
 use crate::logstor::log::{Lineage, ScannedState};
-use crate::record;
+use crate::record::{self, FRAME_BYTES};
 
 const MAGIC: [u8; 4] = *b"LTIX";
 const VERSION: u32 = 2;
@@ -228,7 +228,11 @@ impl ImageDirectory {
         if offset.checked_add(bytes) != Some(end) {
             return Ok(Err("its end is damaged"));
         }
-        let Ok(bytes) = usize::try_from(bytes) else {
+        // Damage may claim the whole file.
+        let bytes = usize::try_from(bytes)
+            .ok()
+            .filter(|&bytes| bytes <= FRAME_BYTES + DIRECTORY_BYTES_MAX);
+        let Some(bytes) = bytes else {
             return Ok(Err("its directory is too large"));
         };
         let mut frame = vec![0; bytes];

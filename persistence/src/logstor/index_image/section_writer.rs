@@ -7,7 +7,7 @@
 //! writer is dropped.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lowtide_checkpoint::internal::{Invariant, checked_invariant};
@@ -170,9 +170,8 @@ impl SectionWriter {
     fn advance(&mut self, mut current: Current) -> Result<Option<Current>, EngineError> {
         let mut old = Vec::new();
         let mut upto = current.scanned.len();
-        let block = current.blocks.pop();
-        if let (Some(block), Some(last)) = (block, &self.last) {
-            old = last.rows(&block)?;
+        if let Some(block) = current.blocks.pop() {
+            old = self.last_image()?.rows(&block)?;
             let end = old.last().map(|row| row.fingerprint);
             upto = current
                 .scanned
@@ -196,7 +195,7 @@ impl SectionWriter {
         let merge = RowMerge::new(old, here, |segment| self.is_current(segment));
         let rows: Vec<ImageRow> = merge
             .collect::<Result<_, _>>()
-            .map_err(|_| mismatch(&self.path))?;
+            .map_err(|_| self.mismatch())?;
         for row in rows {
             row.encode(&mut current.bytes);
             current.last = row.fingerprint;
@@ -247,6 +246,23 @@ impl SectionWriter {
         Ok(())
     }
 
+    fn last_image(&self) -> Result<&Image, EngineError> {
+        self.last
+            .as_deref()
+            .invariant("L20", "a block that is merged is the last image's")
+            .map_err(|violation| self.context.internal(violation))
+    }
+
+    /// Returns the error of a last image that contradicts the log.
+    fn mismatch(&self) -> EngineError {
+        let path = self.last.as_ref().map_or(&self.path, |last| &last.path);
+        EngineError::Corrupt {
+            path: path.clone(),
+            offset: 0,
+            what: "the last index image and the log don't fit".to_owned(),
+        }
+    }
+
     fn file(&self) -> Result<&Arc<dyn DiskFile>, EngineError> {
         self.file
             .as_ref()
@@ -273,11 +289,8 @@ impl SectionWriter {
     /// Makes the file durable under its name.
     ///
     /// # Errors
-    /// [`EngineError::Disk`].
-    pub(in crate::logstor) fn finish(
-        mut self,
-        context: &StoreContext,
-    ) -> Result<Image, EngineError> {
+    /// [`EngineError::Disk`]; [`EngineError::InvalidArgument`] if the directory would be too large.
+    pub(in crate::logstor) fn finish(mut self) -> Result<Image, EngineError> {
         let end = self.directory.encode(self.written_bytes).ok_or_else(|| {
             EngineError::InvalidArgument(
                 "the directory of the index image would be too large".to_owned(),
@@ -285,10 +298,10 @@ impl SectionWriter {
         })?;
         self.append(&end)?;
         self.sync()?;
-        let path = context.dir.join(image_file_name(self.number));
+        let path = self.context.dir.join(image_file_name(self.number));
         let file = Arc::clone(self.file()?);
-        context.disk.rename(&self.path, &path)?;
-        context.sync_dir()?;
+        self.context.disk.rename(&self.path, &path)?;
+        self.context.sync_dir()?;
         self.file = None;
         let directory = std::mem::replace(&mut self.directory, ImageDirectory::new([0; 16], 0, 0));
         Ok(Image {
@@ -312,13 +325,5 @@ impl Drop for SectionWriter {
             // A file that can't be removed now is removed when the store is opened.
             let _ = self.context.disk.remove(&self.path);
         }
-    }
-}
-
-fn mismatch(path: &Path) -> EngineError {
-    EngineError::Corrupt {
-        path: path.to_path_buf(),
-        offset: 0,
-        what: "the last index image and the log don't fit".to_owned(),
     }
 }

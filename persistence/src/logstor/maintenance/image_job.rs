@@ -266,7 +266,7 @@ impl ImageJob {
                 if writer.step(budget)? {
                     Stage::Write(writer)
                 } else {
-                    let image = writer.finish(context)?;
+                    let image = writer.finish()?;
                     context.counters.images.add(1);
                     self.claim.install(context, image)?;
                     Stage::Over
