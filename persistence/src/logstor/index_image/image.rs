@@ -1,6 +1,5 @@
 //! An index image that can be read: its directory in memory, its rows block by block.
 
-use crate::logstor::hash_key::HashKey;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use super::row::{ImageRow, decode_rows};
 use crate::contract::EngineError;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::logstor::format::{Fingerprint, to_usize};
+use crate::logstor::hash_key::HashKey;
 
 /// An open image.
 #[derive(Debug)]

@@ -132,8 +132,9 @@ impl Log {
     /// Writes frames and syncs them, as one append.
     ///
     /// # Errors
-    /// [`EngineError::Disk`] or [`EngineError::Poisoned`]: none of it will be there, and the
-    /// segments must not be written any more.
+    /// [`EngineError::Disk`] or [`EngineError::Poisoned`]: the segments must not be written any
+    /// more. After a failed write none of the append will be there. After a failed sync the next
+    /// opening finds all of it or nothing (L19).
     pub(in crate::logstor) fn append(&self, builder: &mut FrameBuilder) -> Result<(), EngineError> {
         self.context.check_writable()?;
         let (number, settled) = self.begin()?;

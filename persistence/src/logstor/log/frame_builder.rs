@@ -9,7 +9,6 @@
 //! No record crosses the end of a segment. An append has at most one frame in a segment, which
 //! begins where the segment's last durable frame ended.
 
-use crate::logstor::hash_key::HashKey;
 use std::sync::Arc;
 
 use lowtide_checkpoint::internal::{Invariant, Violation, checked_invariant};
@@ -19,6 +18,7 @@ use crate::logstor::format::{
     Fragment, FrameDetail, FrameHeader, FrameKind, HEADER_BYTES, Location, RecordView, epoch_range,
     frame_bytes, records_in, to_u32, to_u64, to_usize,
 };
+use crate::logstor::hash_key::HashKey;
 
 /// A segment that is open for appending.
 #[derive(Clone, Debug)]

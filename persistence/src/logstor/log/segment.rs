@@ -12,7 +12,6 @@
 //! - A read after the store was closed is checked against the segment's generation, because another
 //!   store may have reused the segment (L45).
 
-use crate::logstor::hash_key::HashKey;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -27,6 +26,7 @@ use crate::contract::EngineError;
 use crate::disk::{DiskError, DiskErrorKind, DiskFile, DiskOperation, DiskResult};
 use crate::logstor::config::SECTOR_BYTES;
 use crate::logstor::format::{FrameHeader, HEADER_BYTES, Location, record_bytes, to_u64, to_usize};
+use crate::logstor::hash_key::HashKey;
 use crate::sync::{AtomicU64, Ordering};
 
 /// A log file.

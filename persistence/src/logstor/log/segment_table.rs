@@ -78,7 +78,8 @@ impl Census {
 }
 
 impl SegmentTable {
-    /// `files` have `total` segments. Those in use are added with [`SegmentTable::adopt`].
+    /// Returns the table of the `total` segments of `files`, all of them free. Those in use are added
+    /// with [`SegmentTable::adopt`].
     pub(in crate::logstor) fn new(
         context: Arc<StoreContext>,
         geometry: Geometry,
@@ -237,7 +238,7 @@ impl SegmentTable {
             .collect()
     }
 
-    /// Everything it knows, for tests that compare.
+    /// Returns everything it knows, for tests that compare.
     #[cfg(test)]
     pub(in crate::logstor) fn dump(&self) -> String {
         let mut dump = String::new();

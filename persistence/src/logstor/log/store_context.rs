@@ -7,7 +7,6 @@
 //!
 //! After a failed sync the store takes no writes until it is opened again (L4).
 
-use crate::logstor::hash_key::HashKey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +20,7 @@ use crate::contract::EngineError;
 use crate::disk::{Disk, DiskError, DiskErrorKind, DiskFile, DiskResult};
 use crate::failure::Poison;
 use crate::logstor::config::LogstorConfig;
+use crate::logstor::hash_key::HashKey;
 
 /// One per open store.
 #[derive(Debug)]
@@ -86,6 +86,8 @@ impl StoreContext {
         }
     }
 
+    /// Checks that the store takes writes.
+    ///
     /// # Errors
     /// [`EngineError::Poisoned`] once a sync has failed or an invariant did not hold;
     /// [`EngineError::Closed`] once the store is closed.

@@ -200,7 +200,7 @@ fn adopt_large(log: &Log, survey: &LogSurvey) -> Result<Vec<ScannedRecord>, Engi
             let first = part.checked_sub(index)?;
             fragments.get(&(append_seqno, first.checked_add(other)?))
         };
-        if index > part || of_record(0).is_none_or(|(_, first)| first.index != 0) {
+        if of_record(0).is_none_or(|(_, first)| first.index != 0) {
             // The record was freed, its first fragment before this one.
             log.segments.adopt(segment, closed(Origin::Commits, 0));
             continue;

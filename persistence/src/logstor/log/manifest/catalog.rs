@@ -5,7 +5,6 @@
 //! An edit that contradicts the catalog is refused and changes nothing. Epochs are never used again
 //! (L7).
 
-use crate::logstor::hash_key::HashKey;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use super::edit::{EditRefusal, ManifestEdit};
 use super::lineage::{EpochStart, Lineage};
 use crate::logstor::config::Geometry;
 use crate::logstor::format::PurgedTombstones;
+use crate::logstor::hash_key::HashKey;
 
 /// Identifies the file and its format version.
 const KIND: [u8; 8] = *b"lowtide\x03";
@@ -52,7 +52,7 @@ impl Catalog {
         }
     }
 
-    /// Converts the catalog of the previous format version.
+    /// Converts the catalog of the previous format version; `None` if it is not one.
     pub(super) fn of_version_2(self) -> Option<Self> {
         let is_sound = self.kind == KIND_2 && self.geometry.is_sound();
         is_sound.then_some(Self { kind: KIND, ..self })

@@ -70,6 +70,9 @@ impl SegmentTable {
 
     /// Makes `bytes` bytes of a file, unless the target is reached or nothing more can be made.
     /// Returns whether that is so. The next call continues the file.
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`]: the file is abandoned, and no further one is expected for a while (L44).
     pub(in crate::logstor) fn preallocate_step(
         &self,
         target: SpaceTarget,
