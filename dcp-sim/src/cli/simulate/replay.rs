@@ -26,11 +26,11 @@ pub(in crate::cli) struct ReplayArguments {
     #[command(flatten)]
     run: RunArguments,
     /// Stop after N events and show nodes, vBuckets, connections and disks.
-    #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", conflicts_with = "seeds", help_heading = "Replay")]
+    #[arg(long, value_parser = quantity::count::<u64>, value_name = "N", conflicts_with_all = ["seeds", "json", "trace", "report", "data"], help_heading = "Replay")]
     until: Option<u64>,
     /// Search for the smallest run that still fails: fewer nodes, copies, vBuckets, clients and faults,
     /// less time, usual limits.
-    #[arg(long, conflicts_with_all = ["until", "seeds", "git", "input", "json", "trace", "data"], help_heading = "Replay")]
+    #[arg(long, conflicts_with_all = ["until", "seeds", "git", "input", "json", "trace", "report", "data"], help_heading = "Replay")]
     shrink: bool,
 }
 
