@@ -153,6 +153,10 @@ fn log_store_check_reports_damage() {
     for command in ["inspect", "dump", "check"] {
         let ended = run(command, &dir, &[]).with_code(4);
         assert!(ended.error().contains("MANIFEST"), "{ended:#?}");
+        assert!(
+            ended.stderr.contains("hint: ") && !ended.stderr.contains("recover"),
+            "it refuses a log store: {ended:#?}"
+        );
     }
 }
 

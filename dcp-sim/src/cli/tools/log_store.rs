@@ -5,16 +5,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lowtide_persistence::Severity;
+use indicatif::ProgressBar;
 use lowtide_persistence::disk::OsDisk;
-use lowtide_persistence::logstor::{LogDirectory, LogFinding, LogObserver, is_log_store};
+use lowtide_persistence::logstor::{
+    LogDirectory, LogFinding, LogFindingKind, LogObserver, is_log_store,
+};
+use lowtide_persistence::{EngineError, Severity};
 use serde::Serialize;
 
+use super::progress::percent_bar;
 use super::store::{Other, text_or_hex};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{message, shows_progress};
+use crate::cli::output::message;
 
 /// Number of findings that are kept for JSON; further ones are counted.
 const FINDINGS_MAX: usize = 1_000;
@@ -25,6 +28,22 @@ pub(in crate::cli) fn is_one(path: &Path) -> Result<bool, Failure> {
         return Ok(false);
     }
     is_log_store(&OsDisk::new(), path).map_err(|error| Failure::new(Exit::Io, &error))
+}
+
+/// Hint for a log store that is damaged: `recover`, the hint for a file, refuses it.
+pub(in crate::cli) const DAMAGED: &str =
+    "`dcp-sim check` reports the damage, `dcp-sim dump` prints the readable part";
+
+/// Converts an error of a log store.
+pub(in crate::cli) fn failure(error: EngineError) -> Failure {
+    let hint = match &error {
+        EngineError::Corrupt { path, .. } if path.ends_with("MANIFEST") => {
+            "a log store cannot be read without its manifest: copy the store from a backup or a replica"
+        }
+        EngineError::Corrupt { .. } => DAMAGED,
+        _ => return error.into(),
+    };
+    Failure::from(error).with_hint(hint.to_owned())
 }
 
 /// Refuses an option of other stores.
@@ -80,6 +99,8 @@ impl From<&LogFinding> for JsonFinding {
 pub(in crate::cli) struct Watch {
     pub(in crate::cli) bar: ProgressBar,
     pub(in crate::cli) damage: u64,
+    /// Part of the damage that may concern documents: not that of index images.
+    pub(in crate::cli) records_damage: u64,
     /// Findings as lines, with their files.
     pub(in crate::cli) lines: Vec<String>,
     pub(in crate::cli) kept: Vec<JsonFinding>,
@@ -88,19 +109,10 @@ pub(in crate::cli) struct Watch {
 
 impl Watch {
     pub(in crate::cli) fn new() -> Self {
-        let target = if shows_progress() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
-        let bar = match ProgressStyle::with_template("{bar:30} {percent} %  {elapsed}") {
-            Ok(style) => bar.with_style(style),
-            Err(_) => bar,
-        };
         Self {
-            bar,
+            bar: percent_bar(),
             damage: 0,
+            records_damage: 0,
             lines: Vec::new(),
             kept: Vec::new(),
             left_out: 0,
@@ -110,7 +122,9 @@ impl Watch {
 
 impl LogObserver for Watch {
     fn found(&mut self, finding: LogFinding) {
-        self.damage += u64::from(finding.severity() == Severity::Damage);
+        let is_damage = finding.severity() == Severity::Damage;
+        self.damage += u64::from(is_damage);
+        self.records_damage += u64::from(is_damage && finding.kind != LogFindingKind::Image);
         if self.kept.len() < FINDINGS_MAX {
             self.lines.push(format!(
                 "{}: {}: {finding}",
@@ -133,7 +147,7 @@ impl LogObserver for Watch {
 pub(in crate::cli) fn read(path: &Path, watch: &mut Watch) -> Result<LogDirectory, Failure> {
     let store = LogDirectory::read(Arc::new(OsDisk::new()), path, watch);
     watch.bar.finish_and_clear();
-    Ok(store?)
+    store.map_err(failure)
 }
 
 /// Returns the skipped files.

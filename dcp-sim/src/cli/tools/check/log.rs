@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::cli::tools::log_store::{JsonFinding, Watch};
+use crate::cli::tools::log_store::{self, JsonFinding, Watch};
 use crate::cli::tools::store::SCHEMA;
 use crate::report::units;
 
@@ -38,7 +38,7 @@ pub(in crate::cli) fn check(path: &Path, json: bool, out: &mut Output) -> Result
     let mut watch = Watch::new();
     let result = check_store(Arc::new(OsDisk::new()), path, &mut watch);
     watch.bar.finish_and_clear();
-    let report = result?;
+    let report = result.map_err(log_store::failure)?;
     let sound = watch.damage == 0;
     if json {
         let document = Document {

@@ -107,17 +107,14 @@ fn compacted(
     now: Option<&PathBuf>,
     result: Result<CompactionReport, EngineError>,
 ) -> Compacted {
-    match (result, now) {
-        (Ok(report), now) => {
-            Compacted::done(target, now.map_or(target.path(), PathBuf::as_path), &report)
-        }
-        (Err(error), _) => report_failure(target, error),
+    match result {
+        Ok(report) => Compacted::done(target, now.map_or(target.path(), PathBuf::as_path), &report),
+        Err(error) => report_failure(target, error.into()),
     }
 }
 
 /// Reports the failure of a vBucket.
-pub(super) fn report_failure(target: &Target, error: EngineError) -> Compacted {
-    let failure = Failure::from(error);
+pub(super) fn report_failure(target: &Target, failure: Failure) -> Compacted {
     failure.report();
     Compacted::failed(target, failure)
 }

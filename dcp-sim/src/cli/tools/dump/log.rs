@@ -28,7 +28,7 @@ pub(in crate::cli) fn dump(arguments: &DumpArguments, out: &mut Output) -> Resul
     for line in &watch.lines {
         message!("error: {line}");
     }
-    if watch.damage > 0 {
+    if watch.records_damage > 0 {
         message!("hint: in damaged parts, older revisions and deleted documents may be shown");
     }
     let vbs: Vec<Vbid> = store

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use lowtide_persistence::disk::OsDisk;
 use lowtide_persistence::logstor::{Logstor, LogstorConfig};
-use lowtide_persistence::{Engine, EngineError};
+use lowtide_persistence::{CompactionReport, Engine, EngineError};
 
 use crate::cli::failure::Failure;
 use crate::cli::output::message;
 use crate::cli::tools::compact::arguments::Purge;
 use crate::cli::tools::compact::compacted::Compacted;
 use crate::cli::tools::compact::in_place::{in_use, one, report_failure};
+use crate::cli::tools::log_store;
 use crate::cli::tools::progress::progress_bar;
 use crate::cli::tools::store::Target;
 use crate::published_key::PUBLISHED_HASH_KEY;
@@ -23,8 +24,11 @@ use crate::published_key::PUBLISHED_HASH_KEY;
 pub(in crate::cli) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacted>, Failure> {
     // The store keeps its own key.
     let config = LogstorConfig::new(PUBLISHED_HASH_KEY);
-    let (store, recovered) =
-        Logstor::open(Arc::new(OsDisk::new()), path, config).map_err(in_use)?;
+    let opened = Logstor::open(Arc::new(OsDisk::new()), path, config);
+    let (store, recovered) = opened.map_err(|error| match error {
+        damaged @ EngineError::Corrupt { .. } => log_store::failure(damaged),
+        other => in_use(other),
+    })?;
     for (file, what) in &recovered.repairs {
         message!("note: {}: {what}", file.display());
     }
@@ -52,10 +56,10 @@ pub(in crate::cli) fn compact(path: &Path, purge: &Purge) -> Result<Vec<Compacte
 fn compacted(
     target: &Target,
     path: &Path,
-    result: Result<lowtide_persistence::CompactionReport, EngineError>,
+    result: Result<CompactionReport, EngineError>,
 ) -> Compacted {
     match result {
         Ok(report) => Compacted::done(target, path, &report),
-        Err(error) => report_failure(target, error),
+        Err(error) => report_failure(target, log_store::failure(error)),
     }
 }

@@ -25,7 +25,8 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::tools::compact::arguments::Purge;
 use crate::cli::tools::compact::compacted::Compacted;
-use crate::cli::tools::progress::progress_bar;
+use crate::cli::tools::log_store;
+use crate::cli::tools::progress::{percent_bar, progress_bar};
 use crate::cli::tools::store::Target;
 
 pub(in crate::cli) fn compact(
@@ -61,7 +62,7 @@ fn finished(
         bar.set_position(done);
     });
     bar.finish_and_clear();
-    let report = report?;
+    let report = report.map_err(log_store::failure)?;
     fs::rename(unfinished, output).map_err(|error| failed(output, &error))?;
     let disk = OsDisk::new();
     disk.sync_dir(&parent(output))
@@ -112,7 +113,7 @@ fn failed(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Exit::Io, &format!("{}: {error}", path.display()))
 }
 
-/// Essential parts that are damaged.
+/// Observer that keeps the damage of essential parts.
 struct Damage {
     bar: ProgressBar,
     count: u64,
@@ -137,13 +138,13 @@ impl LogObserver for Damage {
 
 fn sound(path: &Path) -> Result<LogDirectory, Failure> {
     let mut damage = Damage {
-        bar: progress_bar(),
+        bar: percent_bar(),
         count: 0,
         first: None,
     };
     let store = LogDirectory::read(Arc::new(OsDisk::new()), path, &mut damage);
     damage.bar.finish_and_clear();
-    let store = store?;
+    let store = store.map_err(log_store::failure)?;
     match damage.first {
         None => Ok(store),
         Some(first) => {
@@ -152,12 +153,8 @@ fn sound(path: &Path) -> Result<LogDirectory, Failure> {
             } else {
                 String::new()
             };
-            Err(
-                Failure::new(Exit::Corrupt, &format!("{first}{more}")).with_hint(
-                    "`dcp-sim check` reports the damage, `dcp-sim dump` prints the readable part"
-                        .to_owned(),
-                ),
-            )
+            Err(Failure::new(Exit::Corrupt, &format!("{first}{more}"))
+                .with_hint(log_store::DAMAGED.to_owned()))
         }
     }
 }
