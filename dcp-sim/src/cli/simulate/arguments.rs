@@ -292,7 +292,10 @@ impl RunArguments {
                     .flat_map(|value| [format!("--{name}"), value]),
             );
         };
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let path = |path: &Option<PathBuf>| {
+            path.as_ref()
+                .map(|path| for_shell(&path.display().to_string()))
+        };
         add("git", path(&self.git));
         add("input", path(&self.input));
         let workload = self
@@ -327,5 +330,33 @@ impl RunArguments {
         add("shape", self.shape.as_ref().map(ToString::to_string));
         words.extend(self.faults.words());
         words.join(" ")
+    }
+}
+
+/// Returns a word that a shell reads as this text.
+fn for_shell(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_in_a_command_is_one_word_of_a_shell() {
+        for (path, word) in [
+            ("../changes-1.jsonl", "../changes-1.jsonl"),
+            ("~/linux", "'~/linux'"),
+            ("/my data/it's", r"'/my data/it'\''s'"),
+            ("$HOME;x", "'$HOME;x'"),
+            ("", "''"),
+        ] {
+            assert_eq!(for_shell(path), word);
+        }
     }
 }

@@ -206,7 +206,7 @@ impl FromStr for VirtualTime {
             .checked_mul(micros)
             .filter(|&micros| micros > 0 && micros < 1 << 50);
         time.map(Self)
-            .ok_or_else(|| "expected a time above zero and below 30 years".to_owned())
+            .ok_or_else(|| "expected a time above zero and below 35 years".to_owned())
     }
 }
 
