@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use lowtide_persistence::couchstore::{Cell, Use};
 
-use super::figures::{HeaderFigures, Inspected, TreeFigures};
+use super::figures::{HeaderFigures, Inspected};
 use super::table;
 use crate::report::units;
 
@@ -133,9 +133,7 @@ fn trees(text: &mut String, file: &Inspected) {
         ("by-id", file.by_id),
         ("local", file.local),
     ];
-    text.push_str(&table::of_trees(
-        &rows.map(|(name, tree): (&str, TreeFigures)| (name, tree)),
-    ));
+    text.push_str(&table::of_trees(&rows));
 }
 
 fn map(text: &mut String, file: &Inspected) {
