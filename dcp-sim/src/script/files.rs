@@ -1,4 +1,4 @@
-//! Scenario files on disk: it runs them, reports their outcomes, and rewrites them on request.
+//! Runs of scenario files on disk, which report their outcomes and rewrite the files on request.
 
 use std::fs;
 use std::io::{self, Write};

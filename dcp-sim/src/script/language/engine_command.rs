@@ -284,7 +284,7 @@ fn fill(arguments: &mut Arguments<'_>) -> Result<Fill, String> {
         batch: arguments.positive("batch")?.unwrap_or(1),
     };
     if fill.from > fill.to {
-        return Err("`from=` is at most `to=`".to_owned());
+        return Err("`from=` must be at most `to=`".to_owned());
     }
     Ok(fill)
 }

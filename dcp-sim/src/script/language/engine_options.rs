@@ -116,10 +116,12 @@ fn logstor(arguments: &mut Arguments<'_>) -> Result<Choice, String> {
         .number("image-bytes")?
         .unwrap_or(default.image_bytes);
     if !(65_536..=64 << 20).contains(&segment_bytes) {
-        return Err("`segment-bytes=` is from 65536 to 67108864".to_owned());
+        return Err("`segment-bytes=` must be from 65536 to 67108864".to_owned());
     }
     if file_bytes < least || disk_bytes < 32 * least {
-        return Err("a file has at least one segment, the disk at least 32".to_owned());
+        return Err(
+            "`file-bytes=` must be at least one segment, `disk-bytes=` at least 32".to_owned(),
+        );
     }
     Ok(Choice::Logstor(
         default

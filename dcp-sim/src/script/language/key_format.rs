@@ -9,7 +9,7 @@ pub(in crate::script) struct KeyFormat {
     after: String,
 }
 
-/// Length of the longest key that any engine accepts.
+/// Largest width of the number: the length of the longest key that any engine accepts.
 const DIGITS_MAX: usize = 250;
 
 impl KeyFormat {

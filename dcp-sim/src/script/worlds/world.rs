@@ -1,6 +1,8 @@
 //! World of a scenario: empty, a checkpoint manager, an engine on its disk, or nodes with streams
 //! between them.
 
+use lowtide_checkpoint::internal::violated;
+
 use super::checkpoint_world::CheckpointWorld;
 use super::engine::EngineWorld;
 use super::print::Output;
@@ -40,6 +42,8 @@ impl World {
             (Command::InEngine(command), Self::Engine(world)) => return world.run(command),
             (Command::InStreams(command), Self::Streams(world)) => return world.run(command),
             (Command::InCheckpoint(_) | Command::InEngine(_) | Command::InStreams(_), _) => {
+                // The command fails, which is shown. The others are not affected.
+                let _violation = violated("W21", "a command has the world that it needs");
                 return Err("no-world");
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lowtide_checkpoint::internal::violated;
 use lowtide_checkpoint::{Seqno, Vbid};
 use lowtide_persistence::disk::{FaultyDisk, MemoryDisk, PowerLoss};
 use lowtide_persistence::{
@@ -11,7 +12,7 @@ use lowtide_persistence::{
 
 use super::jobs::Jobs;
 use super::prepared::Prepared;
-use super::words::{CLOSED, POWER_LOST, UNKNOWN_SNAPSHOT, kind, nothing};
+use super::words::{CLOSED, INTERNAL, POWER_LOST, UNKNOWN_SNAPSHOT, kind, nothing};
 use crate::script::language::{EngineCommand, EngineOptions, Fill, Store, View, Write};
 use crate::script::worlds::clock::Clock;
 use crate::script::worlds::print::{self, Output, ScanDigest};
@@ -40,7 +41,7 @@ impl EngineWorld {
     ) -> (Self, Result<(), &'static str>) {
         let disk = FaultyDisk::new(MemoryDisk::new());
         let mut world = Self {
-            engine: Err("closed"),
+            engine: Err(CLOSED),
             options: options.clone(),
             disk,
             snapshots: BTreeMap::new(),
@@ -215,9 +216,9 @@ impl EngineWorld {
     fn commit(&mut self, vb: Vbid, writes: &[Write], seqno: Option<Seqno>) -> Output {
         self.engine()?;
         let prepared = self.prepare(vb, writes, seqno)?;
-        let result = self.commit_all(std::slice::from_ref(&prepared))?.pop();
-        // A store that closed meanwhile has no result.
-        let high = result.unwrap_or(Err(CLOSED))?;
+        let results = self.commit_all(std::slice::from_ref(&prepared))?;
+        // `commit_all` has compared their number.
+        let high = results.into_iter().next().unwrap_or(Err(INTERNAL))?;
         Ok(vec![format!("high={high}")])
     }
 
@@ -275,7 +276,7 @@ impl EngineWorld {
         Prepared::new(vb, writes, seqno, snapshot.as_ref(), &mut self.clock)
     }
 
-    /// Commits in one engine call, and returns the high seqno of each vBucket.
+    /// Commits in one engine call, and returns the high seqno of each vBucket, in their order.
     fn commit_all(
         &self,
         group: &[Prepared],
@@ -300,6 +301,11 @@ impl EngineWorld {
             )
             .collect();
         let results = self.engine()?.commit(&batches);
+        if results.len() != batches.len() {
+            // Which of the batches are committed is unknown.
+            let _violation = violated("E10", "each batch has one result");
+            return Err(INTERNAL);
+        }
         if self.disk.is_off() && results.iter().all(Result::is_ok) {
             // The commit is done, and its result is lost.
             return Err(POWER_LOST);

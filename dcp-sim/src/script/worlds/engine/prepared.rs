@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //!
-//! - Seqnos, CAS and revision numbers continue those of the vBucket.
+//! - Revision numbers continue those of the vBucket, and so do seqnos unless the command chooses one.
+//!   CAS rise with the clock.
 //! - The state is a plain active's, always on one branch of history.
 
 use std::collections::BTreeMap;
@@ -29,8 +30,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Converts the writes to items. The first has that seqno, or the next one after the
-    /// snapshot's.
+    /// Converts the writes to items. The first has `seqno`, or the next one after the snapshot's.
     pub(super) fn new(
         vb: Vbid,
         writes: &[Write],

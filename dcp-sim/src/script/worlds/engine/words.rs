@@ -8,6 +8,9 @@ pub(super) const POWER_LOST: &str = "power-lost";
 
 pub(super) const CLOSED: &str = "closed";
 
+/// The engine violates an invariant.
+pub(super) const INTERNAL: &str = "internal";
+
 pub(super) const UNKNOWN_SNAPSHOT: &str = "unknown-snapshot";
 
 pub(super) fn nothing(result: Result<(), EngineError>) -> Output {

@@ -116,6 +116,7 @@ impl Connection {
             self.producer.receive(&asked, source).map_err(|_| BROKEN)?;
             let has_run = self.serve(source)?;
             let bytes = self.producer.poll(source, 1).map_err(|_| BROKEN)?;
+            // The poll may have requested a backfill, which is served before the connection is idle.
             if bytes.is_empty() && asked.is_empty() && !has_run && !self.serve(source)? {
                 return Ok(Vec::new());
             }

@@ -25,6 +25,13 @@ pub(in crate::script) struct StreamWorld {
     waited_seconds: u64,
 }
 
+/// Messages that were delivered, and the lines about them: at least one each.
+#[derive(Debug, Default)]
+struct Delivered {
+    messages: usize,
+    lines: Vec<String>,
+}
+
 impl StreamWorld {
     /// Adds a node.
     pub(in crate::script::worlds) fn add(&mut self, options: &NodeOptions) -> Output {
@@ -120,11 +127,11 @@ impl StreamWorld {
                 let connection = self.connections.get_mut(at).ok_or("not-connected")?;
                 connection.take_over(follower, *vb).map(|()| Vec::new())
             }
-            StreamCommand::Step(messages) => self.deliver(*messages),
+            StreamCommand::Step(messages) => Ok(self.deliver(*messages)?.lines),
             StreamCommand::RunUntilSettled => {
-                let lines = self.deliver(MESSAGES_MAX)?;
-                if lines.len() < MESSAGES_MAX {
-                    Ok(lines)
+                let delivered = self.deliver(MESSAGES_MAX)?;
+                if delivered.messages < MESSAGES_MAX {
+                    Ok(delivered.lines)
                 } else {
                     Err("not-settled")
                 }
@@ -194,24 +201,23 @@ impl StreamWorld {
     }
 
     /// Delivers that number of messages, or all.
-    fn deliver(&mut self, messages: usize) -> Output {
-        let mut lines = Vec::new();
-        let mut delivered = 0;
+    fn deliver(&mut self, messages: usize) -> Result<Delivered, &'static str> {
+        let mut delivered = Delivered::default();
         let mut idle = 0;
-        while delivered < messages && idle < self.connections.len() {
+        while delivered.messages < messages && idle < self.connections.len() {
             let at = self.turn % self.connections.len();
             // Only the remainder counts.
             self.turn = self.turn.wrapping_add(1);
-            let delivered_lines = self.deliver_on(at)?;
-            idle = if delivered_lines.is_empty() {
-                idle + 1
+            let lines = self.deliver_on(at)?;
+            if lines.is_empty() {
+                idle += 1;
             } else {
-                0
-            };
-            delivered += usize::from(!delivered_lines.is_empty());
-            lines.extend(delivered_lines);
+                idle = 0;
+                delivered.messages += 1;
+                delivered.lines.extend(lines);
+            }
         }
-        Ok(lines)
+        Ok(delivered)
     }
 
     fn deliver_on(&mut self, at: usize) -> Output {
