@@ -10,6 +10,7 @@
 mod choice;
 mod distribution;
 mod exact;
+mod live_keys;
 mod mix;
 mod preset;
 mod sizes;

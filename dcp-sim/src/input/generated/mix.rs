@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::choice::KeyChoice;
 use super::distribution::{Distribution, range};
+use super::live_keys::LiveKeys;
 use super::source::{KEYS_MAX, VALUE_BYTES_MAX, mix, seeded, value_of};
 use crate::input::error::InputError;
 use crate::input::source::{Change, ChangeBatch, Source};
@@ -57,8 +58,7 @@ pub struct MixSource {
     seed: u64,
     rng: ChaCha8Rng,
     choice: KeyChoice,
-    /// `true` for each live key.
-    live: Vec<bool>,
+    live: LiveKeys,
     made: u64,
 }
 
@@ -87,13 +87,12 @@ impl MixSource {
             }
         }
         let choice = KeyChoice::new(mix.kind, mix.ops, mix.keys, mix.skew_hundredths);
-        let live = (0..mix.keys).map(|_| false).collect();
         Ok(Self {
             mix,
             seed,
             rng: seeded(seed),
             choice,
-            live,
+            live: LiveKeys::new(mix.keys),
             made: 0,
         })
     }
@@ -155,14 +154,7 @@ impl Source for MixSource {
         let (number, inserts) = self.choice.next(&mut self.rng);
         self.made += 1;
         let unlucky = range(&mut self.rng, 1_000) < self.mix.deletes_permille;
-        let mut deletes = false;
-        if let Some(live) = usize::try_from(number)
-            .ok()
-            .and_then(|index| self.live.get_mut(index))
-        {
-            deletes = unlucky && !inserts && *live;
-            *live = !deletes;
-        }
+        let deletes = self.live.write(number, unlucky && !inserts);
         // The size is drawn for deletes too, so the share of deletes changes no size.
         let bytes = self.value_bytes();
         let value = (!deletes).then(|| value_of(self.seed, number, self.made, bytes));

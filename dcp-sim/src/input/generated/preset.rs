@@ -22,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
 use super::distribution::range;
+use super::live_keys::LiveKeys;
 use super::sizes::Sizes;
 use super::source::{DELETE_ONE_IN, KEYS_MAX, mix, seeded, value_of};
 use super::zipf::{YCSB, Zipf};
@@ -77,7 +78,7 @@ enum Keys {
     Etc {
         zipf: Zipf,
         sizes: Sizes,
-        live: Vec<bool>,
+        live: LiveKeys,
     },
     /// `again` lists keys with another put to come. `live` lists the live keys, and `is_live` has
     /// them by number.
@@ -96,17 +97,19 @@ impl PresetSource {
     /// [`InputError::InvalidArgument`] for no keys, or for more than 2^26 keys or operations, since
     /// each needs memory.
     pub fn new(preset: Preset, ops: u64, seed: u64) -> Result<Self, InputError> {
-        let refuse = |what: &str, is: u64| {
+        let refuse = |least: u64, what: &str, is: u64| {
             Err(InputError::InvalidArgument(format!(
-                "a workload {} has 1 to {KEYS_MAX} {what}, not {is}",
+                "a workload {} has {least} to {KEYS_MAX} {what}, not {is}",
                 preset.name()
             )))
         };
         let (keys, value_sizes) = match preset {
-            Preset::Etc { keys } if !(1..=KEYS_MAX).contains(&keys) => return refuse("keys", keys),
+            Preset::Etc { keys } if !(1..=KEYS_MAX).contains(&keys) => {
+                return refuse(1, "keys", keys);
+            }
             Preset::Etc { keys } => {
                 let sizes = Sizes::extreme_value(30.7984, 8.20449, 0.078688, ETC_KEY_BYTES);
-                let live = (0..keys).map(|_| false).collect();
+                let live = LiveKeys::new(keys);
                 let values = Sizes::pareto(214.476, 0.348238, ETC_VALUE_BYTES);
                 (
                     Keys::Etc {
@@ -117,7 +120,7 @@ impl PresetSource {
                     values,
                 )
             }
-            Preset::ZippyDb if ops > KEYS_MAX => return refuse("operations", ops),
+            Preset::ZippyDb if ops > KEYS_MAX => return refuse(0, "operations", ops),
             Preset::ZippyDb => {
                 let keys = Keys::ZippyDb {
                     inserted: 0,
@@ -145,16 +148,9 @@ impl Keys {
     fn next(&mut self, seed: u64, rng: &mut ChaCha8Rng) -> (u64, Bytes, bool) {
         match self {
             Self::Etc { zipf, sizes, live } => {
-                let key = zipf.rank(range(rng, zipf.total(live.len() as u64)));
+                let key = zipf.rank(range(rng, zipf.total(live.len())));
                 let unlucky = range(rng, DELETE_ONE_IN) == 0;
-                let mut deletes = false;
-                if let Some(live) = usize::try_from(key)
-                    .ok()
-                    .and_then(|index| live.get_mut(index))
-                {
-                    deletes = unlucky && *live;
-                    *live = !deletes;
-                }
+                let deletes = live.write(key, unlucky);
                 // The size of a key depends only on its number.
                 let bytes = sizes.at(mix(mix(seed) ^ !key));
                 (key, Bytes::from(format!("{key:0bytes$x}")), deletes)

@@ -10,6 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use super::choice::KeyChoice;
 use super::distribution::{Distribution, range};
+use super::live_keys::LiveKeys;
 use super::zipf;
 use crate::input::error::InputError;
 use crate::input::source::{Change, ChangeBatch, Source};
@@ -51,8 +52,7 @@ pub struct GeneratedSource {
     seed: u64,
     rng: ChaCha8Rng,
     choice: KeyChoice,
-    /// `true` for each live key.
-    live: Vec<bool>,
+    live: LiveKeys,
     /// Number of generated operations.
     made: u64,
 }
@@ -81,14 +81,13 @@ impl GeneratedSource {
             )));
         }
         let choice = KeyChoice::new(kind, ops, keys, zipf::YCSB);
-        let live = (0..keys).map(|_| false).collect();
         Ok(Self {
             ops,
             value_bytes,
             seed,
             rng: seeded(seed),
             choice,
-            live,
+            live: LiveKeys::new(keys),
             made: 0,
         })
     }
@@ -102,14 +101,7 @@ impl Source for GeneratedSource {
         let (key, inserts) = self.choice.next(&mut self.rng);
         self.made += 1;
         let unlucky = range(&mut self.rng, DELETE_ONE_IN) == 0;
-        let mut deletes = false;
-        if let Some(live) = usize::try_from(key)
-            .ok()
-            .and_then(|index| self.live.get_mut(index))
-        {
-            deletes = unlucky && !inserts && *live;
-            *live = !deletes;
-        }
+        let deletes = self.live.write(key, unlucky && !inserts);
         let value = (!deletes).then(|| value_of(self.seed, key, self.made, self.value_bytes));
         let change = Change {
             key: Bytes::from(format!("user{key:012}")),
