@@ -37,7 +37,7 @@ impl Logstor {
     ///
     /// Errors of a step are [`EngineError::Corrupt`], with the offset of the piece, if the export
     /// is damaged or ends early; [`EngineError::InvalidArgument`] if reading fails; and
-    /// those of a commit.
+    /// those of a commit. After one every further step returns [`EngineError::Aborted`].
     ///
     /// # Errors
     /// [`EngineError::VBucketExists`], also while it is being imported; [`EngineError::Poisoned`].
@@ -89,7 +89,10 @@ enum Stage {
         vbucket: Arc<VBucketIndex>,
         purged: PurgedTombstones,
     },
+    /// The vBucket is there.
     Over,
+    /// There is no vBucket, and another import of its number may have begun.
+    Failed,
 }
 
 impl fmt::Debug for Stage {
@@ -99,6 +102,7 @@ impl fmt::Debug for Stage {
             Self::Records { .. } => "Records",
             Self::Adopt { .. } => "Adopt",
             Self::Over => "Over",
+            Self::Failed => "Failed",
         })
     }
 }
@@ -114,9 +118,10 @@ struct Import {
 
 impl Job for Import {
     fn step(&mut self, budget: Budget) -> Result<JobProgress, EngineError> {
+        let is_over = self.is_over();
         let lease = self.lease.clone();
         let result = lease.step(|maintenance| self.advance(maintenance, budget));
-        if result.is_err() {
+        if result.is_err() && !is_over {
             self.abandon();
         }
         result
@@ -124,8 +129,13 @@ impl Job for Import {
 }
 
 impl Import {
+    /// Returns whether the number of the vBucket is no longer this import's.
+    fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over | Stage::Failed)
+    }
+
     fn abandon(&mut self) {
-        self.stage = Stage::Over;
+        self.stage = Stage::Failed;
         if let Some(maintenance) = self.lease.in_memory() {
             maintenance.store.end_import(self.vb);
         }
@@ -138,6 +148,13 @@ impl Import {
     ) -> Result<JobProgress, EngineError> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Over => Ok(JobProgress::Done(self.report)),
+            Stage::Failed => {
+                self.stage = Stage::Failed;
+                Err(EngineError::Aborted {
+                    vb: self.vb,
+                    why: "the import has failed",
+                })
+            }
             Stage::Adopt { vbucket, purged } => {
                 maintenance.store.adopt(&vbucket, &purged)?;
                 Ok(JobProgress::Done(self.report))
@@ -265,7 +282,7 @@ impl Import {
 
 impl Drop for Import {
     fn drop(&mut self) {
-        if !matches!(self.stage, Stage::Over) {
+        if !self.is_over() {
             self.abandon();
         }
     }

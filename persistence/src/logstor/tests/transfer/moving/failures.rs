@@ -185,3 +185,27 @@ fn dropped_import_leaves_nothing_and_one_import_of_a_vbucket_runs_at_a_time() {
     assert!(contents(&engine, A) == expected);
     assert_eq!(begin(A).expect_err("there").kind(), "vbucket-exists");
 }
+
+#[test]
+fn failed_import_stays_failed_and_ends_no_other() {
+    let (bytes, expected) = exported();
+    let engine = target(&FaultyDisk::new(MemoryDisk::new()));
+    let begin = |bytes: &[u8]| engine.import(A, Box::new(std::io::Cursor::new(bytes.to_vec())));
+    let mut failed = begin(&bytes[..bytes.len() - 1]).expect("new");
+    let error = loop {
+        if let Err(error) = failed.step(Budget::NONE) {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), "corrupt");
+    let other = begin(&bytes).expect("free again");
+    let again = failed.step(Budget::NONE).expect_err("there is no vBucket");
+    assert_eq!(again.kind(), "aborted");
+    drop(failed);
+    assert_eq!(
+        begin(&bytes).expect_err("under way").kind(),
+        "vbucket-exists"
+    );
+    run(other).expect("done");
+    assert!(contents(&engine, A) == expected);
+}
