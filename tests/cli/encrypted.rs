@@ -111,7 +111,8 @@ fn encrypted_file_without_its_key_names_the_key() {
             };
             let ended = run(command, case, output).with_code(2);
             assert!(
-                ended.stderr.contains("encrypted with key test-key-1"),
+                ended.stderr.contains("encrypted with key test-key-1")
+                    && ended.stderr.contains("--key-file"),
                 "{command} {case}: {ended:#?}"
             );
             let ended =

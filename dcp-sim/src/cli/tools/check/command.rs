@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::log;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Output, message};
+use crate::cli::output::Output;
 use crate::cli::tools::log_store;
 use crate::cli::tools::progress::{PROGRESS_ROWS, progress_bar};
 use crate::cli::tools::store::{KeyArguments, Other, SCHEMA, Target, Targets, text_or_hex};
@@ -179,8 +179,10 @@ fn check_one(
     let (report, error, failed) = match result {
         Ok(report) => (report, None, Exit::Ok),
         Err(error) => {
-            let failure = Failure::from(error);
-            message!("error: {}", failure.error);
+            let mut failure = Failure::from(error);
+            // The hint for damage is this command.
+            failure.hint = failure.hint.filter(|_| failure.exit != Exit::Corrupt);
+            failure.report();
             (CheckReport::default(), Some(failure.error), failure.exit)
         }
     };
