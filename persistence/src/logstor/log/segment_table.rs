@@ -124,6 +124,12 @@ impl SegmentTable {
         format!("log-{number:08}")
     }
 
+    /// Returns the number of a file that is a log file by its name.
+    pub(in crate::logstor) fn file_number(name: &str) -> Option<u32> {
+        let number = name.strip_prefix("log-")?.parse().ok()?;
+        (Self::file_name(number) == name).then_some(number)
+    }
+
     /// Adds a use that was found when the store was opened.
     pub(in crate::logstor) fn adopt(&self, segment: &Arc<Segment>, closed: ClosedSegment) {
         let mut inner = self.inner.lock();

@@ -19,10 +19,11 @@ pub(super) fn open_log_files(
     report: &mut RecoveryReport,
 ) -> Result<(Vec<Arc<LogFile>>, u32), EngineError> {
     let names = context.disk.list(&context.dir)?;
-    for name in names
-        .iter()
-        .filter(|name| name.starts_with("log-") && name.ends_with(".new"))
-    {
+    let is_unfinished = |name: &&String| {
+        let finished = name.strip_suffix(".new");
+        finished.and_then(SegmentTable::file_number).is_some()
+    };
+    for name in names.iter().filter(is_unfinished) {
         let path = context.dir.join(name);
         context.disk.remove(&path)?;
         report.repairs.push((
@@ -30,23 +31,26 @@ pub(super) fn open_log_files(
             "removed a log file that was never finished".to_owned(),
         ));
     }
-    let mut names: Vec<_> = names
-        .into_iter()
-        .filter(|name| name.starts_with("log-") && !name.ends_with(".new"))
+    let mut numbers: Vec<u32> = names
+        .iter()
+        .filter_map(|name| SegmentTable::file_number(name))
         .collect();
-    names.sort_unstable();
+    // Sorted by name, file 100,000,000 would precede file 2.
+    numbers.sort_unstable();
     let corrupt = |name: &str, what: &str| EngineError::Corrupt {
         path: context.dir.join(name),
         offset: 0,
         what: what.to_owned(),
     };
-    if let (true, Some(name)) = (is_new, names.first()) {
-        return Err(corrupt(name, "a log file without a manifest"));
+    if let (true, Some(&number)) = (is_new, numbers.first()) {
+        let name = SegmentTable::file_name(number);
+        return Err(corrupt(&name, "a log file without a manifest"));
     }
-    let mut files = Vec::with_capacity(names.len());
+    let mut files = Vec::with_capacity(numbers.len());
     let mut total = 0_u32;
-    for (number, name) in (0_u32..).zip(&names) {
-        if *name != SegmentTable::file_name(number) {
+    for (number, found) in (0_u32..).zip(numbers) {
+        let name = &SegmentTable::file_name(found);
+        if found != number {
             return Err(corrupt(name, "a log file before this one is missing"));
         }
         if total != number.saturating_mul(geometry.segments_per_file) {

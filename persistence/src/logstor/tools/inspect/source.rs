@@ -47,14 +47,6 @@ pub(super) struct StoreSource {
     pub(super) others: Vec<PathBuf>,
 }
 
-const PREFIX: &str = "log-";
-
-/// Returns the number of a file that is a log file by its name.
-fn log_file_number(name: &str) -> Option<u32> {
-    let number = name.strip_prefix(PREFIX)?.parse().ok()?;
-    (SegmentTable::file_name(number) == name).then_some(number)
-}
-
 /// Returns whether a directory has a log store's files.
 ///
 /// # Errors
@@ -63,7 +55,7 @@ pub fn is_log_store(disk: &dyn Disk, dir: &Path) -> Result<bool, DiskError> {
     let names = disk.list(dir)?;
     Ok(names
         .iter()
-        .any(|name| name == MANIFEST_NAME || log_file_number(name).is_some()))
+        .any(|name| name == MANIFEST_NAME || SegmentTable::file_number(name).is_some()))
 }
 
 impl StoreSource {
@@ -116,7 +108,7 @@ impl StoreSource {
         let mut numbers: Vec<u32> = self
             .names
             .iter()
-            .filter_map(|name| log_file_number(name))
+            .filter_map(|name| SegmentTable::file_number(name))
             .collect();
         // Sorted by name, file 100,000,000 would precede file 2.
         numbers.sort_unstable();
@@ -126,7 +118,9 @@ impl StoreSource {
             .collect();
         self.images.sort_unstable_by(|one, other| other.cmp(one));
         let is_own = |name: &String| {
-            name == MANIFEST_NAME || log_file_number(name).is_some() || image_number(name).is_some()
+            name == MANIFEST_NAME
+                || SegmentTable::file_number(name).is_some()
+                || image_number(name).is_some()
         };
         self.others = self
             .names
