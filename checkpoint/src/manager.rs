@@ -14,7 +14,7 @@
 //! # Invariants
 //! - Every operation is one critical section that leaves queue, checkpoints and cursors consistent
 //!   (C16). Memory that it frees is dropped after the lock is released (C13).
-//! - `docs/invariants.md` lists all of them, C1 to C26.
+//! - Section C of `docs/invariants.md` lists all of them.
 //!
 //! [`LockedState`]: locked_state::LockedState
 

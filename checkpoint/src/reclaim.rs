@@ -4,7 +4,7 @@
 //! charges its memory to accounts: one wing for both would be a circle.
 //!
 //! # Invariants
-//! - A reclaimer frees everything it is given once; until then the memory stays charged (C27).
+//! - A reclaimer frees everything it is given once; until then chunks stay charged (C27).
 
 mod garbage;
 mod reclaimer;

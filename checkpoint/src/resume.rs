@@ -78,9 +78,9 @@ impl From<ResumePoint> for ResumeRequest {
 pub struct ServedHistory<'a> {
     /// Branches.
     pub log: &'a FailoverLog,
-    /// Last seqno.
+    /// Last seqno of the vBucket.
     pub high: Seqno,
-    /// Highest purged tombstone.
+    /// Seqno of the highest purged tombstone.
     pub purge: Seqno,
     /// Highest seqno of the collections that the reader requested; `None` if it requested none, or
     /// if that is unknown.

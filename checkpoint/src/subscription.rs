@@ -4,10 +4,10 @@
 //! memory no longer has the next items it names the seqnos to fetch from disk.
 //!
 //! # Invariants
-//! - A batch after a [`SubscriptionEvent::Backfill`] begins where the backfill ends. A waiting reader is woken once
-//!   for each change from "nothing to read" to "something" (C19).
-//! - Delivered items that were rolled back are reported by [`SubscriptionEvent::RolledBack`] before any batch of
-//!   the history that replaced them (C24).
+//! - A batch after a [`SubscriptionEvent::Backfill`] begins where the backfill ends. A waiting reader
+//!   is woken once for each change from "nothing to read" to "something" (C19).
+//! - Delivered items that were rolled back are reported by [`SubscriptionEvent::RolledBack`] before
+//!   any batch of the history that replaced them (C24).
 
 mod event;
 mod snapshot_progress;

@@ -8,8 +8,9 @@
 //! For every implementation:
 //! - Written bytes are read back at once, and survive a power loss only after `sync_data` of that
 //!   file.
-//! - A name that was created, moved or removed survives a power loss only after `sync_dir` of its
-//!   directory.
+//! - A file's name that was created, moved or removed survives a power loss only after `sync_dir` of
+//!   its directory. A directory survives once `create_dir` has returned.
+//! - A call that failed may have been done all the same, unless it ran out of handles.
 //! - After a failed `sync_data` the unsynced bytes may never reach the disk, even if a later sync
 //!   succeeds.
 

@@ -131,8 +131,9 @@ impl Flusher {
     ///
     /// # Errors
     /// [`CheckpointError::FlushInProgress`] if one of them is being flushed,
-    /// [`CheckpointError::NoPersistenceCursor`] if one has no persistence cursor. No flush is then
-    /// in progress that was not before.
+    /// [`CheckpointError::NoPersistenceCursor`] if one has no persistence cursor,
+    /// [`CheckpointError::InvalidArgument`] if the flusher's limit is 0. No flush is then in progress
+    /// that was not before.
     pub fn begin<'a>(
         &self,
         vbuckets: impl IntoIterator<Item = &'a VBucket>,

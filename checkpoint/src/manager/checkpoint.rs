@@ -4,8 +4,8 @@
 //!
 //! # Invariants
 //! - The id and positions of a closed checkpoint never change, except that its front is expelled.
-//! - The range of a closed checkpoint changes only while its snapshot is partially received: the
-//!   next snapshot completes it, or it is truncated to what is there.
+//! - The range of a closed checkpoint changes only if it lacks the end of its snapshot: the snapshot
+//!   is extended, the next one completes it, or it is truncated to what is there.
 
 use crate::model::{Item, Operation, Seqno, SnapshotMarker, SnapshotRange, SnapshotType};
 use crate::queue::Totals;

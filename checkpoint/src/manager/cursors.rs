@@ -172,8 +172,8 @@ impl Cursors {
         self.move_to(cursor, position, seqno, 1);
     }
 
-    /// Moves a cursor back to its position before a read; O(log cursors).
-    pub(super) fn restore(&mut self, cursor: Cursor, position: u64, seqno: Seqno) {
+    /// Moves a cursor without a read under the lock; O(log cursors).
+    pub(super) fn set_position(&mut self, cursor: Cursor, position: u64, seqno: Seqno) {
         self.move_to(cursor, position, seqno, 0);
     }
 

@@ -127,6 +127,12 @@ impl LockedState {
         self.closed.iter().chain([&self.open])
     }
 
+    /// Returns all checkpoints, oldest first, each with the position after its last item.
+    pub(super) fn checkpoints_and_ends(&self) -> impl Iterator<Item = (&Checkpoint, u64)> {
+        let ends = self.checkpoints().skip(1).map(|next| next.first);
+        self.checkpoints().zip(ends.chain([self.queue.end()]))
+    }
+
     /// Returns the number of resident items.
     pub(super) fn resident_items(&self) -> usize {
         self.checkpoints()
@@ -180,7 +186,7 @@ impl LockedState {
             return;
         };
         let seqno = self.processed_at(position, state.seqno);
-        self.cursors.record_read(cursor, position, seqno);
+        self.cursors.set_position(cursor, position, seqno);
     }
 
     /// Syncs every cursor with the position that its owner published.
@@ -192,6 +198,9 @@ impl LockedState {
 
     /// Returns the last seqno processed by a reader that has everything below `position` and was at
     /// `before` until now.
+    ///
+    /// A reader without the lock may get a lower one: a rewrite may have removed its last item, which
+    /// was replaced since. Only reports and ties between cursors use it, positions decide the rest.
     pub(super) fn processed_at(&self, position: u64, before: Seqno) -> Seqno {
         let last = position
             .checked_sub(1)

@@ -1,6 +1,7 @@
 //! The public handle of a manager: it takes the lock, runs one operation, and publishes its result.
 //!
-//! Every method is one critical section. `docs/invariants.md` lists what they guarantee, C1 to C26.
+//! Every method is one critical section. Section C of `docs/invariants.md` lists what all of them
+//! guarantee.
 
 use std::fmt;
 use std::sync::Arc;

@@ -33,7 +33,8 @@ impl CheckpointManager {
 
     /// Reads like [`CheckpointManager::read`] and returns the tail to continue at without the lock.
     ///
-    /// If there is nothing to read, `signal` is raised once an item is queued or the cursor is gone.
+    /// If there is nothing to read, `signal` is raised once an item is queued or the cursor is replaced
+    /// or dropped.
     pub(crate) fn read_or_arm(
         &self,
         cursor: Cursor,

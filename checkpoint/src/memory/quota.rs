@@ -19,7 +19,7 @@ use crate::internal::sync::{AtomicUsize, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QuotaConfig {
-    /// Used bytes at which an active refuses writes. *Default*: 64 MiB.
+    /// Used bytes at which an active refuses writes. *Default*: 64 MiB. *Minimum*: 1.
     pub limit_bytes: usize,
     /// Share of the limit at which memory should be recovered, in thousandths. *Default*: 900.
     pub upper_mark_permille: usize,
@@ -29,7 +29,7 @@ pub struct QuotaConfig {
     /// checkpoint is closed by size. *Default*: 10. *Minimum*: 1.
     pub checkpoints_per_manager: usize,
     /// Size at which an open checkpoint is closed at the latest, however large the limit.
-    /// *Default*: 64 MiB.
+    /// *Default*: 64 MiB. *Minimum*: 1.
     pub checkpoint_bytes_max: usize,
 }
 
@@ -140,7 +140,7 @@ impl Quota {
     ///
     /// # Errors
     /// [`CheckpointError::InvalidArgument`] for marks that are out of order or above the limit, and
-    /// for a limit or count of 0.
+    /// for a limit, count or size of 0.
     pub fn new(config: QuotaConfig) -> Result<Self, CheckpointError> {
         let quota = Self(Arc::new(Shared {
             used_bytes: AtomicUsize::new(0),
@@ -176,7 +176,7 @@ impl Quota {
             || config.checkpoint_bytes_max == 0
         {
             return Err(CheckpointError::InvalidArgument(
-                "a quota's limit and counts must be at least 1",
+                "a quota's limit, count and size must be at least 1",
             ));
         }
         // Divided first, because the limit may be the largest number.

@@ -12,8 +12,8 @@ use super::ids::Seqno;
 pub enum SnapshotType {
     /// The memory of an active.
     Memory,
-    /// The disk of an active. The snapshot is not de-duplicated, and its marker has its completed
-    /// seqno.
+    /// The disk of an active. The queue does not de-duplicate the snapshot, and its marker has its
+    /// completed seqno.
     Disk,
     /// The disk of an active, for an empty vBucket.
     InitialDisk,

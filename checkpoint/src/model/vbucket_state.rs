@@ -75,12 +75,10 @@ impl VBucketState {
     /// Completions in a snapshot from disk do not count: its marker names the completed seqno.
     pub(crate) fn apply(&mut self, update: StateUpdate, seqno: Seqno, source: SnapshotType) {
         if let Operation::SetVBucketState(_) = update.operation {
-            // The only item that may set the clock back: a user forced it.
-            self.max_cas = if update.cas == Cas(0) {
-                self.max_cas
-            } else {
-                update.cas
-            };
+            // The only item that may set the clock back: a user forced it. 0 is no CAS.
+            if update.cas != Cas(0) {
+                self.max_cas = update.cas;
+            }
             return;
         }
         self.max_cas = self.max_cas.max(update.cas);

@@ -56,7 +56,7 @@ pub(crate) struct Resident {
     pub(crate) history: bool,
 }
 
-/// A hash table of positions, and the restrictions of expelled items.
+/// A hash table of positions, and the restrictions that outlive their items.
 #[derive(Debug)]
 pub(crate) struct KeyIndex {
     /// Entries, 0 or a power of two of them. The high half is a hash, the low half the position
@@ -177,7 +177,7 @@ impl KeyIndex {
         }
     }
 
-    /// Records the restrictions that an item keeps placing on its key after it was expelled.
+    /// Records the restrictions that an item places on its key, also after it was expelled.
     pub(crate) fn restrict(
         &mut self,
         namespace: Namespace,

@@ -4,8 +4,8 @@
 //!
 //! # Invariants (C27)
 //! - Submitted memory is freed by the next [`Reclaimer::reclaim`], by a thread in
-//!   [`Reclaimer::run`], or with the last handle. Until then it stays charged to its account and
-//!   quota.
+//!   [`Reclaimer::run`], or with the last handle. Until then chunks and queues stay charged to their
+//!   account and quota. Tables of an index are discharged with the section that replaced them.
 //! - A thread in `run` is woken once for each change from "nothing" to "something", and by a stop.
 
 use std::sync::Arc;

@@ -22,8 +22,8 @@ pub enum SubscriptionEvent {
     ///
     /// The reader must discard everything after this seqno. If it is not whole there, it must go
     /// further back, to 0 or to the end of an earlier batch: a batch lacks items that were replaced
-    /// inside it. It reports the place with [`Subscription::resume_from`]. Until then, this is the only
-    /// event.
+    /// inside it. It reports the place with [`Subscription::resume_from`]. Until then, this is the
+    /// only event.
     ///
     /// [`Subscription::resume_from`]: crate::Subscription::resume_from
     RolledBack(Seqno),

@@ -86,8 +86,9 @@ impl Subscription {
 
     /// Returns the next batch within `limit`, another event, or [`SubscriptionEvent::Idle`].
     ///
-    /// [`SubscriptionEvent::Idle`] is also returned while another thread is inside the manager. The call never
-    /// waits, except to register again after its cursor was dropped.
+    /// [`SubscriptionEvent::Idle`] is also returned while another thread is inside the manager. The
+    /// call waits for that thread only after a backfill, or to register again: after a rollback, or
+    /// after its cursor was dropped.
     ///
     /// # Errors
     /// - [`CheckpointError::UnknownCursor`] if another consumer took over the name.
@@ -100,7 +101,8 @@ impl Subscription {
         }
     }
 
-    /// Like [`Subscription::poll`], but waits while there is nothing. Never returns [`SubscriptionEvent::Idle`].
+    /// Like [`Subscription::poll`], but waits while there is nothing. Never returns
+    /// [`SubscriptionEvent::Idle`].
     ///
     /// # Errors
     /// Same as [`Subscription::poll`].

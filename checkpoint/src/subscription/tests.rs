@@ -102,6 +102,20 @@ fn poll_fails_after_the_name_was_taken_over() {
     );
 }
 
+/// Found by reading: each report counted a read for every subscription that had read without the
+/// lock.
+#[test]
+fn read_without_the_lock_is_not_counted_as_one_under_it() {
+    let manager = manager();
+    let mut subscription = manager.subscribe("s", Seqno::ZERO).expect("valid");
+    set(&manager, "a");
+    assert_eq!(poll(&mut subscription), "a@1 ");
+    set(&manager, "b");
+    assert_eq!(poll(&mut subscription), "b@2 ", "at the tail");
+    let cursor = &manager.cursors()[0];
+    assert_eq!((cursor.seqno, cursor.reads), (Seqno(2), 1));
+}
+
 #[test]
 fn dropped_subscription_removes_its_cursor() {
     let manager = manager();

@@ -20,14 +20,14 @@ use crate::manager::{CursorBatch, Role};
 use crate::model::{Seqno, SnapshotRange, SnapshotType, StateUpdate, VBucketState};
 
 impl VBucket {
-    /// Returns the state to commit with `batch`, for a store that has everything up to `high`,
+    /// Returns the state to commit with `batch`, for a store that has everything up to `on_disk`,
     /// committed with `previous`.
     #[must_use]
     pub fn state_with(
         &self,
         batch: &CursorBatch,
         previous: &VBucketState,
-        high: Seqno,
+        on_disk: Seqno,
     ) -> VBucketState {
         let (current, active_since) = {
             let locked = self.lock();
@@ -53,8 +53,8 @@ impl VBucket {
         }
         let last = batch.ranges().iter().rfind(|range| range.last.is_some());
         let Some((high, last)) = last_seqno.zip(last) else {
-            if role(next.state) == Role::Active && high >= active_since {
-                next.mark_whole_up_to(high);
+            if role(next.state) == Role::Active && on_disk >= active_since {
+                next.mark_whole_up_to(on_disk);
             }
             return next;
         };

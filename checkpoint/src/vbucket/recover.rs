@@ -39,6 +39,7 @@ impl VBucket {
     /// - [`VBucketError::HalfSnapshot`] if a copy that was not active would continue its active's
     ///   branch inside a snapshot.
     /// - [`VBucketError::NoTransition`] if an active would become pending.
+    /// - [`VBucketError::Checkpoint`] for a persisted snapshot that has no end.
     pub fn recover(
         id: Vbid,
         persisted: &VBucketState,
@@ -67,15 +68,14 @@ impl VBucket {
         } else {
             persisted.state
         };
-        let vbucket = Self::on_disk(
-            id,
-            &VBucketState {
-                state,
-                ..persisted.clone()
-            },
-            high,
-            config,
-        );
+        let restored = VBucketState {
+            state,
+            ..persisted.clone()
+        };
+        let vbucket = Self::on_disk(id, &restored, high, config);
+        if let Some(partial) = vbucket.partial_snapshot(&restored, high)? {
+            vbucket.reopen_snapshot(partial);
+        }
         vbucket.lock().must_branch = was_active;
         vbucket.set_state(becomes, uuid.filter(|_| becomes == State::Active))?;
         if state == becomes && state != persisted.state {

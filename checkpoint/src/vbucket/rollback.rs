@@ -6,6 +6,7 @@ use super::error::VBucketError;
 use super::received_snapshots::{ReceivedSnapshots, is_partial};
 use super::roles::{is_follower, role};
 use super::vbucket::VBucket;
+use crate::error::CheckpointError;
 use crate::internal::invariant::checked_invariant;
 use crate::manager::Role;
 use crate::model::{Seqno, SnapshotMarker, VBucketState};
@@ -20,6 +21,7 @@ impl VBucket {
     /// # Errors
     /// - [`VBucketError::WrongState`] on an active, whose history is final, or a dead vBucket.
     /// - [`VBucketError::RollbackAhead`] for a seqno above the last one.
+    /// - [`VBucketError::Checkpoint`] for a persisted snapshot that has no end.
     pub fn rollback(&self, seqno: Seqno, persisted: &VBucketState) -> Result<(), VBucketError> {
         let mut locked = self.lock();
         self.require(&locked, is_follower)?;
@@ -31,41 +33,60 @@ impl VBucket {
                 high,
             });
         }
-        let state = locked.current.state;
         let mut failover_log = locked.current.failover_log.clone();
         failover_log.prune(seqno);
-        locked.current = VBucketState {
-            state,
+        let restored = VBucketState {
+            state: locked.current.state,
             failover_log,
             ..persisted.clone()
         };
+        let partial = self.partial_snapshot(&restored, seqno)?;
+        locked.current = restored;
         locked.received = ReceivedSnapshots::on_disk(persisted, seqno);
         self.manager.clear(seqno);
-        self.resume_snapshot(&locked.current, seqno);
+        if let Some(partial) = partial {
+            self.reopen_snapshot(partial);
+        }
         Ok(())
     }
 
-    /// Reopens the snapshot of a replica that has only a part of it on disk.
-    pub(super) fn resume_snapshot(&self, persisted: &VBucketState, high: Seqno) {
+    /// Returns the marker of the snapshot that a replica has only a part of on disk, if there is one.
+    ///
+    /// # Errors
+    /// [`VBucketError::Checkpoint`] for a snapshot that has no end, which only a file from elsewhere
+    /// can name.
+    pub(super) fn partial_snapshot(
+        &self,
+        persisted: &VBucketState,
+        high: Seqno,
+    ) -> Result<Option<SnapshotMarker>, VBucketError> {
         if role(persisted.state) == Role::Active || !is_partial(persisted, high) {
-            return;
+            return Ok(None);
+        }
+        if persisted.snapshot_end == Seqno::MAX {
+            let what = "a persisted snapshot must end below the highest number";
+            return Err(self.checkpoint_error(CheckpointError::InvalidArgument(what)));
         }
         let completed = persisted
             .snapshot_type
             .is_disk()
             .then_some(persisted.high_completed_seqno);
-        let marker = SnapshotMarker {
+        Ok(Some(SnapshotMarker {
             high_completed_seqno: completed,
             ..SnapshotMarker::new(
                 persisted.snapshot_type,
                 persisted.snapshot_start,
                 persisted.snapshot_end,
             )
-        };
-        let resumed = self.manager.snapshot(marker);
+        }))
+    }
+
+    /// Opens the rest of a partial snapshot.
+    pub(super) fn reopen_snapshot(&self, partial: SnapshotMarker) {
+        let reopened = self.manager.snapshot(partial);
         // Without its marker the copy still counts as partial, and takes the next marker.
         checked_invariant!(
-            resumed.is_ok(),
+            reopened.is_ok(),
             "C22",
             "a partial snapshot starts at or below the high seqno and ends above it"
         );

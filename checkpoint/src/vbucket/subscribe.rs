@@ -27,8 +27,8 @@ impl VBucket {
     /// ```
     /// use bytes::Bytes;
     /// use lowtide_checkpoint::{
-    ///     AfterStop, CheckpointConfig, FailoverLog, Item, Key, SubscriptionEvent, ReadLimit, ResumePoint, Seqno, State, VBucket,
-    ///     VBucketError, VBucketState, VbUuid, Vbid,
+    ///     AfterStop, CheckpointConfig, FailoverLog, Item, Key, ReadLimit, ResumePoint, Seqno, State,
+    ///     SubscriptionEvent, VBucket, VBucketError, VBucketState, VbUuid, Vbid,
     /// };
     ///
     /// # fn main() -> Result<(), VBucketError> {

@@ -30,7 +30,8 @@ impl VBucket {
         Self::on_disk(id, state, Seqno::ZERO, config)
     }
 
-    /// Creates a vBucket that has `high` on disk, committed with `persisted`.
+    /// Creates a vBucket that has `high` on disk, committed with `persisted`. A snapshot of which only
+    /// a part is on disk is not open yet.
     pub(super) fn on_disk(
         id: Vbid,
         persisted: &VBucketState,
@@ -44,7 +45,7 @@ impl VBucket {
             },
             high,
         );
-        let vbucket = Self {
+        Self {
             id,
             manager,
             locked: Mutex::new(
@@ -58,9 +59,7 @@ impl VBucket {
                     subscribers: Vec::new(),
                 },
             ),
-        };
-        vbucket.resume_snapshot(persisted, high);
-        vbucket
+        }
     }
 
     /// Returns the number.

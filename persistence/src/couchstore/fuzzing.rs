@@ -38,7 +38,8 @@ const SEQNO_MAX: u64 = (1 << 48) - 2;
 /// Multiple of the file's size at which reading stops, because many rows may share a large body.
 const READ_FACTOR: usize = 64;
 
-/// Uses bytes as a file: reads all of it, salvages it, opens it for writing, and commits to it.
+/// Uses bytes as a file: reads all of it, also at an older header if the newest is damaged, opens it
+/// for writing, and commits to it.
 pub fn file(bytes: &[u8]) {
     let disk = MemoryDisk::new();
     if put(&disk, bytes).is_err() {

@@ -81,7 +81,7 @@ fn names_are_made_moved_and_removed(disk: &dyn Disk, dir: &Path) {
     assert_eq!(
         read(&*first, 0, 9),
         b"first",
-        "a replaced file is still there for who has it open"
+        "an open handle still reads the replaced file"
     );
     disk.rename(&a, &a).expect("there");
 

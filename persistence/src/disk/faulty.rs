@@ -187,6 +187,7 @@ impl Disk for FaultyDisk {
     }
 
     fn create(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>> {
+        self.gate.check_power(DiskOperation::Create, path)?;
         let handle = self.gate.handle(DiskOperation::Create, path)?;
         let create = || self.memory.create_file(path);
         let file = self
@@ -232,6 +233,7 @@ impl Disk for FaultyDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> DiskResult<()> {
+        self.gate.check_power(DiskOperation::SyncDir, dir)?;
         let _handle = self.gate.handle(DiskOperation::SyncDir, dir)?;
         self.gate
             .change(Kind::Sync, DiskOperation::SyncDir, dir, || {

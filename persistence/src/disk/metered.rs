@@ -17,7 +17,7 @@ use super::error::DiskResult;
 use super::traits::{Access, Disk, DiskDirectory, DiskFile, DiskLock};
 
 /// The calls made to a disk since it was wrapped. The difference of two values is the cost of what
-/// happened between them.
+/// happened between them. Lists, locks, lengths and openings of directories are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DiskStats {

@@ -216,6 +216,9 @@ impl Disk for PooledDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> DiskResult<()> {
+        if from == to {
+            return self.pool.with_room(|| self.pool.disk.rename(from, to));
+        }
         // A file that has the target name loses it.
         let replaced = self.pool.keep_open(to)?;
         let moved = self.pool.keep_open(from).inspect_err(|_| {
@@ -231,7 +234,7 @@ impl Disk for PooledDisk {
     }
 
     fn remove(&self, path: &Path) -> DiskResult<()> {
-        // Removed files stay open.
+        // Removed files stay open, and so do those whose removal failed: the name may be gone.
         let _nameless = self.pool.keep_open(path)?;
         self.pool.with_room(|| self.pool.disk.remove(path))
     }

@@ -28,7 +28,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Creates an empty file for reading and writing. It must not exist yet.
     ///
     /// # Errors
-    /// [`DiskErrorKind::AlreadyExists`] if the name is taken; any failure of the device.
+    /// [`DiskErrorKind::AlreadyExists`] if the name is taken; [`DiskErrorKind::NotFound`] if there is
+    /// no such directory; any failure of the device.
     fn create(&self, path: &Path) -> DiskResult<Arc<dyn DiskFile>>;
 
     /// Renames a file within its directory, replacing a file of the new name. Open handles stay
@@ -50,23 +51,26 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// [`DiskErrorKind::NotFound`] if there is no such directory; any failure of the device.
     fn list(&self, dir: &Path) -> DiskResult<Vec<String>>;
 
-    /// Creates a directory and those above it. An existing one is left as it is.
+    /// Creates a directory and those above it, durably. An existing one is left as it is.
     ///
     /// # Errors
-    /// Any failure of the device.
+    /// [`DiskErrorKind::AlreadyExists`] or [`DiskErrorKind::Io`] if one of the names is a file's; any
+    /// failure of the device.
     fn create_dir(&self, dir: &Path) -> DiskResult<()>;
 
     /// Locks a directory for one store, until the guard is dropped.
     ///
     /// # Errors
-    /// [`DiskErrorKind::Locked`] if another store holds it.
+    /// [`DiskErrorKind::Locked`] if another store holds it; [`DiskErrorKind::NotFound`] if there is no
+    /// such directory; any failure of the device.
     fn lock(&self, dir: &Path) -> DiskResult<Box<dyn DiskLock>>;
 
     /// Makes the names in a directory durable.
     ///
     /// # Errors
-    /// Any failure of the device; the names may then be lost at the next power loss. A failure of
-    /// kind [`DiskErrorKind::TooManyFiles`] comes before anything was synced.
+    /// [`DiskErrorKind::NotFound`] if it does not exist; any failure of the device: the names may then
+    /// be lost at the next power loss. A failure of kind [`DiskErrorKind::TooManyFiles`] comes before
+    /// anything was synced.
     fn sync_dir(&self, dir: &Path) -> DiskResult<()>;
 
     /// Opens a directory. Its names can then be made durable even if no more files can be opened.
@@ -108,7 +112,7 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Cuts the file, or extends it with a hole that reads as zeros.
     ///
     /// # Errors
-    /// Any failure of the device; the length is then unchanged.
+    /// Any failure of the device; the length is then the old or the new one.
     fn set_len(&self, len: u64) -> DiskResult<()>;
 
     /// Writes zeros over `offset..offset + len`. Later writes in that range allocate nothing.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use lowtide_checkpoint::internal::checked_invariant;
 use lowtide_checkpoint::{Flush, Item, ItemLimits, Seqno, VBucketState, Vbid};
 
 use crate::contract::{CommitBatch, Committed, Engine, EngineError};
@@ -103,6 +104,12 @@ impl FlushGroup {
                 .before_commit(engine, flush.vb, &flush.state, flush.high_with(items));
         }
         let results = engine.commit(&batches);
+        // In a release build a flush without a result is dropped, and so it has failed.
+        checked_invariant!(
+            results.len() == batches.len(),
+            "E10",
+            "each batch of a commit has a result"
+        );
         for (flush, result) in flushes.iter().zip(&results) {
             if let Ok(committed) = result {
                 self.views

@@ -34,8 +34,8 @@ pub struct MemoryRecovery {
 }
 
 impl LockedState {
-    #[cfg(checkpoint_loom)]
     /// Runs the first of two steps of `Fault::DropInTwoSteps`: drops every droppable cursor.
+    #[cfg(checkpoint_loom)]
     pub(crate) fn drop_all(&mut self) -> (u64, Seqno) {
         let droppable = |cursor: &&CursorState| cursor.droppable;
         let names: Vec<_> = self

@@ -64,7 +64,7 @@ impl LockedState {
                 .expected("C10", "a flush belongs to the persistence cursor")
         {
             self.cursors
-                .restore(cursor, flush.backup_position, flush.backup_seqno);
+                .set_position(cursor, flush.backup_position, flush.backup_seqno);
         }
         self.remove_unreferenced();
     }

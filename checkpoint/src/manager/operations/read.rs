@@ -39,7 +39,7 @@ impl LockedState {
     /// without the lock.
     ///
     /// If there is nothing to read, a given `signal` is raised once an item is queued or the cursor
-    /// is gone.
+    /// is replaced or dropped.
     pub(crate) fn read_or_arm(
         &mut self,
         cursor: Cursor,
@@ -168,15 +168,7 @@ impl LockedState {
 
     /// Returns the checkpoints that end behind `from`, each with the position after its last item.
     fn checkpoints_from(&self, from: u64) -> impl Iterator<Item = (&Checkpoint, u64)> {
-        let ends = self
-            .closed
-            .iter()
-            .skip(1)
-            .chain([&self.open])
-            .map(|next| next.first);
-        let ends = ends.take(self.closed.len()).chain([self.queue.end()]);
-        self.checkpoints()
-            .zip(ends)
+        self.checkpoints_and_ends()
             .filter(move |&(_, end)| end > from)
     }
 

@@ -23,18 +23,11 @@ impl LockedState {
 
     /// Checks C1 (ids without gaps, only the last checkpoint open) and C2 (exact totals).
     fn check_checkpoints(&self, violations: &mut Vec<String>) {
-        let ends = self
-            .checkpoints()
-            .skip(1)
-            .map(|next| next.first)
-            .chain([self.queue.end()]);
-        let mut id_before = None;
-        for (checkpoint, end) in self.checkpoints().zip(ends) {
+        let mut id_before: Option<u64> = None;
+        for (checkpoint, end) in self.checkpoints_and_ends() {
             let id = checkpoint.id;
-            if id_before.is_some_and(|before| before + 1 != id) {
-                violations.push(format!(
-                    "C1: checkpoint {id} follows checkpoint {id_before:?}"
-                ));
+            if let Some(before) = id_before.filter(|before| before + 1 != id) {
+                violations.push(format!("C1: checkpoint {id} follows checkpoint {before}"));
             }
             id_before = Some(id);
             if checkpoint.open != (id == self.open.id) {

@@ -10,12 +10,7 @@ use crate::model::{Item, Operation};
 impl LockedState {
     pub(crate) fn write_diagram(&mut self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.sync_all_progress();
-        let ends = self
-            .checkpoints()
-            .skip(1)
-            .map(|next| next.first)
-            .chain([self.queue.end()]);
-        for (checkpoint, end) in self.checkpoints().zip(ends) {
+        for (checkpoint, end) in self.checkpoints_and_ends() {
             let range = checkpoint.snapshot_range();
             let state = if checkpoint.open { "open" } else { "closed" };
             let name = range.snapshot_type.name();

@@ -43,6 +43,37 @@ fn recovered_replica_stays_inside_its_partial_snapshot() {
     assert_eq!(vbucket.resume_point().snapshot_start, Seqno(9));
 }
 
+/// The state comes from a file, so it is refused and violates no invariant.
+#[test]
+fn persisted_snapshot_without_an_end_is_refused() {
+    let (replica, sound) = vbucket(State::Replica);
+    let persisted = VBucketState {
+        snapshot_end: Seqno::MAX,
+        ..sound
+    };
+    let recovered = VBucket::recover(
+        Vbid(3),
+        &persisted,
+        Seqno(5),
+        State::Replica,
+        AfterStop::Orderly,
+        PERSISTING,
+    );
+    let refused = |result: Result<(), VBucketError>| {
+        matches!(result, Err(VBucketError::Checkpoint { vb: Vbid(3), .. }))
+    };
+    assert!(refused(recovered.map(drop)));
+
+    replica.receive_marker(marker(1, 2)).expect("valid");
+    replica.receive(at(2, "a")).expect("inside");
+    assert!(refused(replica.rollback(Seqno(1), &persisted)));
+    assert_eq!(
+        (replica.high_seqno(), replica.resume_point().snapshot_end),
+        (Seqno(2), Seqno(2)),
+        "nothing has changed"
+    );
+}
+
 #[test]
 fn recovered_vbucket_continues_from_its_persisted_state() {
     let persisted = VBucketState {

@@ -199,7 +199,7 @@ fn follower_of_another_history_must_go_back() {
 /// Guards C28: a subscription's resume point is valid for the next subscription.
 #[test]
 fn resume_point_of_a_subscription_is_a_place_to_resume() {
-    let (replica, _) = vbucket(State::Replica);
+    let (replica, persisted) = vbucket(State::Replica);
     let mut subscription = replica
         .subscribe("s", ResumePoint::START, Seqno::ZERO)
         .expect("it serves");
@@ -221,22 +221,19 @@ fn resume_point_of_a_subscription_is_a_place_to_resume() {
     assert_eq!(stands(&subscription), Some((4, 4, 4)));
 
     // A backfill is as new as the disk, which may be ahead of its requested end.
-    replica.manager().expel();
+    flush(&replica, &persisted);
+    assert_eq!(replica.manager().expel(), 2);
     replica.receive_marker(marker(5, 6)).expect("valid");
     replica.receive(at(5, "c")).expect("inside");
     let from = ResumePoint::whole(VbUuid(7), Seqno(1));
     let mut late = replica
         .subscribe("late", from, Seqno::ZERO)
         .expect("it serves");
-    if poll(&mut late).starts_with("backfill") {
-        assert_eq!(
-            stands(&late).map(|(_, start, end)| (start, end)),
-            Some((1, 6))
-        );
-        poll(&mut late);
-    }
+    assert_eq!(poll(&mut late), "backfill 2-4");
+    assert_eq!(stands(&late), Some((4, 1, 6)));
+    assert_eq!(poll(&mut late), "c@5 ");
     replica.receive(at(6, "d")).expect("the end");
-    poll(&mut late);
+    assert_eq!(poll(&mut late), "d@6 ");
     assert_eq!(stands(&late), Some((6, 6, 6)));
 
     let (state, uuid) = (

@@ -24,6 +24,7 @@ mod row_checks;
 mod tests;
 
 use bytes::Bytes;
+use lowtide_checkpoint::internal::{Invariant as _, violated};
 
 use crate::contract::{Budget, EngineError};
 use crate::couchstore::file::CommitView;
@@ -58,7 +59,7 @@ pub(super) struct Audit {
     by_id: Digest,
     /// Whether a part of the by-id index cannot be read.
     by_id_damaged: bool,
-    /// Places of bodies and nodes.
+    /// Places of bodies and nodes, until they are sorted.
     places: Option<Sorter>,
     target: std::path::PathBuf,
 }
@@ -121,12 +122,13 @@ impl Audit {
     /// Notes the place of a copied body in the source.
     pub(super) fn body(
         &mut self,
+        view: &CommitView,
         position: u64,
         disk_bytes: u64,
         create: Create<'_>,
     ) -> Result<(), EngineError> {
         let (start, end) = block::extent(position, disk_bytes);
-        self.place(start, end, create)
+        self.place(view, start, end, create)
     }
 
     /// Verifies the rest, after the last row, as far as the budget allows. Returns whether that was
@@ -161,7 +163,11 @@ impl Audit {
         create: Create<'_>,
     ) -> Result<Option<u64>, EngineError> {
         match &mut self.phase {
-            Phase::BySeqno(_) | Phase::Over => Ok(None),
+            Phase::BySeqno(_) => {
+                let violation = violated("E13", "rows are copied before the rest is verified");
+                Err(view.source.internal(violation))
+            }
+            Phase::Over => Ok(None),
             Phase::ById(survey) => {
                 let row = survey.next(view, None, &mut self.notes)?;
                 self.take_notes(view, create)?;
@@ -188,10 +194,11 @@ impl Audit {
                     return Ok(None);
                 };
                 let mut fields = Fields::new(&place);
-                let (start, to) = (
-                    fields.uint(8).unwrap_or_default(),
-                    fields.uint(8).unwrap_or_default(),
-                );
+                let (start, to) = fields
+                    .uint(8)
+                    .zip(fields.uint(8))
+                    .invariant("E13", "a place has a start and an end")
+                    .map_err(|violation| view.source.internal(violation))?;
                 if start < *end {
                     let what = "body or node overlaps something else".to_owned();
                     return Err(refusal(
@@ -213,7 +220,7 @@ impl Audit {
                         self.phase = Phase::Search(Tree::ById, Survey::new(view, Tree::ById));
                         Ok(Some(0))
                     }
-                    None if self.by_id_damaged => self.turn_to_places(),
+                    None if self.by_id_damaged => self.turn_to_places(view),
                     None => {
                         let what = "the indexes don't hold the same rows".to_owned();
                         Err(refusal(
@@ -258,7 +265,7 @@ impl Audit {
     /// Compares the digests of both indexes.
     fn compare(&mut self, view: &CommitView) -> Result<Option<u64>, EngineError> {
         if self.by_seqno == self.by_id {
-            return self.turn_to_places();
+            return self.turn_to_places(view);
         }
         // If a part of the by-id index is unreadable, only the rest of it can be compared.
         let first = if self.by_id_damaged {
@@ -270,10 +277,12 @@ impl Audit {
         Ok(Some(0))
     }
 
-    fn turn_to_places(&mut self) -> Result<Option<u64>, EngineError> {
-        let Some(places) = self.places.take() else {
-            return Ok(None);
-        };
+    fn turn_to_places(&mut self, view: &CommitView) -> Result<Option<u64>, EngineError> {
+        let places = self
+            .places
+            .take()
+            .invariant("E13", "places are sorted once")
+            .map_err(|violation| view.source.internal(violation))?;
         self.phase = Phase::Places {
             sorted: places.finish()?,
             end: 0,
@@ -287,15 +296,23 @@ impl Audit {
             return Err(refusal(view, &finding));
         }
         while let Some((start, end)) = self.notes.nodes.pop() {
-            self.place(start, end, create)?;
+            self.place(view, start, end, create)?;
         }
         Ok(())
     }
 
-    fn place(&mut self, start: u64, end: u64, create: Create<'_>) -> Result<(), EngineError> {
-        let Some(places) = &mut self.places else {
-            return Ok(());
-        };
+    fn place(
+        &mut self,
+        view: &CommitView,
+        start: u64,
+        end: u64,
+        create: Create<'_>,
+    ) -> Result<(), EngineError> {
+        let places = self
+            .places
+            .as_mut()
+            .invariant("E13", "each place is noted before places are sorted")
+            .map_err(|violation| view.source.internal(violation))?;
         let mut place = Vec::with_capacity(PLACE_BYTES as usize);
         put(&mut place, start, 8);
         put(&mut place, end, 8);

@@ -260,6 +260,11 @@ impl Changes {
     }
 }
 
+/// Returns the seqnos of the old file that the target does not have: an estimate of its items.
+pub(super) const fn behind_seqnos(from: &CommitView, to: &CommitView) -> u64 {
+    to.header.update_seq.saturating_sub(from.header.update_seq)
+}
+
 /// Returns the bytes of the old file that were written since the target's commit.
 pub(super) const fn behind_bytes(from: &CommitView, to: &CommitView) -> u64 {
     to.end.saturating_sub(from.end)

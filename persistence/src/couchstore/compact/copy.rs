@@ -116,6 +116,8 @@ impl Copying {
         Ok(is_over)
     }
 
+    /// Copies the rows of the first commit that the rules keep, and notes the places of their bodies.
+    /// Returns whether all are copied.
     fn first_rows(
         &mut self,
         view: &CommitView,
@@ -134,7 +136,7 @@ impl Copying {
                 let position = info.body_position;
                 let disk_bytes = self.copy(view, target, create, report, info)?;
                 if position != 0 {
-                    audit.body(position, disk_bytes, create)?;
+                    audit.body(view, position, disk_bytes, create)?;
                 }
             }
             if !budget.spend(bytes) {
@@ -146,7 +148,7 @@ impl Copying {
             let position = info.body_position;
             let disk_bytes = self.copy(view, target, create, report, info)?;
             if position != 0 {
-                audit.body(position, disk_bytes, create)?;
+                audit.body(view, position, disk_bytes, create)?;
             }
         }
         Ok(true)

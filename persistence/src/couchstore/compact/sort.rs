@@ -12,8 +12,9 @@
 
 mod run;
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fmt;
 
 use bytes::Bytes;
@@ -159,59 +160,75 @@ fn memory_bytes(row: &Entry) -> usize {
 
 /// Rows in order.
 pub(super) struct Sorted {
-    runs: Vec<Run>,
-    /// First row of each run that has one left.
-    heads: BinaryHeap<Reverse<(Bytes, usize, Bytes)>>,
+    /// Runs that have a row left.
+    heads: BinaryHeap<Reverse<Head>>,
 }
+
+/// The first row of a run, and the rest of the run.
+struct Head {
+    row: Entry,
+    /// Number of the run, which orders rows of one key.
+    number: usize,
+    rest: Run,
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_key = self.row.key.cmp(&other.row.key);
+        by_key.then(self.number.cmp(&other.number))
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Head {}
 
 impl fmt::Debug for Sorted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sorted")
-            .field("runs", &self.runs.len())
+            .field("runs", &self.heads.len())
             .finish_non_exhaustive()
     }
 }
 
 impl Sorted {
     fn of(runs: Vec<Run>) -> Result<Self, EngineError> {
-        let mut sorted = Self {
-            runs,
-            heads: BinaryHeap::new(),
-        };
-        for run in 0..sorted.runs.len() {
-            sorted.advance(run)?;
+        let mut heads = BinaryHeap::with_capacity(runs.len());
+        for (number, mut rest) in runs.into_iter().enumerate() {
+            if let Some(row) = rest.next()? {
+                heads.push(Reverse(Head { row, number, rest }));
+            }
         }
-        Ok(sorted)
+        Ok(Self { heads })
     }
 
     /// Returns the next row.
     pub(super) fn next(&mut self) -> Result<Option<(Bytes, Bytes)>, EngineError> {
-        let Some(Reverse((key, run, value))) = self.heads.pop() else {
+        let Some(mut head) = self.heads.peek_mut() else {
             return Ok(None);
         };
-        self.advance(run)?;
+        let Entry { key, value } = match head.0.rest.next()? {
+            Some(row) => std::mem::replace(&mut head.0.row, row),
+            None => PeekMut::pop(head).0.row,
+        };
         Ok(Some((key, value)))
     }
 
     /// Returns the rest, as separate runs.
     fn into_runs(self) -> impl Iterator<Item = Run> {
-        let heads = self
-            .heads
+        self.heads
             .into_iter()
-            .map(|Reverse((key, _, value))| Entry { key, value });
-        heads
-            .map(|head| Run::in_memory(vec![head]))
-            .chain(self.runs)
-    }
-
-    fn advance(&mut self, number: usize) -> Result<(), EngineError> {
-        let Some(run) = self.runs.get_mut(number) else {
-            return Ok(());
-        };
-        if let Some(Entry { key, value }) = run.next()? {
-            self.heads.push(Reverse((key, number, value)));
-        }
-        Ok(())
+            .flat_map(|Reverse(Head { row, rest, .. })| [Run::in_memory(vec![row]), rest])
     }
 }
 

@@ -95,6 +95,7 @@ impl Context<'_> {
                 )))
             }
             Stage::Swap(ready) => self.swap(ready),
+            // Done above.
             Stage::Clean => Ok(None),
         }
     }
@@ -254,14 +255,19 @@ impl Context<'_> {
         }
         let at = round.finish(&mut target)?;
         self.report.catch_up_rounds += 1;
-        let behind_bytes = catch_up::behind_bytes(&at, &self.claim.published()?.view);
+        let published = self.claim.published()?;
+        let behind_bytes = catch_up::behind_bytes(&at, &published.view);
         if behind_bytes <= LAST_ROUND_BYTES_MAX || self.report.catch_up_rounds >= ROUNDS_MAX {
             return Ok(Some((
                 Stage::Commit { at, target },
                 JobProgress::Reached(EnginePoint::CompactCaughtUp),
             )));
         }
-        let progress = working(JobStage::CatchingUp, 0, behind_bytes);
+        let progress = working(
+            JobStage::CatchingUp,
+            0,
+            catch_up::behind_seqnos(&at, &published.view),
+        );
         Ok(Some((
             Stage::CatchUp {
                 at,

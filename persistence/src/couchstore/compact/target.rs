@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lowtide_checkpoint::internal::{Violation, invariant};
+use lowtide_checkpoint::internal::{Invariant as _, Violation, invariant};
 
 use crate::contract::EngineError;
 use crate::couchstore::btree::{self, Action};
@@ -199,8 +199,11 @@ impl Target {
         self.locals = self.locals_of(from)?;
         let mut builder = BulkBuilder::new(Tree::Local);
         for (name, value) in &self.locals {
-            // The names of a map ascend.
-            builder.push(&mut self.out, name.clone(), value.clone())?;
+            let is_added = builder.push(&mut self.out, name.clone(), value.clone())?;
+            is_added
+                .then_some(())
+                .invariant("E34", "the names of a map ascend")
+                .map_err(|violation| self.out.source().internal(violation))?;
         }
         self.header.local = builder.finish(&mut self.out)?;
         Ok(())

@@ -1,7 +1,7 @@
 //! The choice of a file to compact without a request: the one with the most dead bytes.
 //!
 //! E30. A host that runs every job this asks for keeps its stores in bounds. A file whose dead
-//! share exceeds the configured one is due. Everything else in it is live, or a tombstone too young
+//! share reaches the configured one is due. Everything else in it is live, or a tombstone too young
 //! to be purged.
 
 use std::cmp::Reverse;

@@ -119,8 +119,8 @@ impl CouchFile {
         header_chain::before(&self.view)?.map(Self::at).transpose()
     }
 
-    /// Returns the use of the file's bytes, in at most `cells_max` cells. Reads every node and no
-    /// body, and skips damage.
+    /// Returns the use of the file's bytes, in at most `cells_max` cells; 0 counts as 1. Reads every
+    /// node and no body, and skips damage.
     ///
     /// # Errors
     /// [`EngineError::Disk`].

@@ -176,7 +176,7 @@ impl Layout {
     }
 }
 
-/// Maps what a commit reaches, in at most `cells_max` cells.
+/// Maps what a commit reaches, in at most `cells_max` cells; 0 counts as 1.
 pub(crate) fn layout(view: &CommitView, cells_max: u64) -> Result<Layout, EngineError> {
     let file_bytes = view.source.file.len()?;
     let cell_bytes = file_bytes
@@ -190,7 +190,7 @@ pub(crate) fn layout(view: &CommitView, cells_max: u64) -> Result<Layout, Engine
             ..Cell::default()
         }
     });
-    let mut sketch = LayoutBuilder {
+    let mut builder = LayoutBuilder {
         layout: Layout {
             cells: cells.collect(),
             ..Layout::default()
@@ -199,21 +199,22 @@ pub(crate) fn layout(view: &CommitView, cells_max: u64) -> Result<Layout, Engine
         tree: Tree::Local,
         bodies: Extents::default(),
     };
-    sketch.mark(Use::Header, view.position, view.end);
-    sketch.mark(Use::Header, 0, encryption::block_bytes(view)?);
+    builder.mark(Use::Header, view.position, view.end);
+    builder.mark(Use::Header, 0, encryption::block_bytes(view)?);
     let mut taken = Extents::default();
     for tree in [Tree::BySeqno, Tree::ById, Tree::Local] {
-        sketch.tree = tree;
-        tree_survey::survey(view, tree, &mut taken, &mut sketch)?;
+        builder.tree = tree;
+        tree_survey::survey(view, tree, &mut taken, &mut builder)?;
     }
-    Ok(sketch.layout)
+    Ok(builder.layout)
 }
 
 struct LayoutBuilder {
     layout: Layout,
     cell_bytes: u64,
+    /// Tree that is being surveyed.
     tree: Tree,
-    /// Heads of the bodies found so far.
+    /// Places of the heads of the bodies found so far.
     bodies: Extents,
 }
 

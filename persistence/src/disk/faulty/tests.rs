@@ -294,6 +294,23 @@ fn several_planned_faults_strike_in_turn() {
 }
 
 #[test]
+fn call_without_power_and_without_a_handle_reports_the_power() {
+    let (disk, _file) = disk();
+    disk.limit_handles(Some(1));
+    disk.power_off();
+    let (path, dir) = (Path::new("b"), Path::new(""));
+    let kinds = [
+        kind(disk.create(path)),
+        kind(disk.open(path, Access::ReadOnly)),
+        kind(disk.list(dir)),
+        kind(disk.lock(dir)),
+        kind(disk.sync_dir(dir)),
+        kind(disk.open_dir(dir)),
+    ];
+    assert_eq!(kinds, [Some(DiskErrorKind::PowerLost); 6]);
+}
+
+#[test]
 fn power_turned_off_between_calls_fails_the_next_one() {
     let disk = FaultyDisk::new(MemoryDisk::new());
     let file = disk.create(Path::new("/a")).expect("new");

@@ -21,10 +21,12 @@ pub(super) struct MemoryDirectory {
 
 impl DiskDirectory for MemoryDirectory {
     fn sync(&self) -> DiskResult<()> {
+        // Under the lock: otherwise the power could be lost between the look and the sync.
+        let mut tree = self.tree.lock();
         if !self.session.is_alive() {
             return Err(power_lost(DiskOperation::SyncDir, &self.path));
         }
-        self.tree.lock().sync_dir(&self.path)
+        tree.sync_dir(&self.path)
     }
 }
 

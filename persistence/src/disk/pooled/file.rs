@@ -29,7 +29,8 @@ pub(super) struct PooledFile {
     was_synced: AtomicBool,
     /// The number of reasons to hold it open.
     kept: AtomicU64,
-    /// Whether a sync that made room failed, and the failure was not reported yet.
+    /// Whether a sync that made room failed. Each later sync of the file reports it, because the
+    /// unsynced bytes may be lost for good.
     has_failed: AtomicBool,
 }
 

@@ -38,6 +38,18 @@ fn closed_file_is_reopened_under_its_new_name() {
     assert!(below.open_handles() <= 1 && disk.open_files() == 1);
 }
 
+/// Found by reading: it counted as a file that lost its name, and was never closed again.
+#[test]
+fn file_renamed_to_itself_can_be_closed() {
+    let (below, disk) = pool(1);
+    let renamed = made(&disk, "/a");
+    disk.rename(Path::new("/a"), Path::new("/a"))
+        .expect("there");
+    let _other = made(&disk, "/b");
+    assert_eq!((below.open_handles(), disk.open_files()), (1, 1));
+    assert_eq!(read(&*renamed), b"/a");
+}
+
 #[test]
 fn file_without_a_name_stays_open_until_it_is_dropped() {
     let (below, disk) = pool(1);

@@ -65,6 +65,36 @@ fn catch_up_in_small_steps_makes_no_larger_file() {
     );
 }
 
+/// Found by reading: the progress between two rounds was in bytes of the file.
+#[test]
+fn catching_up_reports_its_progress_in_items() {
+    let engine = store(&MemoryDisk::new());
+    let mut job = begin(&engine);
+    to_point(&mut *job, EnginePoint::CompactCopied);
+    // Each commit has more bytes than the last round may have.
+    let items = |first: u64| -> Vec<Item> {
+        (first..first + 100)
+            .map(|seqno| set(seqno, &format!("key-{seqno}"), &noise(20_000)))
+            .collect()
+    };
+    commit(&engine, VB, &items(61)).expect("committed");
+    job.step(SMALL).expect("the first round begins");
+    commit(&engine, VB, &items(161)).expect("committed");
+    let mut left = Vec::new();
+    loop {
+        match job.step(SMALL).expect("no failure") {
+            JobProgress::Working {
+                stage: JobStage::CatchingUp,
+                of,
+                ..
+            } => left.push(of),
+            JobProgress::Done(_) => break,
+            _ => {}
+        }
+    }
+    assert_eq!(left.iter().max(), Some(&100), "{left:?}");
+}
+
 #[test]
 fn snapshot_keeps_its_file() {
     let disk = MemoryDisk::new();

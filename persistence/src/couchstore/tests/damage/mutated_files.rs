@@ -2,10 +2,17 @@
 //! content or in a typed error. `fuzzing` has the checks. Each input that a fuzzer found has a test
 //! here.
 
+use std::path::Path;
+
+use lowtide_checkpoint::Seqno;
 use proptest::prelude::*;
 
+use crate::contract::Severity;
+use crate::couchstore::file::Keyring;
 use crate::couchstore::fuzzing::{self, seal};
 use crate::couchstore::tests::support::fixture;
+use crate::couchstore::tools::{CouchFile, Finding, Loss, check_file, salvage};
+use crate::disk::{Access, Disk, MemoryDisk};
 
 const CASES: [&str; 12] = [
     "a_created",
@@ -135,6 +142,55 @@ proptest! {
             bytes.extend(node);
         }
         fuzzing::trees(&bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A file that is encrypted or has no sound header is refused. Any other is saved, and what is
+    /// saved is consistent (T5).
+    #[test]
+    fn mutated_file_is_salvaged_or_refused(
+        case in 0..CASES.len(),
+        mutations in prop::collection::vec(mutation(), 0..6),
+        sealed in any::<bool>(),
+    ) {
+        let mut bytes = read(CASES[case]);
+        for mutation in mutations {
+            apply(&mut bytes, mutation);
+        }
+        if sealed {
+            seal(&mut bytes);
+        }
+        let disk = MemoryDisk::new();
+        let (source, target, keys) = (Path::new("/old"), Path::new("/new"), Keyring::new());
+        let file = disk.create(source).expect("new");
+        file.write_at(&[&bytes], 0).expect("written");
+        let mut found: Vec<Finding> = Vec::new();
+        let checked = check_file(&disk, source, &keys, &mut found);
+        let mut lost: Vec<Loss> = Vec::new();
+        let salvaged = salvage(&disk, source, target, &keys, &mut lost);
+        match &salvaged {
+            Ok(salvaged) => {
+                let is_damaged = found
+                    .iter()
+                    .any(|finding| finding.severity() == Severity::Damage);
+                prop_assert!(is_damaged || lost.is_empty(), "{:?}", lost);
+                let file = CouchFile::open_read_only(&disk, target).expect("opens");
+                let rows = file.doc_infos(Seqno(0)).expect("readable").count() as u64;
+                prop_assert_eq!(rows, salvaged.rows);
+            }
+            Err(error) => {
+                let is_refused = matches!(
+                    error.kind(),
+                    "corrupt" | "unsupported" | "key-missing" | "key-wrong"
+                ) && !error.to_string().contains("inconsistent");
+                prop_assert!(is_refused, "{}", error);
+                prop_assert!(checked.is_err() || !found.is_empty());
+                prop_assert!(disk.open(target, Access::ReadOnly).is_err());
+            }
+        }
     }
 }
 

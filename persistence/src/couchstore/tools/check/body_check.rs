@@ -20,7 +20,7 @@ pub(crate) struct BodyTotals {
     pub(crate) bytes: u64,
 }
 
-/// Reads every body. Nodes are taken first: of a body and a node that overlap, the body is at
+/// Checks every body. Nodes are taken first: of a body and a node that overlap, the body is at
 /// fault.
 pub(crate) fn bodies(
     view: &CommitView,
@@ -51,13 +51,13 @@ struct BodyCheck<'a> {
 }
 
 impl BodyCheck<'_> {
-    /// Checks a row's body.
-    fn check(&mut self, info: &DocInfo) -> Result<Result<(), (FindingKind, String)>, EngineError> {
+    /// Reads a row's body. Returns its flaw, if it has one.
+    fn flaw_of(&mut self, info: &DocInfo) -> Result<Option<(FindingKind, String)>, EngineError> {
         let source = &self.view.source;
         let hint = info.physical_bytes.saturating_sub(HEAD_BYTES);
         let stored = match chunk::read(source, info.body_position, hint, self.view.position) {
             Ok(stored) => stored,
-            Err(EngineError::Corrupt { what, .. }) => return Ok(Err((FindingKind::Body, what))),
+            Err(EngineError::Corrupt { what, .. }) => return Ok(Some((FindingKind::Body, what))),
             Err(error) => return Err(error),
         };
         let disk_bytes = chunk::disk_bytes(source, &stored);
@@ -65,22 +65,20 @@ impl BodyCheck<'_> {
         self.bodies.count += 1;
         self.bodies.bytes += disk_bytes;
         if !self.taken.take(start, end) {
-            return Ok(Err((
-                FindingKind::Overlap,
-                "body overlaps something else".to_owned(),
-            )));
+            let what = "body overlaps something else".to_owned();
+            return Ok(Some((FindingKind::Overlap, what)));
         }
         if let Some(what) = row_flaws::body_flaw(info, &stored) {
-            return Ok(Err((FindingKind::Body, what.to_owned())));
+            return Ok(Some((FindingKind::Body, what.to_owned())));
         }
         if !row_flaws::is_plausible(info.physical_bytes, disk_bytes) {
             let what = format!(
                 "row says {} bytes, the body takes {disk_bytes}",
                 info.physical_bytes
             );
-            return Ok(Err((FindingKind::BodyBytes, what)));
+            return Ok(Some((FindingKind::BodyBytes, what)));
         }
-        Ok(Ok(()))
+        Ok(None)
     }
 }
 
@@ -96,7 +94,7 @@ impl Surveyor for BodyCheck<'_> {
         if info.body_position == 0 {
             return Ok(());
         }
-        if let Err((kind, what)) = self.check(&info)? {
+        if let Some((kind, what)) = self.flaw_of(&info)? {
             self.observer
                 .found(Finding::new(kind, info.body_position, what).of_row(info.seqno, &info.id));
         }

@@ -4,8 +4,8 @@ use std::hash::{DefaultHasher, Hasher};
 
 use crate::couchstore::format::{DocInfo, by_id};
 
-/// The sum of an index's rows: two 64-bit hashes of each. No two kinds of damage give the same sum
-/// by chance.
+/// The sum of an index's rows: two 64-bit hashes of each. Indexes with different rows have the same
+/// sum only by a chance of 1 in 2^128.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Digest {
     pub(crate) rows: u64,

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use crate::couchstore::format::block::BLOCK_BYTES;
 use crate::couchstore::format::{DocInfo, Tree, by_id, by_seqno, document, snappy};
 
 use super::finding::FindingKind;
@@ -53,5 +54,7 @@ pub(crate) fn body_flaw(info: &DocInfo, stored: &[u8]) -> Option<&'static str> {
 pub(crate) const fn is_plausible(claimed: u64, disk_bytes: u64) -> bool {
     const ENCRYPTION_BYTES: u64 = 12;
     let most = disk_bytes + ENCRYPTION_BYTES;
-    claimed >= disk_bytes && claimed <= most + most / 4095 + 1
+    // Each block begins with a type byte, and the chunk may begin anywhere in its first block.
+    let type_bytes_max = most / (BLOCK_BYTES - 1) + 1;
+    claimed >= disk_bytes && claimed <= most + type_bytes_max
 }

@@ -28,6 +28,7 @@ impl Loss {
     #[must_use]
     pub fn key_shown(&self) -> Option<String> {
         let key = self.key.as_ref()?;
+        // The name of a local document, which has no seqno, is shown as it is.
         let user = document::split_key(key).map(|(_, user)| user.to_string());
         Some(
             user.filter(|_| self.seqnos.is_some())
@@ -59,7 +60,7 @@ impl SalvageObserver for Vec<Loss> {
 pub struct Salvaged {
     /// Position of the source's header that counted.
     pub header: u64,
-    /// High seqno of that header.
+    /// High seqno of the new file: that of the source's header, or of a row above it.
     pub high: Seqno,
     /// Documents and tombstones in the new file.
     pub rows: u64,

@@ -42,10 +42,12 @@ pub(crate) struct RowCopy<'a, 'o> {
     rows: Rows,
     /// Rows of the by-seqno index, readable or not.
     seen: u64,
+    /// Highest seqno of the by-seqno index so far.
     last: Seqno,
     gaps: Gaps,
     /// Whether a part of the by-id index cannot be read.
     by_id_damaged: bool,
+    /// Index that is being read.
     tree: Tree,
     /// Rows of the by-id index that differ from the by-seqno index.
     disputed: DisputedRows,
@@ -270,18 +272,10 @@ impl Surveyor for RowCopy<'_, '_> {
         };
         match self.tree {
             Tree::BySeqno => {
-                let what = format!("{} of the by-seqno tree: {}", rows_of(self.tree), flaw.what);
+                let what = format!("rows of the by-seqno tree: {}", flaw.what);
                 self.gaps.add(&lost, flaw.position, what);
             }
             _ => self.by_id_damaged = true,
         }
-    }
-}
-
-/// Returns the name of a tree's rows in messages.
-const fn rows_of(tree: Tree) -> &'static str {
-    match tree {
-        Tree::Local => "local documents",
-        Tree::BySeqno | Tree::ById => "rows",
     }
 }
