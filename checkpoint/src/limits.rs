@@ -163,4 +163,23 @@ mod tests {
         assert!(!ItemLimits::NONE.are_within(&ItemLimits::DEFAULT));
         assert!(small.are_within(&ItemLimits::DEFAULT) && !ItemLimits::DEFAULT.are_within(&small));
     }
+
+    #[test]
+    fn each_setter_of_item_limits_sets_its_own_field() {
+        assert_eq!(
+            ItemLimits::DEFAULT
+                .with_key_bytes_max(1)
+                .with_value_bytes_max(2)
+                .with_seqno_max(Seqno(3))
+                .with_rev_seqno_max(4)
+                .with_reserved_collection_max(5),
+            ItemLimits {
+                key_bytes_max: 1,
+                value_bytes_max: 2,
+                seqno_max: Seqno(3),
+                rev_seqno_max: 4,
+                reserved_collection_max: 5,
+            }
+        );
+    }
 }

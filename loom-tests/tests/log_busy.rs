@@ -21,7 +21,7 @@ use lowtide_persistence::logstor::Logstor;
 const VB: Vbid = Vbid(1);
 
 fn live_bytes(engine: &Logstor) -> u64 {
-    engine.stats().live_bytes
+    engine.stats().common.live_bytes
 }
 
 #[test]

@@ -27,4 +27,4 @@ pub use scan::{KeyRange, KeySlice, ScanLimit, ScanSlice};
 pub use scan_items::{KeyItems, SeqnoItems};
 pub use severity::Severity;
 pub use snapshot::Snapshot;
-pub use stats::{EngineStats, Figure, Unit, VBucketInfo};
+pub use stats::{CommonStats, EngineStats, Figure, Unit, VBucketInfo};

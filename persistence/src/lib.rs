@@ -41,7 +41,7 @@ mod sync;
 
 pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use contract::{
-    Budget, Capabilities, CommitBatch, Committed, CompactionFilter, CompactionReport,
+    Budget, Capabilities, CommitBatch, Committed, CommonStats, CompactionFilter, CompactionReport,
     CompactionRequest, Engine, EngineError, EnginePoint, EngineStats, Executor, Figure, InOrder,
     Job, JobProgress, JobStage, KeyItems, KeyRange, KeySlice, RecoveryReport, RetainedHistory,
     RolledBack, ScanLimit, ScanSlice, SeqnoItems, Severity, Snapshot, Task, Unit, VBucketInfo,

@@ -4,4 +4,4 @@ mod counter;
 mod lengths;
 
 pub(crate) use counter::Counter;
-pub(crate) use lengths::{to_u64, to_usize};
+pub(crate) use lengths::{part_to_usize, to_u64, to_usize};

@@ -12,7 +12,7 @@
 //! A frame is accepted only whole, with its checksum right, nothing behind the value in it, and
 //! within the reader's size limit. No bytes make decoding take memory beyond that limit.
 
-use crate::numbers::to_u64;
+use crate::numbers::{to_u64, to_usize};
 use bincode::Options;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,7 +58,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
         .split_first_chunk::<FRAME_BYTES>()
         .ok_or(NoRecord::Torn)?;
     let [l0, l1, l2, l3, c0, c1, c2, c3] = *head;
-    let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+    let len = to_usize(u32::from_be_bytes([l0, l1, l2, l3]));
     let body = rest
         .get(..len)
         .filter(|_| len <= bytes_max)

@@ -140,6 +140,6 @@ impl Store for Ours {
     fn used_bytes(&self) -> Option<u64> {
         let stats = self.engine.stats();
         let (free, all) = (stats.get("free-segments")?, stats.get("segments")?);
-        Some(stats.file_bytes / all * (all - free))
+        Some(stats.common.file_bytes / all * (all - free))
     }
 }

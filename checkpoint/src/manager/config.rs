@@ -148,3 +148,41 @@ impl Default for CursorOptions {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::QuotaConfig;
+
+    #[test]
+    fn each_setter_of_a_manager_sets_its_own_field() {
+        let quota = Quota::new(QuotaConfig::default()).expect("valid");
+        let reclaimer = Reclaimer::new();
+        let limits = ItemLimits::NONE;
+        assert_eq!(
+            CheckpointConfig::persistent()
+                .with_role(Role::Replica)
+                .with_max_bytes(1)
+                .with_quota(quota.clone())
+                .with_reclaimer(reclaimer.clone())
+                .with_limits(limits)
+                .with_persistence(false),
+            CheckpointConfig {
+                role: Role::Replica,
+                max_bytes: Some(1),
+                quota: Some(quota),
+                reclaimer: Some(reclaimer),
+                limits,
+                persistence: false,
+            }
+        );
+    }
+
+    #[test]
+    fn setter_of_a_cursor_sets_its_field() {
+        assert_eq!(
+            CursorOptions::new().with_droppable(false),
+            CursorOptions { droppable: false }
+        );
+    }
+}

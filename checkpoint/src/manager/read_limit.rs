@@ -60,3 +60,16 @@ pub(super) enum ReadEnd {
     /// Like `Limit`, but at a snapshot's end if the batch reaches one.
     Boundary,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setter_of_a_read_limit_sets_its_own_field() {
+        assert_eq!(
+            ReadLimit::NONE.with_items(1).with_bytes(2),
+            ReadLimit { items: 1, bytes: 2 }
+        );
+    }
+}

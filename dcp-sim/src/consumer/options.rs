@@ -73,4 +73,17 @@ mod tests {
         };
         assert_eq!([20_000, 1_500, 100].map(text), ["20", "1.500", "0.100"]);
     }
+
+    #[test]
+    fn each_setter_of_a_consumer_sets_its_own_field() {
+        assert_eq!(
+            ConsumerOptions::new()
+                .with_buffer_bytes(1)
+                .with_noop_millis(2),
+            ConsumerOptions {
+                buffer_bytes: 1,
+                noop_millis: 2,
+            }
+        );
+    }
 }

@@ -19,7 +19,7 @@ pub type NodeId = usize;
 /// let config = NodeConfig::new().with_buffer_bytes(1 << 20).with_send_bytes(64 * 1024);
 /// assert_eq!(config.buffer_bytes, 1 << 20);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeConfig {
     /// Size at which an active's checkpoint is closed. *Default*: 1 MiB.
@@ -113,5 +113,42 @@ impl NodeConfig {
 impl Default for NodeConfig {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lowtide_persistence::RetainedHistory;
+
+    use super::*;
+
+    #[test]
+    fn each_setter_of_a_node_sets_its_own_field() {
+        let producer = ProducerLimits::new().with_scans(1);
+        let flush_limit = ReadLimit::NONE.with_items(2);
+        let quota = QuotaConfig::default().with_limit_bytes(3);
+        let limits = ItemLimits::DEFAULT.with_key_bytes_max(4);
+        let capabilities =
+            Capabilities::new(limits, RetainedHistory::Pinned).with_collections_highest(true);
+        assert_eq!(
+            NodeConfig::new()
+                .with_checkpoint_bytes_max(5)
+                .with_buffer_bytes(6)
+                .with_send_bytes(7)
+                .with_producer(producer)
+                .with_flush_limit(flush_limit)
+                .with_quota(quota)
+                .with_capabilities(&capabilities),
+            NodeConfig {
+                checkpoint_bytes_max: 5,
+                buffer_bytes: 6,
+                send_bytes: 7,
+                producer,
+                flush_limit,
+                quota: Some(quota),
+                keeps_collections_highest: true,
+                limits,
+            }
+        );
     }
 }

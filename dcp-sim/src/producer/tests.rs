@@ -21,6 +21,7 @@ use rig::{Home, Rig, UUID, VB, in_short, request, rig, rig_of};
 mod backfill;
 mod bare;
 mod connection;
+mod cursors;
 mod filters;
 mod partial_snapshots;
 mod rig;

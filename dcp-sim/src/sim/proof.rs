@@ -111,7 +111,7 @@ impl Host {
         }
         // A node that is down at the end has no open store; W2 and W14 report it.
         if let Some(engine) = &self.engine {
-            self.figures.store_bytes = engine.stats().file_bytes;
+            self.figures.store_bytes = engine.stats().common.file_bytes;
         }
         Ok(())
     }

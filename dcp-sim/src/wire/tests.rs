@@ -3,6 +3,7 @@
 mod examples;
 mod generate;
 mod hostile;
+mod item_format;
 mod items;
 mod refusals;
 mod round_trip;

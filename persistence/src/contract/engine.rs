@@ -274,3 +274,36 @@ pub struct RecoveryReport {
     /// on.
     pub notes: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use lowtide_checkpoint::{FailoverLog, State, VbUuid};
+
+    use super::*;
+
+    #[test]
+    fn setter_of_a_batch_sets_its_timestamp_alone() {
+        let state = VBucketState::new(State::Active, FailoverLog::new(VbUuid(2)));
+        let CommitBatch {
+            vb,
+            items,
+            state: committed,
+            timestamp,
+        } = CommitBatch::new(Vbid(1), &[], &state).with_timestamp(3);
+        assert_eq!((vb, items.len(), timestamp), (Vbid(1), 0, 3));
+        assert!(std::ptr::eq(committed, &state));
+    }
+
+    #[test]
+    fn setter_of_capabilities_sets_what_purges_spare_alone() {
+        let (limits, history) = (ItemLimits::NONE, RetainedHistory::Pinned);
+        assert_eq!(
+            Capabilities::new(limits, history).with_collections_highest(true),
+            Capabilities {
+                limits,
+                history,
+                keeps_collections_highest: true,
+            }
+        );
+    }
+}

@@ -168,3 +168,31 @@ pub enum Verdict {
     /// It stays and is counted as expired. The host deletes it later, by a commit with a tombstone.
     Expire,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct KeepAll;
+
+    impl CompactionFilter for KeepAll {
+        fn judge(&mut self, _item: &Item) -> Verdict {
+            Verdict::Keep
+        }
+    }
+
+    #[test]
+    fn each_setter_of_a_compaction_sets_its_own_field() {
+        let CompactionRequest {
+            purge_before,
+            purge_upto,
+            filter,
+        } = CompactionRequest::new()
+            .with_purge_before(1)
+            .with_purge_upto(Seqno(2))
+            .with_filter(Box::new(KeepAll));
+        assert_eq!((purge_before, purge_upto), (Some(1), Some(Seqno(2))));
+        assert_eq!(format!("{filter:?}"), "Some(KeepAll)");
+    }
+}

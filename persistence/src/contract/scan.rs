@@ -86,3 +86,23 @@ pub struct KeySlice {
     /// The start of the next slice, or `None` at the end.
     pub next: Option<Key>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setter_of_a_key_range_sets_its_own_bound() {
+        let (from, to) = (Key::new(b"from"), Key::new(b"to"));
+        assert_eq!(
+            KeyRange::all(Namespace::Prepared)
+                .with_from(from.clone())
+                .with_to(to.clone()),
+            KeyRange {
+                namespace: Namespace::Prepared,
+                from,
+                to: Some(to),
+            }
+        );
+    }
+}

@@ -62,11 +62,11 @@ impl Figure {
     }
 }
 
-/// The figures of a store: those that every engine has as fields, the engine's own as a list.
-/// Counters of events begin at 0 when the store is opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The figures that every engine has, with their stable names. Counters of events begin at 0 when
+/// the store is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct EngineStats {
+pub struct CommonStats {
     /// The number of vBuckets (`vbuckets`).
     pub vbuckets: u64,
     /// The number of commits (`commits`).
@@ -84,15 +84,11 @@ pub struct EngineStats {
     pub cache_bytes: u64,
     /// The number of tombstones purged (`tombstones-purged`).
     pub tombstones_purged: u64,
-    /// The engine's own figures.
-    pub own: Vec<Figure>,
 }
 
-impl EngineStats {
-    /// Returns all figures, ascending by name.
-    #[must_use]
-    pub fn figures(&self) -> Vec<Figure> {
-        let mut figures = vec![
+impl CommonStats {
+    const fn figures(&self) -> [Figure; 8] {
+        [
             Figure::bytes("bytes-written", self.written_bytes),
             Figure::bytes("cache-bytes", self.cache_bytes),
             Figure::count("commits", self.commits),
@@ -101,8 +97,25 @@ impl EngineStats {
             Figure::count("syncs", self.syncs),
             Figure::count("tombstones-purged", self.tombstones_purged),
             Figure::count("vbuckets", self.vbuckets),
-        ];
-        figures.extend_from_slice(&self.own);
+        ]
+    }
+}
+
+/// The figures of a store: those that every engine has as fields, the engine's own as a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineStats {
+    /// The figures that every engine has.
+    pub common: CommonStats,
+    /// The engine's own figures.
+    pub own: Vec<Figure>,
+}
+
+impl EngineStats {
+    /// Returns all figures, ascending by name.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figure> {
+        let mut figures = [self.common.figures().as_slice(), &self.own].concat();
         figures.sort_by_key(|figure| figure.name);
         figures
     }
@@ -122,14 +135,14 @@ impl std::ops::Index<&str> for EngineStats {
 
     fn index(&self, name: &str) -> &u64 {
         match name {
-            "bytes-written" => &self.written_bytes,
-            "cache-bytes" => &self.cache_bytes,
-            "commits" => &self.commits,
-            "file-bytes" => &self.file_bytes,
-            "live-bytes" => &self.live_bytes,
-            "syncs" => &self.syncs,
-            "tombstones-purged" => &self.tombstones_purged,
-            "vbuckets" => &self.vbuckets,
+            "bytes-written" => &self.common.written_bytes,
+            "cache-bytes" => &self.common.cache_bytes,
+            "commits" => &self.common.commits,
+            "file-bytes" => &self.common.file_bytes,
+            "live-bytes" => &self.common.live_bytes,
+            "syncs" => &self.common.syncs,
+            "tombstones-purged" => &self.common.tombstones_purged,
+            "vbuckets" => &self.common.vbuckets,
             _ => {
                 let own = self.own.iter().find(|figure| figure.name == name);
                 &own.expect("a figure of this engine").value
@@ -145,7 +158,10 @@ mod tests {
     #[test]
     fn figures_of_all_engines_and_own_ones_are_listed_by_name() {
         let stats = EngineStats {
-            commits: 3,
+            common: CommonStats {
+                commits: 3,
+                ..CommonStats::default()
+            },
             own: vec![
                 Figure::count("segments", 2),
                 Figure::bytes("debt-bytes", 10),

@@ -173,3 +173,47 @@ impl CompactionConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setter_of_a_store_sets_its_own_field() {
+        let compaction = CompactionConfig::DEFAULT.with_sync_bytes(1);
+        assert_eq!(
+            CouchstoreConfig::DEFAULT
+                .with_commit(CommitMode::TwoPhase)
+                .with_compaction(compaction)
+                .with_version(FormatVersion::V13)
+                .with_cache_bytes(2)
+                .with_open_files_max(3),
+            CouchstoreConfig {
+                commit: CommitMode::TwoPhase,
+                compaction,
+                version: FormatVersion::V13,
+                cache_bytes: 2,
+                open_files_max: 3,
+            }
+        );
+    }
+
+    #[test]
+    fn each_setter_of_compaction_sets_its_own_field() {
+        assert_eq!(
+            CompactionConfig::DEFAULT
+                .with_fragmentation_percent(Some(1))
+                .with_file_bytes_min(2)
+                .with_sync_bytes(3)
+                .with_sort_bytes(4)
+                .with_purge_age_seconds(Some(5)),
+            CompactionConfig {
+                fragmentation_percent: Some(1),
+                file_bytes_min: 2,
+                sync_bytes: 3,
+                sort_bytes: 4,
+                purge_age_seconds: Some(5),
+            }
+        );
+    }
+}

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use lowtide_checkpoint::{Seqno, Vbid};
 
 use crate::contract::{
-    Capabilities, CommitBatch, Committed, CompactionRequest, Engine, EngineError, EngineStats,
-    Executor, InOrder, Job, RecoveryReport, RetainedHistory, RolledBack, Snapshot, VBucketInfo,
+    Capabilities, CommitBatch, Committed, CommonStats, CompactionRequest, Engine, EngineError,
+    EngineStats, Executor, InOrder, Job, RecoveryReport, RetainedHistory, RolledBack, Snapshot,
+    VBucketInfo,
 };
 use crate::couchstore::compact::Compaction;
 use crate::couchstore::format::document;
@@ -98,26 +99,28 @@ impl Couchstore {
     pub fn figures(&self) -> CouchstoreStats {
         let shared = &self.shared;
         let vbuckets = self.vbuckets.read();
-        let mut stats = CouchstoreStats {
+        let mut common = CommonStats {
             vbuckets: to_u64(vbuckets.as_ref().map_or(0, BTreeMap::len)),
             commits: shared.commits.get(),
-            documents_written: shared.documents.get(),
-            written_bytes: shared.written_bytes.get(),
             syncs: shared.syncs.get(),
-            compactions: shared.compactions.get(),
-            tombstones_purged: shared.tombstones_purged.get(),
+            written_bytes: shared.written_bytes.get(),
             cache_bytes: to_u64(shared.nodes.memory_bytes()),
-            cache_hits: shared.nodes.hits.get(),
-            cache_misses: shared.nodes.misses.get(),
-            open_files: to_u64(self.files.open_files()),
-            ..CouchstoreStats::default()
+            tombstones_purged: shared.tombstones_purged.get(),
+            ..CommonStats::default()
         };
         for vbucket in open_ones(vbuckets.as_ref()) {
             let view = &vbucket.published().view;
-            stats.file_bytes += view.file_bytes();
-            stats.live_bytes += view.live_bytes();
+            common.file_bytes += view.file_bytes();
+            common.live_bytes += view.live_bytes();
         }
-        stats
+        CouchstoreStats {
+            common,
+            documents_written: shared.documents.get(),
+            compactions: shared.compactions.get(),
+            cache_hits: shared.nodes.hits.get(),
+            cache_misses: shared.nodes.misses.get(),
+            open_files: to_u64(self.files.open_files()),
+        }
     }
 
     fn closed(&self) -> EngineError {

@@ -2,32 +2,19 @@
 //!
 //! They are counters and what open files' headers say: taking them reads no file.
 
-use crate::contract::{EngineStats, Figure};
+use crate::contract::{CommonStats, EngineStats, Figure};
 
 /// The figures of a store. Counters of events begin at 0 when the store is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CouchstoreStats {
-    /// The number of vBuckets, unreadable ones included.
-    pub vbuckets: u64,
-    /// The number of commits.
-    pub commits: u64,
+    /// The figures that every engine has. Unreadable vBuckets are counted. Files are counted up to
+    /// their last commits, and the cache is that of decoded tree nodes.
+    pub common: CommonStats,
     /// The number of documents written by commits.
     pub documents_written: u64,
-    /// Bytes written to files.
-    pub written_bytes: u64,
-    /// The number of syncs of files and of the directory.
-    pub syncs: u64,
     /// The number of compactions that replaced a file.
     pub compactions: u64,
-    /// The number of tombstones that compactions purged.
-    pub tombstones_purged: u64,
-    /// Bytes of the files up to their last commits.
-    pub file_bytes: u64,
-    /// Bytes of the files that the last commits reach.
-    pub live_bytes: u64,
-    /// Memory of decoded tree nodes.
-    pub cache_bytes: u64,
     /// The number of tree nodes found in memory.
     pub cache_hits: u64,
     /// The number of tree nodes read from a file.
@@ -39,14 +26,7 @@ pub struct CouchstoreStats {
 impl From<CouchstoreStats> for EngineStats {
     fn from(stats: CouchstoreStats) -> Self {
         Self {
-            vbuckets: stats.vbuckets,
-            commits: stats.commits,
-            syncs: stats.syncs,
-            written_bytes: stats.written_bytes,
-            file_bytes: stats.file_bytes,
-            live_bytes: stats.live_bytes,
-            cache_bytes: stats.cache_bytes,
-            tombstones_purged: stats.tombstones_purged,
+            common: stats.common,
             own: vec![
                 Figure::count("cache-hits", stats.cache_hits),
                 Figure::count("cache-misses", stats.cache_misses),

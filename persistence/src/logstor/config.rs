@@ -214,4 +214,34 @@ mod tests {
             [(0, 0), (0, 131_072), (1, 0), (2, 65_536)]
         );
     }
+
+    #[test]
+    fn each_setter_sets_its_own_field() {
+        assert_eq!(
+            LogstorConfig::new([1, 2])
+                .with_segment_bytes(3)
+                .with_file_bytes(4)
+                .with_disk_bytes(5)
+                .with_prepared_bytes(6)
+                .with_mixed_segments_max(7)
+                .with_mixed_seconds_max(8)
+                .with_garbage_percent(Some(9))
+                .with_cache_bytes(10)
+                .with_image_bytes(11)
+                .with_image_percent(13),
+            LogstorConfig {
+                segment_bytes: 3,
+                file_bytes: 4,
+                disk_bytes: 5,
+                prepared_bytes: 6,
+                mixed_segments_max: 7,
+                mixed_seconds_max: 8,
+                garbage_percent: Some(9),
+                cache_bytes: 10,
+                image_bytes: 11,
+                image_percent: 13,
+                hash_key: HashKey::new([1, 2]),
+            }
+        );
+    }
 }

@@ -108,3 +108,22 @@ fn checkpoint_size_does_not_overflow() {
     let _managers = [quota.join(), quota.join()];
     assert_eq!(quota.checkpoint_bytes(), 1);
 }
+
+#[test]
+fn each_setter_of_a_quota_sets_its_own_field() {
+    assert_eq!(
+        QuotaConfig::default()
+            .with_limit_bytes(1)
+            .with_upper_mark_permille(2)
+            .with_lower_mark_permille(3)
+            .with_checkpoints_per_manager(4)
+            .with_checkpoint_bytes_max(5),
+        QuotaConfig {
+            limit_bytes: 1,
+            upper_mark_permille: 2,
+            lower_mark_permille: 3,
+            checkpoints_per_manager: 4,
+            checkpoint_bytes_max: 5,
+        }
+    );
+}

@@ -87,3 +87,29 @@ impl Default for ProducerLimits {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setter_of_a_producer_sets_its_own_field() {
+        let slice = ScanLimit::new(1, 2);
+        assert_eq!(
+            ProducerLimits::new()
+                .with_scans(3)
+                .with_slice(slice)
+                .with_turn_bytes(4)
+                .with_hidden(5, 6)
+                .with_standstill_nanos(7),
+            ProducerLimits {
+                scans: 3,
+                slice,
+                turn_bytes: 4,
+                hidden_items: 5,
+                hidden_bytes: 6,
+                standstill_nanos: 7,
+            }
+        );
+    }
+}

@@ -226,6 +226,12 @@ impl ActiveStream {
         }
     }
 
+    /// Takes the name of the flusher's cursor, which the manager refuses, as a bug would.
+    #[cfg(test)]
+    pub(in crate::producer) fn take_reserved_cursor_name(&mut self) {
+        lowtide_checkpoint::PERSISTENCE.clone_into(&mut self.cursor_name);
+    }
+
     /// Ends the stream at its requested end, or when the vBucket's state changed.
     fn check_end(&mut self, vbucket: &VBucket) {
         if matches!(self.source, Source::Over) {

@@ -280,4 +280,21 @@ mod tests {
         }
         assert_eq!(FaultKind::from_name("flood"), None);
     }
+
+    #[test]
+    fn each_setter_of_faults_sets_its_own_field() {
+        assert_eq!(
+            FaultConfig::new(Profile::Hostile, [FaultKind::Crash])
+                .with_interval_micros(1)
+                .with_duration_micros(2)
+                .with_read_every_micros(3),
+            FaultConfig {
+                kinds: BTreeSet::from([FaultKind::Crash]),
+                interval_micros: 1,
+                intervals_micros: BTreeMap::new(),
+                duration_micros: 2,
+                read_every_micros: 3,
+            }
+        );
+    }
 }

@@ -172,3 +172,27 @@ fn require_empty(root: &Path) -> Result<(), SimError> {
         Ok(false) | Err(_) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setter_of_a_store_sets_its_own_field() {
+        let couchstore = CouchstoreConfig::DEFAULT.with_cache_bytes(1);
+        let logstor = LogstorConfig::new([2, 3]);
+        let step = Budget::new(4, 5);
+        assert_eq!(
+            StoreConfig::default()
+                .with_couchstore(couchstore)
+                .with_logstor(logstor)
+                .with_upkeep(6, step),
+            StoreConfig {
+                couchstore,
+                logstor,
+                upkeep_flushes: 6,
+                upkeep_step: step,
+            }
+        );
+    }
+}

@@ -154,3 +154,27 @@ impl Serialize for Shape {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setter_of_a_fixed_part_sets_its_own_field() {
+        let setting = Setting {
+            dimension: Dimension::DURATION,
+            value: 1,
+        };
+        assert_eq!(
+            Fixed::default()
+                .with_setting(setting)
+                .with_faults([FaultKind::Crash])
+                .with_another_source(),
+            Fixed {
+                settings: BTreeMap::from([(Dimension::DURATION, 1)]),
+                faults: Some(BTreeSet::from([FaultKind::Crash])),
+                has_source: true,
+            }
+        );
+    }
+}

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::contract::EngineError;
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{ChunkHead, Compressor, Node, NodeKind, block};
-use crate::numbers::{to_u64, to_usize};
+use crate::numbers::{part_to_usize, to_u64};
 
 use super::node_reader::CacheHint;
 use super::source::Source;
@@ -116,7 +116,7 @@ impl Appender {
     /// everything.
     pub(crate) fn header(&mut self, encoded: &[u8]) -> Result<(), EngineError> {
         let position = self.header_position();
-        let gap = to_usize(position - self.position);
+        let gap = part_to_usize(position - self.position);
         self.buffer.resize(self.buffer.len() + gap, 0);
         self.buffer.extend_from_slice(encoded);
         self.position = position + to_u64(encoded.len());

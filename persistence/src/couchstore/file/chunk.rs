@@ -13,7 +13,7 @@ use lowtide_checkpoint::internal::Invariant as _;
 use crate::contract::EngineError;
 use crate::couchstore::format::chunk_head::{HEAD_BYTES, SEALED_HEAD_BYTES, sealed_body_bytes};
 use crate::couchstore::format::{ChunkHead, block};
-use crate::numbers::{to_u64, to_usize};
+use crate::numbers::{part_to_usize, to_u64};
 
 use super::cipher::{Cipher, TAG_BYTES};
 use super::read_ahead::ReadAhead;
@@ -183,7 +183,7 @@ impl<'a> ChunkReader<'a> {
             let range = fetched.start
                 ..fetched
                     .end
-                    .min(fetched.start.saturating_add(to_usize(length)));
+                    .min(fetched.start.saturating_add(part_to_usize(length)));
             return Place {
                 in_data: false,
                 range,
@@ -197,7 +197,7 @@ impl<'a> ChunkReader<'a> {
         );
         Place {
             in_data: true,
-            range: 0..self.data.len().min(to_usize(length)),
+            range: 0..self.data.len().min(part_to_usize(length)),
         }
     }
 

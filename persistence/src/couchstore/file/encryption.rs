@@ -6,7 +6,7 @@
 
 use crate::contract::EngineError;
 use crate::couchstore::format::{Checksum, Fields, Tree, block};
-use crate::numbers::{to_u64, to_usize};
+use crate::numbers::{part_to_usize, to_u64};
 
 use super::chunk;
 use super::cipher::Cipher;
@@ -40,7 +40,7 @@ impl KeyBlock {
         let checksum = fields.u32().ok_or(cut)?;
         let body_bytes = length.checked_sub(4).filter(|_| length <= LENGTH_MAX);
         let body_bytes = body_bytes.ok_or("encryption block has an impossible length")?;
-        let body = fields.bytes(to_usize(body_bytes)).ok_or(cut)?;
+        let body = fields.bytes(part_to_usize(body_bytes)).ok_or(cut)?;
         if Checksum::Crc32c.of(body) != checksum {
             return Err("checksum of encryption block does not match");
         }

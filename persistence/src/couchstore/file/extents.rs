@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::numbers::to_usize;
+use crate::numbers::part_to_usize;
 
 /// Bytes for one bit.
 const CELL_BYTES: u64 = 8;
@@ -33,7 +33,7 @@ impl Extents {
                 .pages
                 .entry(word / PAGE_WORDS)
                 .or_insert_with(|| Box::new([0; PAGE_WORDS as usize]));
-            if let Some(slot) = page.get_mut(to_usize(word % PAGE_WORDS)) {
+            if let Some(slot) = page.get_mut(part_to_usize(word % PAGE_WORDS)) {
                 *slot |= mask;
             }
         }
@@ -48,7 +48,7 @@ impl Extents {
 
     fn word(&self, word: u64) -> u64 {
         let page = self.pages.get(&(word / PAGE_WORDS));
-        page.and_then(|page| page.get(to_usize(word % PAGE_WORDS)))
+        page.and_then(|page| page.get(part_to_usize(word % PAGE_WORDS)))
             .copied()
             .unwrap_or_default()
     }

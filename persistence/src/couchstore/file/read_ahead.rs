@@ -16,7 +16,7 @@ use std::ops::Range;
 use lowtide_checkpoint::internal::Invariant as _;
 
 use crate::contract::EngineError;
-use crate::numbers::{to_u64, to_usize};
+use crate::numbers::{part_to_usize, to_u64};
 
 use super::source::Source;
 
@@ -85,8 +85,8 @@ impl<'a> ReadAhead<'a> {
         if !self.holds(start, end) {
             self.read(start, end, bound)?;
         }
-        let from = to_usize(start - self.start);
-        Ok(from..(to_usize(end - self.start)).min(self.filled))
+        let from = part_to_usize(start - self.start);
+        Ok(from..(part_to_usize(end - self.start)).min(self.filled))
     }
 
     pub(crate) fn raw(&self) -> &[u8] {

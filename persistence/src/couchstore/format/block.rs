@@ -4,7 +4,7 @@
 //! position on a boundary means the type byte there, and the data begins one byte later. The rest
 //! of the engine is written in terms of the few conversions in this file.
 
-use crate::numbers::{to_u64, to_usize};
+use crate::numbers::{part_to_usize, to_u64};
 
 /// Bytes of a block, type byte included.
 pub(crate) const BLOCK_BYTES: u64 = 4096;
@@ -64,7 +64,7 @@ pub(crate) fn append(out: &mut Vec<u8>, position: &mut u64, mut bytes: &[u8]) {
             out.push(DATA);
             *position += 1;
         }
-        let room = to_usize(BLOCK_BYTES - *position % BLOCK_BYTES);
+        let room = part_to_usize(BLOCK_BYTES - *position % BLOCK_BYTES);
         let (now, later) = bytes.split_at(room.min(bytes.len()));
         out.extend_from_slice(now);
         *position += to_u64(now.len());
@@ -91,7 +91,7 @@ pub(crate) fn strip(raw: Vec<u8>, start: u64) -> Vec<u8> {
 
 /// Same as [`strip`], but appends to `data`.
 pub(crate) fn strip_into(data: &mut Vec<u8>, raw: &[u8], start: u64) {
-    let Some((first, rest)) = raw.split_at_checked(to_usize(room(start))) else {
+    let Some((first, rest)) = raw.split_at_checked(part_to_usize(room(start))) else {
         data.extend_from_slice(raw);
         return;
     };

@@ -4,7 +4,7 @@
 //! bytes. A decoded header has passed every check that needs no other byte of the file: checksum,
 //! version, sizes, and that everything it points to lies before it.
 
-use crate::numbers::{to_u64, to_usize};
+use crate::numbers::{part_to_usize, to_u64};
 
 use super::checksum::Checksum;
 use super::fields::{Fields, put};
@@ -166,7 +166,7 @@ impl Header {
         }
         let checksum = fields.u32().ok_or(HeaderError::Truncated)?;
         let body = fields
-            .bytes(to_usize(length - CHECKSUM_BYTES))
+            .bytes(part_to_usize(length - CHECKSUM_BYTES))
             .ok_or(HeaderError::Truncated)?;
         let used = [Checksum::Crc32c, Checksum::Crc32]
             .into_iter()

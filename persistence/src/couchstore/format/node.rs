@@ -4,7 +4,7 @@
 //! readers need not check again. Bytewise order is the order of all three trees, because seqnos are
 //! big-endian.
 
-use crate::numbers::{to_u64, to_usize};
+use crate::numbers::{part_to_usize, to_u64};
 use bytes::Bytes;
 
 use super::fields::Fields;
@@ -76,8 +76,8 @@ pub(crate) fn put_lengths(out: &mut Vec<u8>, key: usize, value: usize) {
 pub(crate) fn take_lengths(fields: &mut Fields<'_>) -> Option<(usize, usize)> {
     let packed = fields.uint(ENTRY_FIXED)?;
     Some((
-        to_usize(packed >> 28),
-        to_usize(packed & VALUE_BYTES_MAX as u64),
+        part_to_usize(packed >> 28),
+        part_to_usize(packed & VALUE_BYTES_MAX as u64),
     ))
 }
 

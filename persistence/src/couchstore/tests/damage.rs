@@ -3,4 +3,5 @@
 mod hostile_trees;
 mod lying_rows;
 mod mutated_files;
+mod shrinking_files;
 mod unreadable_files;

@@ -3,7 +3,7 @@
 
 use lowtide_checkpoint::internal::as_in_release;
 
-use crate::contract::{Engine, EngineError};
+use crate::contract::{Budget, CompactionRequest, Engine, EngineError, JobProgress};
 use crate::couchstore::engine::Couchstore;
 use crate::disk::{MemoryDisk, PowerLoss};
 
@@ -56,5 +56,26 @@ fn vbucket_without_a_file_name_is_not_dropped() {
     let store = store();
     store.1.with_directory(|directory| directory.forget(VB));
     let error = as_in_release(|| store.1.drop_vbucket(VB)).expect_err("it is refused");
+    is_poisoned_and_whole(store, &error, "E35 is violated: a vBucket has a file");
+}
+
+/// Guards E35: the file that the new one replaces must be known before anything is renamed.
+#[test]
+fn compaction_without_a_file_to_replace_is_not_installed() {
+    let store = store();
+    let mut job = store
+        .1
+        .compact(VB, CompactionRequest::new())
+        .expect("begun");
+    store.1.with_directory(|directory| directory.forget(VB));
+    let error = as_in_release(|| {
+        loop {
+            match job.step(Budget::NONE) {
+                Ok(JobProgress::Done(report)) => panic!("it is installed: {report:?}"),
+                Ok(_) => {}
+                Err(error) => return error,
+            }
+        }
+    });
     is_poisoned_and_whole(store, &error, "E35 is violated: a vBucket has a file");
 }

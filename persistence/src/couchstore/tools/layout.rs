@@ -14,7 +14,7 @@ use crate::couchstore::file::{CommitView, Extents, encryption};
 use crate::couchstore::format::block::{self, BLOCK_BYTES};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
 use crate::couchstore::format::{DocInfo, NodeKind, Tree, by_id, by_seqno};
-use crate::numbers::{to_u64, to_usize};
+use crate::numbers::{part_to_usize, to_u64};
 
 use super::surveyor::{Flaw, FlawKind, SurveyedNode, Surveyor};
 use super::tree_survey;
@@ -232,7 +232,7 @@ impl LayoutBuilder {
         while from < end {
             let index = from / self.cell_bytes;
             let to = end.min((index + 1) * self.cell_bytes);
-            let Some(cell) = self.layout.cells.get_mut(to_usize(index)) else {
+            let Some(cell) = self.layout.cells.get_mut(part_to_usize(index)) else {
                 return;
             };
             cell.add(of, to - from);

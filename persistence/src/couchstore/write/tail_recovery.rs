@@ -16,8 +16,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use lowtide_checkpoint::internal::Invariant as _;
-
 use crate::contract::EngineError;
 use crate::couchstore::file::{CacheHint, CommitView, chunk, header_search};
 use crate::couchstore::format::chunk_head::HEAD_BYTES;
@@ -57,11 +55,10 @@ pub(crate) fn open(
         view = next;
     }
     let len = view.source.file.len()?;
-    let is_inside = len >= view.end;
-    is_inside
-        .then_some(())
-        .invariant("E24", "a header that was read lies inside its file")
-        .map_err(|violation| view.source.internal(violation))?;
+    if len < view.end {
+        // Another program has cut it since the header was read.
+        return Err(became_shorter(&view, len));
+    }
     if len > view.end {
         let is_preallocated = is_preallocated(&view, len)?;
         view.source.file.set_len(view.end)?;
@@ -193,13 +190,20 @@ fn rewrite(view: &CommitView, next: &CommitView) -> Result<(), EngineError> {
         let bytes = view
             .source
             .read_raw(position, COPY_BYTES.min(next.end - position))?;
-        file.write_at(&[&bytes], position)?;
         if bytes.is_empty() {
-            return Err(view.source.corrupt(position, "the file became shorter"));
+            return Err(became_shorter(next, position));
         }
+        file.write_at(&[&bytes], position)?;
         position += to_u64(bytes.len());
     }
     file.sync_data()?;
     activate(next)?;
     Ok(file.sync_data()?)
+}
+
+/// Returns the error of a file that ends inside a commit that was read from it.
+fn became_shorter(view: &CommitView, len: u64) -> EngineError {
+    let end = view.end;
+    let what = format!("the file became shorter: its commit ends at {end}");
+    view.source.corrupt(len, what)
 }

@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use crate::numbers::{to_u64, to_usize};
+use crate::numbers::{part_to_usize, to_u64};
 
 use super::image::Image;
 use super::ranges::RangeSet;
@@ -42,8 +42,8 @@ impl Payload {
     fn apply(&self, image: &mut Image, offset: u64, range: Range<u64>) {
         match self {
             Self::Bytes(bytes) => {
-                let start = to_usize(range.start.saturating_sub(offset));
-                let end = to_usize(range.end.saturating_sub(offset));
+                let start = part_to_usize(range.start.saturating_sub(offset));
+                let end = part_to_usize(range.end.saturating_sub(offset));
                 image.write(range.start, bytes.get(start..end).unwrap_or_default());
             }
             Self::Zeros(_) => image.write_zeros(range.start, range.end - range.start),

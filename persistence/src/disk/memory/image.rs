@@ -14,7 +14,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::numbers::{to_u64, to_usize};
+use crate::numbers::{part_to_usize, to_u64};
 
 /// The unit in which space is allocated.
 pub(super) const PAGE_BYTES: u64 = 4096;
@@ -210,7 +210,7 @@ fn page_numbers(bytes: Range<u64>) -> Range<u64> {
 
 /// Returns the page of an offset, and the offset within it.
 fn split(offset: u64) -> (u64, usize) {
-    (offset / PAGE_BYTES, to_usize(offset % PAGE_BYTES))
+    (offset / PAGE_BYTES, part_to_usize(offset % PAGE_BYTES))
 }
 
 /// Splits a byte range into pages: each page's number and the bytes within it.
@@ -225,7 +225,7 @@ fn pieces(offset: u64, len: u64) -> impl Iterator<Item = (u64, Range<usize>)> {
         let count = rest.min(PAGE_BYTES - to_u64(start));
         at = at.saturating_add(count);
         rest -= count;
-        Some((number, start..start + to_usize(count)))
+        Some((number, start..start + part_to_usize(count)))
     })
 }
 

@@ -1,23 +1,15 @@
 //! The numbers of the formats: reading them from bytes, and converting them to lengths in memory and
 //! back. Each is written once.
 //!
-//! A length in memory is a `usize`, and the formats have `u32` and `u64`. A bare `as` between them
-//! does not show whether it can lose anything. Here each direction has a name.
+//! The conversions that both engines need are those of [`crate::numbers`].
 //!
 //! # Invariants
 //!
-//! Nothing is lost (L49): `usize` has 32 or 64 bits, and what becomes a `u32` is a part of a segment
-//! or a number of segments.
+//! Nothing is lost (L49): what becomes a `u32` is a part of a segment or a number of segments.
 
 use lowtide_checkpoint::internal::checked_invariant;
 
-pub(in crate::logstor) use crate::numbers::to_u64;
-
-/// Converts a number of a format to a length or an index.
-#[inline]
-pub(in crate::logstor) const fn to_usize(number: u32) -> usize {
-    number as usize
-}
+pub(in crate::logstor) use crate::numbers::{to_u64, to_usize};
 
 /// Converts the length of a part of a segment, or a number of segments, files or frames.
 #[inline]

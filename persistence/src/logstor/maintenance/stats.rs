@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::state::Maintenance;
-use crate::contract::{EngineStats, Figure};
+use crate::contract::{CommonStats, EngineStats, Figure};
 use crate::logstor::format::to_u64;
 use crate::logstor::log::{ClosedSegment, Segment};
 
@@ -16,27 +16,23 @@ use crate::logstor::log::{ClosedSegment, Segment};
 ///
 /// Of a vBucket that is not loaded (see [`LogstorStats::vbuckets_unloaded`]) only the records count
 /// that were committed since the store was opened. So until everything is loaded,
-/// [`live_bytes`](Self::live_bytes), [`live_records`](Self::live_records) and
+/// [`live_bytes`](CommonStats::live_bytes), [`live_records`](Self::live_records) and
 /// [`index_bytes`](Self::index_bytes) are too low, and [`debt_bytes`](Self::debt_bytes) is too high.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogstorStats {
+    /// The figures that every engine has. Written bytes are those of all appends, with their padding.
+    /// File bytes are those of the log files, live bytes those of the records that are needed. The
+    /// cache is that of the blocks that gets have read.
+    pub common: CommonStats,
     /// Zeros written to make files, since the store was opened.
     pub prepared_bytes: u64,
     /// Bytes that rewriting has written, since the store was opened.
     pub rewritten_bytes: u64,
     /// Bytes of the configured preallocation that are not made.
     pub unprepared_bytes: u64,
-    /// Bytes of all appends, with their padding, since the store was opened.
-    pub written_bytes: u64,
-    /// Memory of the blocks that gets have read.
-    pub cache_bytes: u64,
-    /// Committed batches since the store was opened.
-    pub commits: u64,
     /// Bytes of closed segments that rewriting could free: the compaction debt.
     pub debt_bytes: u64,
-    /// Size of all log files.
-    pub file_bytes: u64,
     /// Segments that are free.
     pub free_segments: u64,
     /// Groups of batches, each committed with one append, since the store was opened.
@@ -47,8 +43,6 @@ pub struct LogstorStats {
     pub images: u64,
     /// Memory of the indexes.
     pub index_bytes: u64,
-    /// Bytes of the records that are needed.
-    pub live_bytes: u64,
     /// Records that are needed.
     pub live_records: u64,
     /// Records that rewriting has copied, since the store was opened.
@@ -59,12 +53,6 @@ pub struct LogstorStats {
     pub segments_adopted: u64,
     /// Segments that rewriting has freed, since the store was opened.
     pub segments_compacted: u64,
-    /// Syncs since the store was opened.
-    pub syncs: u64,
-    /// Tombstones that were purged, since the store was opened.
-    pub tombstones_purged: u64,
-    /// vBuckets.
-    pub vbuckets: u64,
     /// vBuckets that are not loaded.
     pub vbuckets_unloaded: u64,
 }
@@ -72,14 +60,7 @@ pub struct LogstorStats {
 impl From<LogstorStats> for EngineStats {
     fn from(stats: LogstorStats) -> Self {
         Self {
-            vbuckets: stats.vbuckets,
-            commits: stats.commits,
-            syncs: stats.syncs,
-            written_bytes: stats.written_bytes,
-            file_bytes: stats.file_bytes,
-            live_bytes: stats.live_bytes,
-            cache_bytes: stats.cache_bytes,
-            tombstones_purged: stats.tombstones_purged,
+            common: stats.common,
             own: vec![
                 Figure::bytes("bytes-prepared", stats.prepared_bytes),
                 Figure::bytes("bytes-rewritten", stats.rewritten_bytes),
@@ -122,28 +103,30 @@ impl Maintenance {
         };
         let counters = &store.context.counters;
         LogstorStats {
+            common: CommonStats {
+                vbuckets: to_u64(vbuckets.len()),
+                commits: counters.commits.get(),
+                syncs: counters.syncs.get(),
+                written_bytes: counters.written_bytes.get(),
+                file_bytes: u64::from(census.total) * segment_bytes,
+                live_bytes,
+                cache_bytes: to_u64(store.context.cache.memory_bytes()),
+                tombstones_purged: counters.tombstones_purged.get(),
+            },
             prepared_bytes: counters.prepared_bytes.get(),
             rewritten_bytes: counters.rewritten_bytes.get(),
             unprepared_bytes: segments.unprepared_bytes(),
-            written_bytes: counters.written_bytes.get(),
-            cache_bytes: to_u64(store.context.cache.memory_bytes()),
-            commits: counters.commits.get(),
             debt_bytes: segments.closed().iter().map(dead).sum(),
-            file_bytes: u64::from(census.total) * segment_bytes,
             free_segments: census.free.into(),
             groups: counters.groups.get(),
             image_bytes: counters.image_bytes.get(),
             images: counters.images.get(),
             index_bytes: index_bytes.sum(),
-            live_bytes,
             live_records,
             records_rewritten: counters.records_rewritten.get(),
             segments: census.total.into(),
             segments_adopted: counters.segments_adopted.get(),
             segments_compacted: counters.segments_compacted.get(),
-            syncs: counters.syncs.get(),
-            tombstones_purged: counters.tombstones_purged.get(),
-            vbuckets: to_u64(vbuckets.len()),
             vbuckets_unloaded: to_u64(store.registry.left_to_load()),
         }
     }

@@ -144,7 +144,7 @@ fn against_engine(
         }
     }
     // Everything is loaded now.
-    let counted = engine.figures().live_bytes;
+    let counted = engine.figures().common.live_bytes;
     if counted != live_bytes {
         let what = format!("{live_bytes} bytes live, and the opened store counts {counted}");
         observer.found(LogFinding::of_file(LogFindingKind::Index, dir, 0, what));

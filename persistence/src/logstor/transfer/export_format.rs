@@ -158,3 +158,25 @@ pub(super) fn items(payload: &Bytes) -> impl Iterator<Item = Option<Item>> {
         Some(item)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn piece_of_another_version_is_refused_though_its_checksum_is_right() {
+        let payload = b"head";
+        let with_version = |version| {
+            let mut bytes = piece(PieceKind::Head, 0, payload);
+            bytes[4] = version;
+            let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..PREFIX_BYTES - 4]), payload);
+            bytes[PREFIX_BYTES - 4..PREFIX_BYTES].copy_from_slice(&crc.to_be_bytes());
+            let prefix = bytes.first_chunk().and_then(Prefix::decode);
+            prefix.map(|prefix| prefix.fits(payload))
+        };
+        assert_eq!(with_version(VERSION), Some(true));
+        for version in [0, VERSION - 1, VERSION + 1, u8::MAX] {
+            assert_eq!(with_version(version), None, "{version}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use lowtide_checkpoint::Seqno;
 use crate::couchstore::format::document_info::{DocInfo, Row};
 use crate::couchstore::format::fields::{Fields, U48_MAX, put};
 use crate::couchstore::format::node::{put_lengths, take_lengths};
-use crate::numbers::{to_u64, to_usize};
+use crate::numbers::{part_to_usize, to_u64};
 
 /// Length of a key.
 const KEY_BYTES: usize = 6;
@@ -43,7 +43,7 @@ pub(crate) fn encode(info: &DocInfo) -> Bytes {
 
 /// Appends a row's value.
 pub(crate) fn encode_into(out: &mut Vec<u8>, info: &DocInfo) {
-    put_lengths(out, info.id.len(), to_usize(info.physical_bytes));
+    put_lengths(out, info.id.len(), part_to_usize(info.physical_bytes));
     put(out, info.position_word(), 6);
     put(out, info.rev_seqno, 6);
     out.push(info.content_meta);

@@ -77,6 +77,8 @@ impl Directory {
         revision: u64,
         from: &str,
     ) -> Result<PathBuf, EngineError> {
+        // Looked up first: without it the new name may be that of the file in use.
+        let old = self.revision(vb)?;
         let name = file_names::file(vb, revision);
         let path = self.path.join(&name);
         if let Err(error) = self.disk.rename(&self.path.join(from), &path) {
@@ -95,7 +97,6 @@ impl Directory {
         }
         self.sync()?;
         self.superseded.retain(|old| !old.removed);
-        let old = self.revision(vb)?;
         self.revisions.insert(vb, revision);
         self.superseded.push(Superseded {
             vb,

@@ -158,8 +158,8 @@ fn figures_load_and_read_nothing_and_count_what_is_loaded() {
     let loaded = engine.figures();
     assert_eq!(loaded.vbuckets_unloaded, 0);
     assert_eq!(
-        (loaded.live_records, loaded.live_bytes),
-        (before.live_records, before.live_bytes)
+        (loaded.live_records, loaded.common.live_bytes),
+        (before.live_records, before.common.live_bytes)
     );
-    assert_eq!(engine.stats()["live-bytes"], loaded.live_bytes);
+    assert_eq!(engine.stats()["live-bytes"], loaded.common.live_bytes);
 }
