@@ -3,6 +3,8 @@
 //! Under the lock a read collects chunks and ranges only. The items are walked later, without it.
 //!
 //! # Invariants
+//! - A cursor reads everything behind it once and in order, except a revision whose replacement it
+//!   will read (C8).
 //! - A batch consists of whole checkpoints of one kind. Only the persistence cursor is stopped inside
 //!   one, in a snapshot from disk (C12).
 
