@@ -60,7 +60,7 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// Returns whether so many slots are dead that the chunk is rewritten.
+    /// Returns `true` if a quarter of the slots are dead: such a chunk is rewritten.
     fn is_sparse(&self) -> bool {
         self.dead * 4 >= self.slots.len()
     }
