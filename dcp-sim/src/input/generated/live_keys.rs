@@ -4,8 +4,6 @@
 //!
 //! - Only a live key is deleted.
 
-use lowtide_checkpoint::internal::Invariant;
-
 /// `true` for each live key, by number.
 pub(super) struct LiveKeys(Vec<bool>);
 
@@ -23,10 +21,11 @@ impl LiveKeys {
     /// Takes a write of a key. Returns `true` if the write deletes: it was asked to, and the key is
     /// live.
     pub(super) fn write(&mut self, key: u64, may_delete: bool) -> bool {
+        let keys = self.len();
         let live = usize::try_from(key)
             .ok()
             .and_then(|index| self.0.get_mut(index));
-        let live = live.expected("W8", "a chosen key is one of the source's keys");
+        debug_assert!(live.is_some(), "key {key} of {keys}");
         // A key without a mark is set: any key may be.
         live.is_some_and(|live| {
             let deletes = may_delete && *live;
