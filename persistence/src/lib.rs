@@ -25,6 +25,7 @@ mod backfill;
 mod contract;
 pub mod couchstore;
 pub mod disk;
+mod documents;
 mod failure;
 #[cfg(any(checkpoint_loom, feature = "faults"))]
 #[doc(hidden)]
@@ -47,6 +48,7 @@ pub use contract::{
     RolledBack, ScanLimit, ScanSlice, SeqnoItems, Severity, Snapshot, Task, Unit, VBucketInfo,
     Verdict,
 };
+pub use documents::{CacheBudget, Documents, DocumentsStats, Fetch, FetchError, Found};
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
 pub use lowtide_checkpoint::ItemRef;
 pub use read_views::{ReadViews, whole_seqno};

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use super::files::{self, SourceFile};
 
 const DOCUMENT: &str = "docs/invariants.md";
-/// Letters of checkpoints, flusher, streams, tools, worlds, engines, the log store and nodes.
-const LETTERS: [char; 8] = ['C', 'F', 'S', 'T', 'W', 'E', 'L', 'N'];
+/// Letters of checkpoints, flusher, streams, tools, worlds, engines, the log store, nodes and
+/// documents in memory.
+const LETTERS: [char; 9] = ['C', 'F', 'S', 'T', 'W', 'E', 'L', 'N', 'D'];
 
 /// Returns words that look like an invariant's number: one of the letters and one or two digits, by
 /// themselves.
