@@ -99,7 +99,7 @@ fn chosen_fault() -> Option<Chosen> {
 }
 
 /// Every fault, so that a process finds its fault by name.
-const ALL_FAULTS: [Fault; 17] = [
+const ALL_FAULTS: [Fault; 18] = [
     Fault::BatchForgetsItsEnd,
     Fault::ExpelToTheHighest,
     Fault::ExpelInTwoSteps,
@@ -108,6 +108,7 @@ const ALL_FAULTS: [Fault; 17] = [
     Fault::ClearKeepsTheFlush,
     Fault::DropInTwoSteps,
     Fault::ArmInTwoSteps,
+    Fault::WakerInTwoSteps,
     Fault::ChargeByHalves,
     Fault::QuotaByHalves,
     Fault::LengthBeforeValue,
