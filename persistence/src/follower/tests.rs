@@ -1,0 +1,7 @@
+//! Followers of a vBucket with a store on a memory disk.
+
+mod model;
+mod reader;
+mod rollbacks;
+mod sources;
+mod world;

@@ -1,0 +1,288 @@
+//! A reader that does what a follower says and trusts nothing, and a replica that takes its markers
+//! and items.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+
+use lowtide_checkpoint::{
+    AfterStop, CheckpointConfig, FailoverLog, Item, Key, Namespace, ResumePoint, Seqno,
+    SnapshotMarker, State, VBucket, VBucketState, VbUuid,
+};
+
+use super::world::{Contents, VB, World, contents};
+use crate::backfill::{BackfillOutcome, BackfillStep};
+use crate::contract::{EngineError, ScanLimit};
+use crate::follower::{FollowerError, FollowerEvent, FollowerMachine, FollowerTurn};
+
+const SLICE: ScanLimit = ScanLimit {
+    items: 2,
+    bytes: usize::MAX,
+};
+
+/// Newest revisions, prepares and aborts included.
+type Items = BTreeMap<(Namespace, Key), Item>;
+
+/// Everything that a reader stores at the end of a snapshot.
+#[derive(Clone, Debug)]
+struct Saved {
+    point: ResumePoint,
+    items: Items,
+    completed: Seqno,
+}
+
+pub(super) struct Reader {
+    machine: FollowerMachine,
+    steps: VecDeque<BackfillStep>,
+    outcomes: VecDeque<BackfillOutcome>,
+    items: Items,
+    seqno: Seqno,
+    /// `None` before the first marker since it came to its place.
+    marker: Option<SnapshotMarker>,
+    /// Keys of the current marker's snapshot.
+    keys: BTreeSet<(Namespace, Key)>,
+    /// States at the ends of snapshots, oldest first.
+    saved: Vec<Saved>,
+    copy: VBucket,
+    /// Events as short text, for tests of exact sequences.
+    pub(super) events: Vec<String>,
+}
+
+fn machine(point: ResumePoint) -> FollowerMachine {
+    FollowerMachine::new(VB, "reader", point)
+}
+
+/// Returns a replica that has everything up to `saved`.
+fn copy_at(saved: Option<&Saved>) -> VBucket {
+    let mut state = VBucketState::new(State::Replica, FailoverLog::new(VbUuid(1)));
+    let seqno = saved.map_or(Seqno::ZERO, |saved| saved.point.seqno);
+    (state.snapshot_start, state.snapshot_end) = (seqno, seqno);
+    state.high_completed_seqno = saved.map_or(Seqno::ZERO, |saved| saved.completed);
+    let config = CheckpointConfig::in_memory();
+    VBucket::recover(
+        VB,
+        &state,
+        seqno,
+        State::Replica,
+        AfterStop::Orderly,
+        config,
+    )
+    .expect("a replica")
+}
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        Self {
+            machine: machine(ResumePoint::START),
+            steps: VecDeque::new(),
+            outcomes: VecDeque::new(),
+            items: Items::new(),
+            seqno: Seqno::ZERO,
+            marker: None,
+            keys: BTreeSet::new(),
+            saved: Vec::new(),
+            copy: copy_at(None),
+            events: Vec::new(),
+        }
+    }
+
+    /// Takes the next turn. Returns whether there was one.
+    pub(super) fn turn(&mut self, world: &World) -> bool {
+        match self
+            .machine
+            .next(&world.vbucket, world.purge_seqno(), SLICE)
+        {
+            Ok(FollowerTurn::Idle) => return false,
+            Ok(FollowerTurn::Backfill(step)) => self.steps.push_back(step),
+            Ok(FollowerTurn::Event(event)) => self.take(event, world),
+            // A test made a step fail.
+            Err(FollowerError::Engine {
+                source: EngineError::Closed { .. },
+                ..
+            }) => {}
+            Err(error) => panic!("{error}"),
+        }
+        true
+    }
+
+    pub(super) fn run_step(&mut self, world: &World) {
+        if let Some(step) = self.steps.pop_front() {
+            self.outcomes.push_back(step.run(world.engine.as_ref()));
+        }
+    }
+
+    pub(super) fn fail_step(&mut self) {
+        if let Some(step) = self.steps.pop_front() {
+            let path = PathBuf::from("/store");
+            self.outcomes
+                .push_back(step.failed(EngineError::Closed { path }));
+        }
+    }
+
+    pub(super) fn take_outcome(&mut self) {
+        if let Some(outcome) = self.outcomes.pop_front() {
+            self.machine.backfilled(outcome);
+        }
+    }
+
+    pub(super) fn release_disk(&mut self) {
+        self.machine.release_disk();
+    }
+
+    /// Runs until there is nothing left to do.
+    pub(super) fn settle(&mut self, world: &World) {
+        loop {
+            let has_turn = self.turn(world);
+            if !has_turn && self.steps.is_empty() && self.outcomes.is_empty() {
+                return;
+            }
+            self.run_step(world);
+            self.take_outcome();
+        }
+    }
+
+    /// Follows again from its place, which may be inside a snapshot, or from the end of the last one.
+    pub(super) fn restart(&mut self, from_saved: bool) {
+        if from_saved {
+            let saved = self.saved.last().cloned();
+            self.restore(saved.as_ref());
+            self.machine = machine(saved.map_or(ResumePoint::START, |saved| saved.point));
+        } else {
+            let point = self.machine.resume_point();
+            if point.seqno == point.snapshot_end && point.seqno > self.whole() {
+                // The event was on its way.
+                let (_, completed) = contents(self.items.values());
+                let items = self.items.clone();
+                self.saved.push(Saved {
+                    point,
+                    items,
+                    completed,
+                });
+            }
+            self.machine = machine(point);
+        }
+        (self.marker, self.keys) = (None, BTreeSet::new());
+        (self.steps, self.outcomes) = (VecDeque::new(), VecDeque::new());
+    }
+
+    fn restore(&mut self, saved: Option<&Saved>) {
+        self.items = saved.map_or_else(Items::new, |saved| saved.items.clone());
+        self.seqno = saved.map_or(Seqno::ZERO, |saved| saved.point.seqno);
+        (self.marker, self.keys) = (None, BTreeSet::new());
+        self.copy = copy_at(saved);
+    }
+
+    fn take(&mut self, event: FollowerEvent, world: &World) {
+        match event {
+            FollowerEvent::Snapshot(marker) => self.begin(marker),
+            FollowerEvent::Items(items) => {
+                assert!(items.iter().next().is_some(), "there are items");
+                let last = items.last_seqno();
+                for item in items.iter() {
+                    assert!(world.has_written(item), "{item:?}");
+                    self.take_item(item);
+                }
+                assert_eq!(self.seqno, last);
+                let source = if items.are_from_disk() {
+                    "disk"
+                } else {
+                    "memory"
+                };
+                self.events.push(format!("{source} to {last}"));
+            }
+            FollowerEvent::SnapshotEnd(point) => self.complete(point, world),
+            FollowerEvent::RolledBack { to } => self.go_back(to),
+            FollowerEvent::StateChanged(state) => self.events.push(format!("now {state}")),
+            FollowerEvent::Ended(state) => {
+                self.events.push(format!("ended: {state}"));
+                self.restart(false);
+            }
+        }
+        let point = self.machine.resume_point();
+        assert!(
+            point.is_sound() && point.seqno == self.seqno,
+            "{point:?} at {}",
+            self.seqno
+        );
+    }
+
+    fn whole(&self) -> Seqno {
+        self.saved
+            .last()
+            .map_or(Seqno::ZERO, |saved| saved.point.seqno)
+    }
+
+    fn begin(&mut self, marker: SnapshotMarker) {
+        self.events
+            .push(format!("{} to {}", marker.start, marker.end));
+        let whole = self.whole();
+        assert!(marker.start <= whole.next(), "{marker:?} at {whole}");
+        assert!(marker.end > self.seqno, "{marker:?} at {}", self.seqno);
+        if let Some(before) = self.marker.filter(|before| before.end > self.seqno) {
+            assert_eq!(marker.start, before.start, "it continues the cut one");
+            assert!(marker.end >= before.end, "{marker:?} after {before:?}");
+            assert!(marker.may_repeat_keys);
+        }
+        self.copy.receive_marker(marker).expect("a sound marker");
+        self.marker = Some(marker);
+        self.keys.clear();
+    }
+
+    fn take_item(&mut self, item: &Item) {
+        let marker = self.marker.expect("a marker comes first");
+        assert!(item.seqno > self.seqno, "{item:?} after {}", self.seqno);
+        assert!((marker.start..=marker.end).contains(&item.seqno));
+        let key = (
+            item.operation.namespace().expect("an operation"),
+            item.key.clone(),
+        );
+        let is_new = self.keys.insert(key.clone());
+        assert!(
+            is_new || marker.may_repeat_keys || item.operation.is_sync_write(),
+            "{item:?} repeats its key"
+        );
+        self.copy.receive(item.clone()).expect("a sound item");
+        self.items.insert(key, item.clone());
+        self.seqno = item.seqno;
+    }
+
+    /// Checks that the reader and the replica are whole.
+    fn complete(&mut self, point: ResumePoint, world: &World) {
+        self.events.push(format!("whole at {}", point.seqno));
+        assert_eq!(point, ResumePoint::whole(point.uuid, self.seqno));
+        assert_eq!(self.marker.map(|marker| marker.end), Some(point.seqno));
+        let (expected, completed) = world.contents_at(point.uuid, point.seqno);
+        assert_eq!(self.contents(), expected, "{point:?}");
+        let copy = self.copy.resume_point();
+        assert_eq!((copy.seqno, copy.snapshot_end), (point.seqno, point.seqno));
+        assert_eq!(self.copy.high_completed_seqno(), completed);
+        self.saved.push(Saved {
+            point,
+            items: self.items.clone(),
+            completed,
+        });
+    }
+
+    fn contents(&self) -> Contents {
+        let mut items: Vec<_> = self.items.values().collect();
+        items.sort_by_key(|item| item.seqno);
+        let (contents, _) = contents(items.into_iter());
+        contents
+    }
+
+    fn go_back(&mut self, to: Seqno) {
+        self.events.push(format!("back to {to}"));
+        assert!(to < self.seqno, "{to} from {}", self.seqno);
+        self.saved.retain(|saved| saved.point.seqno <= to);
+        let saved = self.saved.last().cloned();
+        self.restore(saved.as_ref());
+        if self.seqno < to {
+            let point = saved.map_or(ResumePoint::START, |saved| saved.point);
+            self.machine.resume_from(point);
+        }
+    }
+
+    /// Checks that it has everything.
+    pub(super) fn check_end(&self, world: &World) {
+        assert_eq!((self.seqno, self.whole()), (world.high(), world.high()));
+    }
+}
