@@ -32,6 +32,3 @@ mod memory;
 pub use error::FollowerError;
 pub use event::{FollowerEvent, FollowerItems, FollowerTurn};
 pub use machine::FollowerMachine;
-
-#[cfg(test)]
-mod tests;

@@ -8,8 +8,8 @@
 use lowtide_checkpoint::State;
 use proptest::prelude::*;
 
-use super::reader::Reader;
-use super::world::{Kind, World};
+use crate::reader::Reader;
+use crate::world::{Kind, World};
 
 #[derive(Clone, Copy, Debug)]
 enum Op {

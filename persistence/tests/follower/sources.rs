@@ -2,8 +2,8 @@
 
 use lowtide_checkpoint::{Seqno, State};
 
-use super::reader::Reader;
-use super::world::{Kind, VB, World};
+use crate::reader::Reader;
+use crate::world::{Kind, VB, World};
 
 fn active() -> World {
     World::new(State::Active, Kind::Logstor)

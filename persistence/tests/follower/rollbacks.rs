@@ -2,8 +2,8 @@
 
 use lowtide_checkpoint::State;
 
-use super::reader::Reader;
-use super::world::{Kind, World};
+use crate::reader::Reader;
+use crate::world::{Kind, World};
 
 fn replica(kind: Kind) -> World {
     World::new(State::Replica, kind)
@@ -59,7 +59,7 @@ fn rollback_above_the_reader_is_not_reported() {
     reader.settle(&world);
     assert_eq!(
         reader.events,
-        ["3 to 3", "memory to 3", "whole at 3", "now replica"]
+        ["2 to 3", "disk to 3", "whole at 3", "now replica"]
     );
 }
 

@@ -11,23 +11,22 @@ use lowtide_checkpoint::{
     VBucketState, VbUuid, Vbid,
 };
 
-use crate::contract::{Engine, RolledBack};
-use crate::couchstore::{Couchstore, CouchstoreConfig};
-use crate::disk::{Disk, MemoryDisk};
-use crate::flusher::{FlushGroup, Flusher};
-use crate::logstor::{Logstor, LogstorConfig};
+use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
+use lowtide_persistence::disk::{Disk, MemoryDisk};
+use lowtide_persistence::logstor::{Logstor, LogstorConfig};
+use lowtide_persistence::{Engine, FlushGroup, Flusher, RolledBack};
 
-pub(super) const VB: Vbid = Vbid(7);
+pub(crate) const VB: Vbid = Vbid(7);
 
 /// Newest revisions: of documents, and of prepares that were not completed.
-pub(super) type Contents = BTreeMap<(Namespace, Key), (Seqno, Option<Bytes>)>;
+pub(crate) type Contents = BTreeMap<(Namespace, Key), (Seqno, Option<Bytes>)>;
 
 /// Everything written to a branch, by seqno. A hole is an item that its active never had.
 type History = Vec<Option<Item>>;
 
-pub(super) struct World {
-    pub(super) vbucket: VBucket,
-    pub(super) engine: Box<dyn Engine>,
+pub(crate) struct World {
+    pub(crate) vbucket: VBucket,
+    pub(crate) engine: Box<dyn Engine>,
     flusher: Flusher,
     flush: Option<FlushGroup>,
     history: History,
@@ -46,7 +45,7 @@ pub(super) struct World {
 
 /// The engine of a world.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Couchstore,
     Logstor,
 }
@@ -61,12 +60,10 @@ fn engine(kind: Kind) -> Box<dyn Engine> {
             Box::new(opened.expect("a sound store").0)
         }
         Kind::Logstor => {
-            let config = LogstorConfig {
-                segment_bytes: 64 << 10,
-                file_bytes: 256 << 10,
-                disk_bytes: 64 * (64 << 10),
-                ..LogstorConfig::new([1, 2])
-            };
+            let config = LogstorConfig::new([1, 2])
+                .with_segment_bytes(64 << 10)
+                .with_file_bytes(256 << 10)
+                .with_disk_bytes(64 * (64 << 10));
             Box::new(Logstor::open(disk, dir, config).expect("a sound store").0)
         }
     };
@@ -75,7 +72,7 @@ fn engine(kind: Kind) -> Box<dyn Engine> {
 }
 
 impl World {
-    pub(super) fn new(state: State, kind: Kind) -> Self {
+    pub(crate) fn new(state: State, kind: Kind) -> Self {
         let log = FailoverLog::new(VbUuid(1));
         let state = VBucketState::new(state, log.clone());
         let mut flusher = Flusher::new(ReadLimit::NONE.with_items(5).with_bytes(500));
@@ -95,15 +92,15 @@ impl World {
         }
     }
 
-    pub(super) fn is_active(&self) -> bool {
+    pub(crate) fn is_active(&self) -> bool {
         self.vbucket.state() == State::Active
     }
 
-    pub(super) fn high(&self) -> Seqno {
+    pub(crate) fn high(&self) -> Seqno {
         self.vbucket.high_seqno()
     }
 
-    pub(super) fn purge_seqno(&self) -> Seqno {
+    pub(crate) fn purge_seqno(&self) -> Seqno {
         let info = self.engine.info(VB).expect("it has the vBucket");
         info.purge.max(self.vbucket.purge_seqno())
     }
@@ -113,7 +110,7 @@ impl World {
         VbUuid(self.uuids)
     }
 
-    pub(super) fn write(&mut self, key: u8, is_set: bool) {
+    pub(crate) fn write(&mut self, key: u8, is_set: bool) {
         let key = Key::new(format!("key {key}").as_bytes());
         let item = if is_set {
             Item::mutation(key, self.value())
@@ -128,14 +125,13 @@ impl World {
     }
 
     /// Begins a durable write, or ends it.
-    pub(super) fn durable(&mut self, key: u8, is_commit: bool) {
+    pub(crate) fn durable(&mut self, key: u8, is_commit: bool) {
         let (prepare, _) = outstanding(&self.history);
         let value = Some(self.value());
         let item = match prepare {
             Some(prepare) => Item {
                 prepare_seqno: prepare.seqno,
                 value: value.filter(|_| is_commit),
-                deleted: !is_commit,
                 ..Item::new(
                     if is_commit {
                         Operation::Commit
@@ -171,7 +167,7 @@ impl World {
     }
 
     /// Feeds a replica the next item of its snapshot, or begins the next snapshot.
-    pub(super) fn feed(&mut self, from_disk: bool, extend: bool) {
+    pub(crate) fn feed(&mut self, from_disk: bool, extend: bool) {
         if self.is_active() || self.pending.is_empty() && self.fed == self.history.len() {
             return;
         }
@@ -226,7 +222,7 @@ impl World {
 
     /// A replica's active is replaced by one that lacks the last `lost` items. With none lost, only
     /// the connection is.
-    pub(super) fn fail_over(&mut self, lost: usize) {
+    pub(crate) fn fail_over(&mut self, lost: usize) {
         if self.is_active() {
             return;
         }
@@ -292,7 +288,7 @@ impl World {
     }
 
     /// A replica becomes active, on a branch of its own.
-    pub(super) fn promote(&mut self) {
+    pub(crate) fn promote(&mut self) {
         if !self.is_active() {
             let uuid = self.new_uuid();
             let promoted = self.vbucket.set_state(State::Active, Some(uuid));
@@ -323,7 +319,7 @@ impl World {
     }
 
     /// An active becomes the replica of one that has everything it had.
-    pub(super) fn demote(&mut self) {
+    pub(crate) fn demote(&mut self) {
         if self.is_active() {
             let demoted = self.vbucket.set_state(State::Replica, None);
             demoted.expect("an active");
@@ -333,7 +329,7 @@ impl World {
     }
 
     /// The process ends without notice, and starts again with what is on disk.
-    pub(super) fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         self.flush = None;
         let (state, becomes) = (self.persisted(), self.vbucket.state());
         let high = self.engine.info(VB).expect("it has the vBucket").high;
@@ -355,17 +351,17 @@ impl World {
         }
     }
 
-    pub(super) fn close_checkpoint(&self) {
+    pub(crate) fn close_checkpoint(&self) {
         self.vbucket.manager().close();
     }
 
-    pub(super) fn begin_flush(&mut self) {
+    pub(crate) fn begin_flush(&mut self) {
         if self.flush.is_none() {
             self.flush = Some(self.flusher.begin([&self.vbucket]).expect("no other"));
         }
     }
 
-    pub(super) fn end_flush(&mut self, is_good: bool) {
+    pub(crate) fn end_flush(&mut self, is_good: bool) {
         if let Some(group) = self.flush.take().filter(|_| is_good) {
             let flushed = self.flusher.finish(group.commit(self.engine.as_ref(), 1));
             assert!(
@@ -375,23 +371,23 @@ impl World {
         }
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         for _ in 0..8 {
             self.begin_flush();
             self.end_flush(true);
         }
     }
 
-    pub(super) fn expel(&self) {
+    pub(crate) fn expel(&self) {
         self.vbucket.manager().expel();
     }
 
-    pub(super) fn recover_memory(&self) {
+    pub(crate) fn recover_memory(&self) {
         self.vbucket.manager().recover_memory(usize::MAX);
     }
 
     /// Feeds a replica everything that is left.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         while !self.is_active() && (self.fed < self.history.len() || !self.pending.is_empty()) {
             self.feed(false, false);
         }
@@ -405,7 +401,7 @@ impl World {
     }
 
     /// Returns whether the item was ever written.
-    pub(super) fn has_written(&self, item: &Item) -> bool {
+    pub(crate) fn has_written(&self, item: &Item) -> bool {
         let at = usize::try_from(item.seqno.prev().0).expect("small");
         let histories = self.branches.values().chain([&self.history]);
         let mut written = histories.filter_map(|history| history.get(at).cloned().flatten());
@@ -416,7 +412,7 @@ impl World {
     }
 
     /// Returns the contents of a branch's history at `seqno`, and the completed prepare.
-    pub(super) fn contents_at(&self, branch: VbUuid, seqno: Seqno) -> (Contents, Seqno) {
+    pub(crate) fn contents_at(&self, branch: VbUuid, seqno: Seqno) -> (Contents, Seqno) {
         let items = self.history_of(branch).iter().flatten();
         contents(items.filter(|item| item.seqno <= seqno))
     }
@@ -434,7 +430,7 @@ fn outstanding(history: &History) -> (Option<Item>, Seqno) {
 }
 
 /// Returns the contents that the items leave, and the highest completed prepare.
-pub(super) fn contents<'a>(items: impl Iterator<Item = &'a Item>) -> (Contents, Seqno) {
+pub(crate) fn contents<'a>(items: impl Iterator<Item = &'a Item>) -> (Contents, Seqno) {
     let (mut contents, mut completed) = (Contents::new(), Seqno::ZERO);
     for item in items {
         let Some(namespace) = item.operation.namespace() else {
