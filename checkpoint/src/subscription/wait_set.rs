@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::manager::{CheckpointConfig, CheckpointManager, ReadLimit};
     use crate::model::{Item, Key, Seqno, State};
-    use crate::subscription::SubscriptionEvent;
+    use crate::subscription::event::SubscriptionEvent;
 
     fn manager() -> CheckpointManager {
         CheckpointManager::new(CheckpointConfig::in_memory(), Seqno::ZERO)

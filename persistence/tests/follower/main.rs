@@ -4,4 +4,5 @@ mod model;
 mod reader;
 mod rollbacks;
 mod sources;
+mod throughput;
 mod world;

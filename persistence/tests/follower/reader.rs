@@ -192,6 +192,7 @@ impl Reader {
                 self.events.push(format!("ended: {state}"));
                 self.restart(false);
             }
+            event => panic!("unexpected {event:?}"),
         }
         let point = self.machine.resume_point();
         assert!(

@@ -116,10 +116,20 @@ pub(super) const RULES: &[Rule] = &[
         never: &["bincode"],
         but: &["persistence/src/record.rs"],
     },
-    // The flusher knows the trait and no engine; disks know neither.
+    // Flusher and follower know the trait and no engine; disks know neither.
     Rule {
         place: "persistence/src/flusher",
         never: &["crate::couchstore", "crate::logstor", "crate::disk"],
+        but: &[],
+    },
+    Rule {
+        place: "persistence/src/follower",
+        never: &[
+            "crate::couchstore",
+            "crate::logstor",
+            "crate::disk",
+            "crate::flusher",
+        ],
         but: &[],
     },
     Rule {
