@@ -44,7 +44,7 @@ pub struct FollowerMachine {
     pub(super) disk_lacks_items: bool,
 }
 
-/// Where the next items come from.
+/// Source of the next items.
 #[derive(Debug)]
 pub(super) enum Stage {
     Memory,
@@ -136,7 +136,7 @@ impl FollowerMachine {
     ///
     /// `purge` is the seqno up to which tombstones are gone from the vBucket's store. A slice from disk
     /// holds about as much as `slice` says; an event from memory holds one checkpoint, which is not
-    /// copied. O(1) in the number of items, except for a batch with changes of state.
+    /// copied. O(1) for items from disk; a checkpoint is walked once, for changes of state in it.
     ///
     /// # Errors
     /// [`FollowerError`]. Nothing is lost: the next call tries again.

@@ -24,6 +24,8 @@ pub(super) struct Markers {
     is_cut: bool,
     /// End of a cut snapshot, which the next one must reach.
     reach: Seqno,
+    /// Completed seqno of the last marker. It counts for what continues a cut snapshot, too.
+    completed: Option<Seqno>,
     /// Snapshot in memory of the last marker; `None` for one from disk, or from several places.
     snapshot_id: Option<u64>,
 }
@@ -49,6 +51,7 @@ impl Markers {
             } else {
                 Seqno::ZERO
             },
+            completed: None,
             snapshot_id: None,
         }
     }
@@ -118,10 +121,12 @@ impl Markers {
             return None;
         }
         let snapshot_id = snapshot_id.filter(|_| end == marker.end);
+        let before = self.completed.filter(|_| self.is_cut);
         let marker = SnapshotMarker {
             start: self.next_start,
             end,
             extend: snapshot_id.is_some() && self.snapshot_id == snapshot_id,
+            high_completed_seqno: marker.high_completed_seqno.max(before),
             may_repeat_keys: marker.may_repeat_keys || self.is_cut,
             ..marker
         };
@@ -133,6 +138,7 @@ impl Markers {
             }),
             is_cut: false,
             reach: Seqno::ZERO,
+            completed: marker.high_completed_seqno,
             snapshot_id,
         };
         Some(marker)

@@ -44,7 +44,12 @@ impl FollowerMachine {
             }
             SubscriptionEvent::Idle => {
                 self.disk_lacks_items = false;
-                return Ok(Some(FollowerTurn::Idle));
+                // The rest of the snapshot never comes if the copy was promoted inside it. The change
+                // of state may have left memory.
+                let is_inside = !self.markers.is_whole(self.read);
+                if !(is_inside && self.is_on_another_branch(vbucket)) {
+                    return Ok(Some(FollowerTurn::Idle));
+                }
             }
             event => self.interrupted(&event, vbucket)?,
         }

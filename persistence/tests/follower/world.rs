@@ -196,6 +196,9 @@ impl World {
             Seqno(self.fed as u64 + 1)
         };
         let end = Seqno(self.history.len() as u64);
+        // Completions in a part of a snapshot from disk do not count, even if the rest never comes.
+        let is_plain = |item: &Item| !item.operation.is_sync_write();
+        let from_disk = from_disk && self.pending.iter().all(is_plain);
         let kind = if from_disk {
             SnapshotType::Disk
         } else {
