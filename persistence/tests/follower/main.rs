@@ -1,5 +1,7 @@
 //! Followers of a vBucket with a store on a memory disk.
 
+mod engines;
+mod history;
 mod model;
 mod reader;
 mod rollbacks;

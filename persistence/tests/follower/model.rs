@@ -8,8 +8,9 @@
 use lowtide_checkpoint::State;
 use proptest::prelude::*;
 
+use crate::engines::Kind;
 use crate::reader::Reader;
-use crate::world::{Kind, World};
+use crate::world::World;
 
 #[derive(Clone, Copy, Debug)]
 enum Op {

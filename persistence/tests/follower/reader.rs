@@ -9,7 +9,9 @@ use lowtide_checkpoint::{
     SnapshotMarker, State, VBucket, VBucketState, VbUuid,
 };
 
-use crate::world::{Contents, VB, World, contents};
+use crate::engines::VB;
+use crate::history::{Contents, contents};
+use crate::world::World;
 use lowtide_persistence::{
     BackfillOutcome, BackfillStep, EngineError, FollowerError, FollowerEvent, FollowerMachine,
     FollowerTurn, ScanLimit,

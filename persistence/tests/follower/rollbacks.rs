@@ -2,8 +2,9 @@
 
 use lowtide_checkpoint::State;
 
+use crate::engines::Kind;
 use crate::reader::Reader;
-use crate::world::{Kind, World};
+use crate::world::World;
 
 fn replica(kind: Kind) -> World {
     World::new(State::Replica, kind)

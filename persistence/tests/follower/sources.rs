@@ -2,8 +2,9 @@
 
 use lowtide_checkpoint::{Seqno, State};
 
+use crate::engines::{Kind, VB};
 use crate::reader::Reader;
-use crate::world::{Kind, VB, World};
+use crate::world::World;
 
 fn active() -> World {
     World::new(State::Active, Kind::Logstor)

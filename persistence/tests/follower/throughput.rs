@@ -16,7 +16,7 @@ use lowtide_persistence::{
     CommitBatch, Engine, FollowerEvent, FollowerMachine, FollowerTurn, ScanLimit,
 };
 
-use crate::world::VB;
+use crate::engines::VB;
 
 const ITEMS: u64 = 1_000_000;
 const BATCH: u64 = 10_000;

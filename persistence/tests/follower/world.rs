@@ -1,28 +1,17 @@
 //! A vBucket with its store, and the plain lists of everything ever written to each of its branches.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use lowtide_checkpoint::{
-    AfterStop, Cas, CheckpointConfig, DurabilityLevel, FailoverLog, Item, Key, Namespace,
-    Operation, ReadLimit, Seqno, ServedHistory, SnapshotMarker, SnapshotType, State, VBucket,
-    VBucketState, VbUuid, Vbid,
+    AfterStop, Cas, CheckpointConfig, DurabilityLevel, FailoverLog, Item, Key, Operation,
+    ReadLimit, Seqno, ServedHistory, SnapshotMarker, SnapshotType, State, VBucket, VBucketState,
+    VbUuid,
 };
-
-use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
-use lowtide_persistence::disk::{Disk, MemoryDisk};
-use lowtide_persistence::logstor::{Logstor, LogstorConfig};
 use lowtide_persistence::{Engine, FlushGroup, Flusher, RolledBack};
 
-pub(crate) const VB: Vbid = Vbid(7);
-
-/// Newest revisions: of documents, and of prepares that were not completed.
-pub(crate) type Contents = BTreeMap<(Namespace, Key), (Seqno, Option<Bytes>)>;
-
-/// Everything written to a branch, by seqno. A hole is an item that its active never had.
-type History = Vec<Option<Item>>;
+use crate::engines::{Kind, VB, engine};
+use crate::history::{Contents, History, contents, outstanding};
 
 pub(crate) struct World {
     pub(crate) vbucket: VBucket,
@@ -41,34 +30,6 @@ pub(crate) struct World {
     pending: Vec<Item>,
     /// Number of the history's items in snapshots that a replica has begun.
     fed: usize,
-}
-
-/// The engine of a world.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
-    Couchstore,
-    Logstor,
-}
-
-fn engine(kind: Kind) -> Box<dyn Engine> {
-    let (disk, dir) = (MemoryDisk::new(), Path::new("/store"));
-    disk.create_dir(dir).expect("an empty disk");
-    let disk = Arc::new(disk);
-    let engine: Box<dyn Engine> = match kind {
-        Kind::Couchstore => {
-            let opened = Couchstore::open(disk, dir, CouchstoreConfig::default());
-            Box::new(opened.expect("a sound store").0)
-        }
-        Kind::Logstor => {
-            let config = LogstorConfig::new([1, 2])
-                .with_segment_bytes(64 << 10)
-                .with_file_bytes(256 << 10)
-                .with_disk_bytes(64 * (64 << 10));
-            Box::new(Logstor::open(disk, dir, config).expect("a sound store").0)
-        }
-    };
-    engine.create(VB).expect("an empty store");
-    engine
 }
 
 impl World {
@@ -419,35 +380,4 @@ impl World {
         let items = self.history_of(branch).iter().flatten();
         contents(items.filter(|item| item.seqno <= seqno))
     }
-}
-
-/// Returns the prepare that is not completed, and the highest completed one.
-fn outstanding(history: &History) -> (Option<Item>, Seqno) {
-    let items = || history.iter().flatten();
-    let completed = items().map(|item| item.prepare_seqno).max();
-    let completed = completed.unwrap_or_default();
-    let prepare = items()
-        .rfind(|item| item.operation == Operation::Prepare && item.seqno > completed)
-        .cloned();
-    (prepare, completed)
-}
-
-/// Returns the contents that the items leave, and the highest completed prepare.
-pub(crate) fn contents<'a>(items: impl Iterator<Item = &'a Item>) -> (Contents, Seqno) {
-    let (mut contents, mut completed) = (Contents::new(), Seqno::ZERO);
-    for item in items {
-        let Some(namespace) = item.operation.namespace() else {
-            continue;
-        };
-        completed = completed.max(item.prepare_seqno);
-        if item.operation == Operation::Abort {
-            continue;
-        }
-        let revision = (item.seqno, item.value.clone());
-        contents.insert((namespace, item.key.clone()), revision);
-    }
-    contents.retain(|(namespace, _), (seqno, _)| {
-        *namespace != Namespace::Prepared || *seqno > completed
-    });
-    (contents, completed)
 }
