@@ -39,7 +39,7 @@ pub fn set_memory(memory: Memory) {
     MEMORY.set(memory).ok().expect("said once");
 }
 
-fn memory() -> Memory {
+pub fn memory() -> Memory {
     *MEMORY.get_or_init(|| Memory {
         cache_bytes: 256 << 20,
         is_short: false,

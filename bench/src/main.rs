@@ -10,6 +10,7 @@ mod paced;
 mod peers;
 mod queue;
 mod race;
+mod runtime;
 mod stall;
 mod store;
 mod table;
@@ -17,7 +18,7 @@ mod table;
 #[derive(Parser)]
 #[command(
     name = "bench",
-    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench paced\n  bench stall\n  bench store --quick\n  bench beside\n  bench many\n  bench cold --items 2000000 --peers logstor,lmdb\n  bench open --items 2000000 --peers logstor\n  bench compaction\n"
+    before_help = "Examples:\n  bench queue\n  bench queue --items 200000 --runs 3\n  bench paced\n  bench stall\n  bench store --quick\n  bench beside\n  bench many\n  bench cold --items 2000000 --peers logstor,lmdb\n  bench open --items 2000000 --peers logstor\n  bench compaction\n  bench runtime\n"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -51,6 +52,9 @@ enum Command {
     /// Measures the parts of a couchstore compaction: its steps concurrently with commits, and the
     /// contents of the new file.
     Compaction(store::compacting::Arguments),
+    /// Measures the store with its threads: durable writes against fjall's, writes that do not wait,
+    /// followers.
+    Runtime(runtime::Arguments),
     /// Runs the process that `store` kills.
     #[command(hide = true)]
     StoreChild(store::reopen::ChildArguments),
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Command::Open(arguments) => store::reopen::run(&arguments),
         Command::Paced(arguments) => paced::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),
+        Command::Runtime(arguments) => runtime::run(&arguments),
         Command::Stall(arguments) => stall::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::StoreChild(arguments) => store::reopen::child(&arguments),

@@ -56,12 +56,12 @@ pub fn run(arguments: &Arguments) {
     table.print();
 }
 
-/// Runs `call` for each item when the item is due, and times it.
-fn paced(arguments: &Arguments, mut call: impl FnMut(u64) -> Duration) {
-    let period = Duration::from_secs(1)
-        / u32::try_from(arguments.rate).expect("a rate of up to 4,000 million");
+/// Runs `call` for each of `items` items when it is due, `rate` a second.
+pub fn paced(rate: u64, items: u64, mut call: impl FnMut(u64)) {
+    let period =
+        Duration::from_secs(1) / u32::try_from(rate).expect("a rate of up to 4,000 million");
     let started = Instant::now();
-    for n in 0..arguments.items {
+    for n in 0..items {
         let due = started + period * u32::try_from(n).expect("as many items");
         while Instant::now() < due {
             std::hint::spin_loop();
@@ -95,7 +95,7 @@ fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
     let waking = &mut loud;
     parts.push(Box::new(move || {
         let mut woken = 0;
-        paced(arguments, |n| {
+        paced(arguments.rate, arguments.items, |n| {
             let item = new_item(n);
             let started = Instant::now();
             producer.queue(item).expect("active");
@@ -111,7 +111,6 @@ fn lowtide(arguments: &Arguments) -> (Latencies, Latencies) {
             if n % 256 == 0 {
                 producer.expel();
             }
-            took
         });
     }));
     race(parts);
@@ -133,7 +132,7 @@ fn crossbeam(arguments: &Arguments) -> Latencies {
     }
     let all = &mut latencies;
     parts.push(Box::new(move || {
-        paced(arguments, |n| {
+        paced(arguments.rate, arguments.items, |n| {
             let item = Plain::new(n);
             let started = Instant::now();
             for sender in &senders {
@@ -141,7 +140,6 @@ fn crossbeam(arguments: &Arguments) -> Latencies {
             }
             let took = started.elapsed();
             all.push(took.as_nanos() as u64);
-            took
         });
     }));
     race(parts);

@@ -25,8 +25,8 @@ pub mod cold;
 pub mod compacting;
 pub mod many;
 pub mod reopen;
-mod storage;
-mod work;
+pub mod storage;
+pub mod work;
 
 use storage::Written;
 use work::Work;

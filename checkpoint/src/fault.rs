@@ -28,6 +28,8 @@ pub enum Fault {
     DropInTwoSteps,
     /// Finding nothing and arming the wake-up are two critical sections.
     ArmInTwoSteps,
+    /// A wait set finds nothing in one critical section and leaves the waker in the next.
+    WakerInTwoSteps,
     /// Accounts add by a load and a store.
     ChargeByHalves,
     /// Quotas add by a load and a store.

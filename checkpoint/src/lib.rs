@@ -79,5 +79,5 @@ pub use model::{
 };
 pub use reclaim::Reclaimer;
 pub use resume::{ResumePoint, ResumeRequest, ServedHistory, may_lack_purged};
-pub use subscription::{Backfill, Stopper, Subscription, SubscriptionEvent};
+pub use subscription::{Backfill, Stopper, Subscription, SubscriptionEvent, WaitSet};
 pub use vbucket::{AfterStop, VBucket, VBucketError, Written};

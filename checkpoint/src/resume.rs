@@ -42,6 +42,42 @@ impl ResumePoint {
         }
     }
 
+    /// Returns the point as bytes, for a reader to store or to send: four big-endian numbers, in the
+    /// order of the fields.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 32] {
+        let numbers = [
+            self.uuid.0,
+            self.seqno.0,
+            self.snapshot_start.0,
+            self.snapshot_end.0,
+        ];
+        let mut bytes = [0; 32];
+        let places = bytes.chunks_exact_mut(8);
+        places
+            .zip(numbers)
+            .for_each(|(place, number)| place.copy_from_slice(&number.to_be_bytes()));
+        bytes
+    }
+
+    /// Returns the point with these [`ResumePoint::to_bytes`]; `None` if there is none.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; 32] = bytes.try_into().ok()?;
+        let mut numbers = bytes.chunks_exact(8).map(|number| {
+            number
+                .iter()
+                .fold(0, |value, &byte| value << 8 | u64::from(byte))
+        });
+        let point = Self {
+            uuid: VbUuid(numbers.next()?),
+            seqno: Seqno(numbers.next()?),
+            snapshot_start: Seqno(numbers.next()?),
+            snapshot_end: Seqno(numbers.next()?),
+        };
+        Some(point).filter(Self::is_sound)
+    }
+
     /// Returns whether the seqno lies in its snapshot.
     #[must_use]
     pub fn is_sound(&self) -> bool {

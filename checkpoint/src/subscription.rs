@@ -8,8 +8,10 @@
 //!   is woken once for each change from "nothing to read" to "something" (C19).
 //! - Delivered items that were rolled back are reported by [`SubscriptionEvent::RolledBack`] before
 //!   any batch of the history that replaced them (C24).
+//! - A thread that waits for many subscriptions is woken by any of them (C33).
 
 mod event;
+mod from_disk;
 mod snapshot_progress;
 mod stopper;
 mod subscribe;
@@ -18,10 +20,12 @@ mod subscribe;
     reason = "the wing is named after its main type"
 )]
 mod subscription;
+mod wait_set;
 
 pub use event::{Backfill, SubscriptionEvent};
 pub use stopper::Stopper;
 pub use subscription::Subscription;
+pub use wait_set::WaitSet;
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,8 @@
 //! RUSTFLAGS="--cfg checkpoint_loom" cargo test -p lowtide-loom-tests --release
 //! ```
 //!
-//! Under that cfg the `checkpoint` crate, and the log store of `persistence`, take their mutex and
-//! atomics from loom; nothing else changes. Chunks have two slots and segments may be small, so
+//! Under that cfg the `checkpoint` crate, the log store of `persistence`, and the places where a
+//! store's threads wait for one another take their mutex and atomics from loom; nothing else changes. Chunks have two slots and segments may be small, so
 //! that a few items fill several. Without the cfg this crate is empty.
 //!
 //! Preemptions are bounded at three for each run, unless `LOOM_MAX_PREEMPTIONS` says otherwise. The
@@ -99,7 +99,7 @@ fn chosen_fault() -> Option<Chosen> {
 }
 
 /// Every fault, so that a process finds its fault by name.
-const ALL_FAULTS: [Fault; 17] = [
+const ALL_FAULTS: [Fault; 18] = [
     Fault::BatchForgetsItsEnd,
     Fault::ExpelToTheHighest,
     Fault::ExpelInTwoSteps,
@@ -108,6 +108,7 @@ const ALL_FAULTS: [Fault; 17] = [
     Fault::ClearKeepsTheFlush,
     Fault::DropInTwoSteps,
     Fault::ArmInTwoSteps,
+    Fault::WakerInTwoSteps,
     Fault::ChargeByHalves,
     Fault::QuotaByHalves,
     Fault::LengthBeforeValue,
@@ -119,8 +120,8 @@ const ALL_FAULTS: [Fault; 17] = [
     Fault::BusyTakenForEmpty,
 ];
 
-/// Every fault of the log store.
-const STORE_FAULTS: [StoreFault; 8] = [
+/// Every fault of the log store, and of the threads of a store.
+const STORE_FAULTS: [StoreFault; 12] = [
     StoreFault::ClosedBeforeItIsIndexed,
     StoreFault::RelocatedAnyway,
     StoreFault::FreedWhileRead,
@@ -129,6 +130,10 @@ const STORE_FAULTS: [StoreFault; 8] = [
     StoreFault::BusyTakenForLoaded,
     StoreFault::BusyTakenForOld,
     StoreFault::BusyBlockForgotten,
+    StoreFault::WaiterRegistersLate,
+    StoreFault::InboxLowersLate,
+    StoreFault::MarkClearedBlindly,
+    StoreFault::GateClosedBlindly,
 ];
 
 /// Runs the model named `model` of the calling test program again with each of the faults, and

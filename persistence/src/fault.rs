@@ -32,6 +32,15 @@ pub enum Fault {
     BusyTakenForOld,
     /// A block that is being read during eviction is no longer counted among the blocks kept.
     BusyBlockForgotten,
+    /// A thread that waits until a write is persisted registers after it has released the lock under
+    /// which it looked.
+    WaiterRegistersLate,
+    /// A flusher thread lowers its signal after it has released its inbox.
+    InboxLowersLate,
+    /// A flusher clears a vBucket's mark by a store that does not see what was queued before.
+    MarkClearedBlindly,
+    /// A store is closed without a look at the writes that are being taken.
+    GateClosedBlindly,
 }
 
 lowtide_checkpoint::internal::fault_switch!(Fault);

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use super::files::{self, SourceFile};
 
 const DOCUMENT: &str = "docs/invariants.md";
-/// Letters of checkpoints, flusher, streams, tools, worlds, engines, the log store and nodes.
-const LETTERS: [char; 8] = ['C', 'F', 'S', 'T', 'W', 'E', 'L', 'N'];
+/// Letters of checkpoints, flusher, streams, tools, worlds, engines, the log store, nodes, documents
+/// in memory, and the runtime.
+const LETTERS: [char; 10] = ['C', 'F', 'S', 'T', 'W', 'E', 'L', 'N', 'D', 'R'];
 
 /// Returns words that look like an invariant's number: one of the letters and one or two digits, by
 /// themselves.

@@ -86,14 +86,16 @@ fn shuffled(n: u64, round: u64, items: u64) -> u64 {
     }
 }
 
-fn key(n: u64) -> Key {
+/// Returns the key of a number.
+pub fn key(n: u64) -> Key {
     format!("key:{:016x}", scramble(n))
         .into_bytes()
         .try_into()
         .expect("20 bytes")
 }
 
-fn value(seqno: u64) -> Bytes {
+/// Returns the pseudo-random value of a number.
+pub fn value(seqno: u64) -> Bytes {
     let words = (0..VALUE_BYTES as u64 / 8).map(|n| scramble(seqno << 8 | n).to_be_bytes());
     Bytes::from(words.flatten().collect::<Vec<u8>>())
 }

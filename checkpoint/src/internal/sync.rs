@@ -14,13 +14,14 @@
 //!
 //! | field | rank | protects |
 //! |---|---|---|
-//! | `VBucket::locked` | 58 | state, failover log, clock, snapshot progress and subscribers of a vBucket |
-//! | `CheckpointManager's Shared::state` | 59 | queue, checkpoints, key index and cursors of a manager |
-//! | `Reclaimer's Shared::pending` | 60 | garbage that waits to be freed |
-//! | `Signal::raised` | 61 | the flag of one waiting thread |
+//! | `VBucket::locked` | 57 | state, failover log, clock, snapshot progress and subscribers of a vBucket |
+//! | `CheckpointManager's Shared::state` | 58 | queue, checkpoints, key index and cursors of a manager |
+//! | `Reclaimer's Shared::pending` | 59 | garbage that waits to be freed |
+//! | `Signal::state` | 60 | the flag of one waiting thread, and the wait set it belongs to |
+//! | `ReadySet::ready` | 61 | the ready numbers of a wait set, and its waker |
 //! | `Link` (under loom only) | 62 | the next chunk of a chain |
 //!
-//! A thread that waits for a `Signal` holds no other lock.
+//! A thread that waits for a `Signal` or a `ReadySet` holds no other lock.
 
 mod accesses;
 mod link;
@@ -29,6 +30,7 @@ mod loom_locks;
 pub mod native;
 mod rank;
 pub(crate) mod ranks;
+mod ready_set;
 mod signal;
 
 #[cfg(not(checkpoint_loom))]
@@ -50,7 +52,8 @@ pub use rank::Rank;
 
 pub(crate) use accesses::Accesses;
 pub(crate) use link::Link;
-pub(crate) use signal::Signal;
+pub(crate) use ready_set::ReadySet;
+pub use signal::Signal;
 
 #[cfg(all(test, debug_assertions, not(checkpoint_loom)))]
 mod tests;

@@ -123,6 +123,17 @@ impl Key {
         }
     }
 
+    /// Returns the bytes of memory that the key shares with its clones: 0 for a short key, which is
+    /// stored inside the `Key` itself.
+    #[inline]
+    #[must_use]
+    pub fn shared_bytes(&self) -> usize {
+        match &self.0 {
+            Repr::Inline { .. } => 0,
+            Repr::Shared(bytes) => bytes.len(),
+        }
+    }
+
     /// Feeds the key and `salt` to a hasher. Equal keys feed it equally.
     ///
     /// An inline key is fed as words, which costs less than bytes.

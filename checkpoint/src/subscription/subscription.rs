@@ -11,6 +11,7 @@ use super::stopper::{Stop, Stopper};
 use crate::error::CheckpointError;
 use crate::fault::{self, Fault};
 use crate::internal::invariant::checked_invariant;
+use crate::internal::sync::Signal;
 use crate::manager::{
     CheckpointManager, Cursor, CursorBatch, Progress, ReadLimit, Registration, Resumed, Subscriber,
     Tail, TailRead,
@@ -21,20 +22,20 @@ use crate::resume::ResumePoint;
 /// A consumer's place in a vBucket's changes. Dropping it removes its cursor.
 #[derive(Debug)]
 pub struct Subscription {
-    manager: CheckpointManager,
+    pub(super) manager: CheckpointManager,
     name: String,
     cursor: Cursor,
     /// Everything up to this seqno was delivered or named in a backfill.
-    seqno: Seqno,
+    pub(super) seqno: Seqno,
     backfill: Option<Backfill>,
     /// Snapshot that `seqno` belongs to.
-    snapshot_progress: SnapshotProgress,
+    pub(super) snapshot_progress: SnapshotProgress,
     /// Whether the reader was sent to the disk and has not polled since.
-    is_backfilling: bool,
+    pub(super) is_backfilling: bool,
     /// Number of the manager's rollbacks that the subscription has handled.
-    rollbacks: u64,
+    pub(super) rollbacks: u64,
     /// Seqno that the reader must go back to or below, until it reports that it has.
-    rollback_to: Option<Seqno>,
+    pub(super) rollback_to: Option<Seqno>,
     /// Position that the reader has reached without the manager's lock; `None` if its cursor was
     /// gone at once.
     progress: Option<Arc<Progress>>,
@@ -108,17 +109,33 @@ impl Subscription {
     /// Same as [`Subscription::poll`].
     pub fn wait(&mut self, limit: ReadLimit) -> Result<SubscriptionEvent, CheckpointError> {
         loop {
-            if let Some(next) = self
-                .next_without_lock(limit)?
-                .filter(|next| !matches!(next, SubscriptionEvent::Idle))
-            {
-                return Ok(next);
-            }
-            match self.next_under_lock(limit, Lock::Wait)? {
+            match self.poll_or_arm(limit)? {
                 SubscriptionEvent::Idle => self.sleep(),
                 next => return Ok(next),
             }
         }
+    }
+
+    /// Like [`Subscription::wait`], but returns [`SubscriptionEvent::Idle`] in place of waiting. The
+    /// subscription's number in its [`WaitSet`](crate::WaitSet) is then raised once there may be
+    /// something. The call may wait for another thread that is inside the manager.
+    ///
+    /// # Errors
+    /// Same as [`Subscription::poll`].
+    pub fn poll_or_arm(&mut self, limit: ReadLimit) -> Result<SubscriptionEvent, CheckpointError> {
+        match self.next_without_lock(limit)? {
+            // Nothing is found for certain, and the signal armed, under the lock only.
+            None | Some(SubscriptionEvent::Idle) => self.next_under_lock(limit, Lock::Wait),
+            Some(next) => Ok(next),
+        }
+    }
+
+    /// Returns the event that ends the subscription, if it has ended.
+    pub(super) fn end(&self) -> Option<SubscriptionEvent> {
+        self.stopper.stopped().map(|stop| match stop {
+            Stop::ByUser => SubscriptionEvent::Stopped,
+            Stop::ByState(state) => SubscriptionEvent::Ended(state),
+        })
     }
 
     /// Returns the next event if it can be found without the manager's lock.
@@ -128,10 +145,8 @@ impl Subscription {
     ) -> Result<Option<SubscriptionEvent>, CheckpointError> {
         limit.require_any()?;
         self.end_backfill();
-        match self.stopper.stopped() {
-            None => {}
-            Some(Stop::ByUser) => return Ok(Some(SubscriptionEvent::Stopped)),
-            Some(Stop::ByState(state)) => return Ok(Some(SubscriptionEvent::Ended(state))),
+        if let Some(end) = self.end() {
+            return Ok(Some(end));
         }
         if let (Some(tail), Some(progress)) = (&mut self.tail, &self.progress) {
             match tail.try_read(|| self.manager.epoch(), progress) {
@@ -270,6 +285,10 @@ impl Subscription {
         self.stopper.clone()
     }
 
+    pub(super) fn signal(&self) -> &Arc<Signal> {
+        self.stopper.signal()
+    }
+
     /// Waits for the signal.
     ///
     /// The last read found nothing and armed the signal under the manager's lock, so no item queued
@@ -295,7 +314,7 @@ impl Subscription {
         }
     }
 
-    fn subscriber(&self) -> Subscriber<'_> {
+    pub(super) fn subscriber(&self) -> Subscriber<'_> {
         Subscriber {
             name: &self.name,
             cursor: self.cursor,
@@ -304,7 +323,7 @@ impl Subscription {
         }
     }
 
-    fn apply_resumed(&mut self, resumed: &Resumed) {
+    pub(super) fn apply_resumed(&mut self, resumed: &Resumed) {
         self.rollbacks = resumed.rollbacks;
         self.seqno = resumed.rollback_to.unwrap_or(self.seqno);
         self.rollback_to = resumed.rollback_to.or(self.rollback_to);

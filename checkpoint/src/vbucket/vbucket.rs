@@ -9,7 +9,7 @@ use super::roles::role;
 use crate::error::CheckpointError;
 use crate::internal::sync::{Mutex, MutexGuard, ranks};
 use crate::manager::{CheckpointConfig, CheckpointManager, Role};
-use crate::model::{FailoverLog, Hlc, Seqno, State, VBucketState, Vbid};
+use crate::model::{FailoverLog, Hlc, Seqno, State, VBucketState, VbUuid, Vbid};
 use crate::resume::ResumePoint;
 
 /// One partition of the key space on one node.
@@ -84,6 +84,12 @@ impl VBucket {
     #[must_use]
     pub fn failover_log(&self) -> FailoverLog {
         self.lock().current.failover_log.clone()
+    }
+
+    /// Returns the newest branch of the history. O(1), unlike the whole log.
+    #[must_use]
+    pub fn branch(&self) -> VbUuid {
+        self.lock().current.failover_log.newest().uuid
     }
 
     /// Returns the last seqno.

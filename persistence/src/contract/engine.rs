@@ -89,6 +89,14 @@ pub struct Committed {
     pub items: usize,
 }
 
+impl Committed {
+    /// Returns the result of a commit, for engines.
+    #[must_use]
+    pub const fn new(high: Seqno, items: usize) -> Self {
+        Self { high, items }
+    }
+}
+
 /// The limits and abilities of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -37,6 +37,14 @@ pub struct ScanSlice {
     pub next: Option<Seqno>,
 }
 
+impl ScanSlice {
+    /// Returns a slice, for engines.
+    #[must_use]
+    pub const fn new(items: Vec<Item>, next: Option<Seqno>) -> Self {
+        Self { items, next }
+    }
+}
+
 /// The keys of a scan by key: one name space, ascending by the keys' encoded bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -85,6 +93,14 @@ pub struct KeySlice {
     pub items: Vec<Item>,
     /// The start of the next slice, or `None` at the end.
     pub next: Option<Key>,
+}
+
+impl KeySlice {
+    /// Returns a slice, for engines.
+    #[must_use]
+    pub const fn new(items: Vec<Item>, next: Option<Key>) -> Self {
+        Self { items, next }
+    }
 }
 
 #[cfg(test)]

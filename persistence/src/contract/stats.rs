@@ -18,6 +18,31 @@ pub struct VBucketInfo {
     pub deleted: u64,
 }
 
+impl VBucketInfo {
+    /// Returns the figures of a vBucket without tombstones, from which none was purged.
+    #[must_use]
+    pub const fn new(high: Seqno, items: u64) -> Self {
+        Self {
+            high,
+            purge: Seqno::ZERO,
+            items,
+            deleted: 0,
+        }
+    }
+
+    /// Sets the number of tombstones.
+    #[must_use]
+    pub const fn with_deleted(self, deleted: u64) -> Self {
+        Self { deleted, ..self }
+    }
+
+    /// Sets the highest seqno of a purged tombstone.
+    #[must_use]
+    pub const fn with_purge(self, purge: Seqno) -> Self {
+        Self { purge, ..self }
+    }
+}
+
 /// The unit of a [`Figure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

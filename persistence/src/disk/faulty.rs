@@ -123,6 +123,11 @@ impl FaultyDisk {
         self.gate.plan().fail_io(nth, fault);
     }
 
+    /// Makes every I/O fail from now on, until [`FaultyDisk::clear_faults`].
+    pub fn fail_every_io(&self, fault: Fault) {
+        self.gate.plan().fail_every_io(fault);
+    }
+
     /// Plans a loss of power in the middle of the nth I/O from now. The next one is 1. That call
     /// and all later ones fail until [`FaultyDisk::crash`]. A write or a new length is left
     /// unsynced, and the crash decides how much of it survives; any other call is not done.

@@ -1,8 +1,6 @@
 //! The batches of a flush between its steps: read and waiting for the commit, or committed and
 //! waiting for the report.
 
-use std::collections::BTreeSet;
-
 use lowtide_checkpoint::internal::checked_invariant;
 use lowtide_checkpoint::{Flush, Item, ItemLimits, Seqno, VBucketState, Vbid};
 
@@ -36,21 +34,12 @@ impl VBucketFlush {
         )))
     }
 
-    /// Returns the newest revision of each key that is not on disk yet, ascending by seqno.
+    /// Returns the revisions that are not on disk yet, ascending by seqno. Of several of one key the
+    /// engine writes the newest (F3): every engine has to tell them apart anyway.
     fn items(&self) -> Vec<&Item> {
-        let mut items: Vec<_> = self
-            .flush
-            .batch()
-            .items()
-            .filter(|item| item.operation.namespace().is_some() && item.seqno > self.on_disk)
-            .collect();
-        if items.len() > 1 {
-            let mut seen = BTreeSet::new();
-            items.reverse();
-            items.retain(|item| seen.insert((item.operation.namespace(), &item.key)));
-            items.reverse();
-        }
-        items
+        let is_new =
+            |item: &&Item| item.operation.namespace().is_some() && item.seqno > self.on_disk;
+        self.flush.batch().items().filter(is_new).collect()
     }
 
     /// Returns the highest seqno on disk once these items are committed.
@@ -73,6 +62,11 @@ impl FlushGroup {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.flushes.is_empty()
+    }
+
+    /// Returns the vBuckets that it has a batch of.
+    pub fn vbuckets(&self) -> impl Iterator<Item = Vbid> {
+        self.flushes.iter().map(|flush| flush.vb)
     }
 
     /// Commits all batches in one call. `timestamp` is the host's time in nanoseconds since the
@@ -129,6 +123,11 @@ impl FlushGroup {
 pub struct CommittedGroup(pub(super) Vec<(VBucketFlush, Result<Committed, EngineError>)>);
 
 impl CommittedGroup {
+    /// Returns the vBuckets that it had a batch of, committed or not.
+    pub fn vbuckets(&self) -> impl Iterator<Item = Vbid> {
+        self.0.iter().map(|(flush, _)| flush.vb)
+    }
+
     /// Returns the number of items committed.
     #[must_use]
     pub fn items(&self) -> usize {

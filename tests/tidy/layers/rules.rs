@@ -61,19 +61,23 @@ pub(super) const RULES: &[Rule] = &[
         ],
         but: &[],
     },
-    // persistence: all I/O goes through `Disk`; threads and clocks are the host's.
+    // persistence: all I/O goes through `Disk`.
+    Rule {
+        place: "persistence/src/",
+        never: &["dcp_sim", "std::net", "std::env", "std::process", "rand"],
+        but: &[],
+    },
+    // Only the runtime has threads, time and chance, and nothing but a program knows it.
     Rule {
         place: "persistence/src/",
         never: &[
-            "dcp_sim",
-            "std::net",
             "std::thread",
             "std::time",
-            "std::env",
-            "std::process",
-            "rand",
+            "getrandom",
+            "crossbeam_channel",
+            "crate::runtime",
         ],
-        but: &[],
+        but: &["persistence/src/runtime"],
     },
     Rule {
         place: "persistence/src/",
@@ -84,6 +88,7 @@ pub(super) const RULES: &[Rule] = &[
         place: "persistence/src/couchstore",
         never: &[
             "crate::flusher",
+            "crate::hosted",
             "crate::Flusher",
             "crate::FlushGroup",
             "crate::CommittedGroup",
@@ -97,6 +102,7 @@ pub(super) const RULES: &[Rule] = &[
         never: &[
             "crate::couchstore",
             "crate::flusher",
+            "crate::hosted",
             "crate::Flusher",
             "crate::FlushGroup",
             "crate::CommittedGroup",
@@ -116,10 +122,25 @@ pub(super) const RULES: &[Rule] = &[
         never: &["bincode"],
         but: &["persistence/src/record.rs"],
     },
-    // The flusher knows the trait and no engine; disks know neither.
+    // Flusher and follower know the trait and no engine; disks know neither.
     Rule {
         place: "persistence/src/flusher",
         never: &["crate::couchstore", "crate::logstor", "crate::disk"],
+        but: &[],
+    },
+    Rule {
+        place: "persistence/src/hosted",
+        never: &["crate::couchstore", "crate::logstor", "crate::disk"],
+        but: &[],
+    },
+    Rule {
+        place: "persistence/src/hosted/follower",
+        never: &[
+            "crate::couchstore",
+            "crate::logstor",
+            "crate::disk",
+            "crate::flusher",
+        ],
         but: &[],
     },
     Rule {

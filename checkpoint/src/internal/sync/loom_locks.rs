@@ -3,6 +3,7 @@
 //! They ignore ranks, because loom tries the orders in which threads take locks and finds a deadlock
 //! itself. They ignore poison, because a panicking model ends the run.
 
+use core::time::Duration;
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 
@@ -34,6 +35,15 @@ impl Condvar {
 
     pub(super) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is notified. Models have no time, so the time-out never comes.
+    pub(super) fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        _timeout: Duration,
+    ) -> MutexGuard<'a, T> {
+        self.wait(guard)
     }
 }
 

@@ -4,6 +4,8 @@
 //! They exist under loom too, for what models use and do not examine: a lock that is held across no
 //! access to an object of loom cannot block a model.
 
+#[cfg(not(checkpoint_loom))]
+use core::time::Duration;
 use std::ops::{Deref, DerefMut};
 
 use super::rank::{Held, LockRank, Rank};
@@ -178,6 +180,18 @@ impl Condvar {
     pub(super) fn wait<'a, T>(&self, mut guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         guard.held.require_no_other();
         self.0.wait(&mut guard.guard);
+        guard
+    }
+
+    /// Waits until it is notified, or for as long as `timeout`. There are no spurious wake-ups.
+    #[track_caller]
+    pub(super) fn wait_timeout<'a, T>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        timeout: Duration,
+    ) -> MutexGuard<'a, T> {
+        guard.held.require_no_other();
+        self.0.wait_for(&mut guard.guard, timeout);
         guard
     }
 }

@@ -44,7 +44,7 @@ mod tests {
         let mut keys = LiveKeys::new(2);
         let writes = [(0, true), (0, false), (1, true), (0, true), (0, true)];
         let deletes = writes.map(|(key, may_delete)| keys.write(key, may_delete));
-        assert_eq!(deletes, [false, false, false, false, true]);
+        assert_eq!(deletes, [false, false, false, true, false]);
         assert_eq!(keys.len(), 2);
     }
 }

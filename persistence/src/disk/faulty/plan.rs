@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! Verdicts depend on the order of calls and on the planned faults only. A planned fault strikes
-//! once. Calls made without power are not counted.
+//! once, except one of every call. Calls made without power are not counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -59,6 +59,8 @@ pub(super) struct Plan {
     io_faults: BTreeMap<u64, Fault>,
     write_faults: BTreeMap<u64, Fault>,
     sync_faults: BTreeMap<u64, Fault>,
+    /// The fault of every call that no other strikes.
+    every_io: Option<Fault>,
     /// Files that can't be opened.
     refused: BTreeMap<PathBuf, io::ErrorKind>,
 }
@@ -105,6 +107,10 @@ impl Plan {
         self.io_faults.insert(nth_from(self.ios, nth), fault);
     }
 
+    pub(super) fn fail_every_io(&mut self, fault: Fault) {
+        self.every_io = Some(fault);
+    }
+
     pub(super) fn fail_write(&mut self, nth: u64, fault: Fault) {
         self.write_faults.insert(nth_from(self.writes, nth), fault);
     }
@@ -141,7 +147,8 @@ impl Plan {
             self.off = true;
             return Verdict::PowerOff;
         }
-        by_kind.or(by_io).map_or(Verdict::Proceed, Verdict::Fail)
+        let fault = by_kind.or(by_io).or(self.every_io);
+        fault.map_or(Verdict::Proceed, Verdict::Fail)
     }
 }
 

@@ -1,0 +1,9 @@
+//! The store as a program uses it, on disks in memory.
+
+mod closing;
+mod failing_disk;
+mod figures;
+mod followers;
+mod replicas;
+mod rig;
+mod writes;
