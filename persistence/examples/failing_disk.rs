@@ -26,7 +26,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     disk.fail_sync(1);
     store.set(VB, "first", "1")?.wait_persisted()?;
 
-    // A disk that fails for longer: writes are taken as long as there is memory for them.
+    // The disk is full for a while. The store still takes writes, until memory is used up.
     disk.fail_every_io(Fault::Enospc);
     let second = store.set(VB, "second", "2")?;
     let health = store.wait_for_health(|health| !health.is_serving(), LONG);

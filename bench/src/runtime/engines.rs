@@ -115,7 +115,7 @@ pub fn vb_of(n: u64) -> Vbid {
     Vbid((scramble(n ^ 0x5bd1) % u64::from(VBUCKETS)) as u16)
 }
 
-/// Writes a document, and waits for memory as often as there is none.
+/// Writes a document. While memory is used up, it waits and tries again.
 pub fn set(store: &Store, vb: Vbid, key: &Key, value: &Bytes) {
     loop {
         match store.set(vb, key, value.clone()) {

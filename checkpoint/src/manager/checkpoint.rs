@@ -115,14 +115,15 @@ impl Checkpoint {
 
     /// Truncates a partially received snapshot at `high`, because the rest will never come.
     ///
-    /// The marker's figures about the whole snapshot are dropped. Its purge seqno counts as far as
-    /// the snapshot now reaches.
-    pub(super) fn truncate_at(&mut self, high: Seqno) {
+    /// The marker's figures about the whole snapshot are dropped: durable writes have ended up to
+    /// `completed`, or further in the checkpoints before. Its purge seqno counts as far as the snapshot
+    /// now reaches.
+    pub(super) fn truncate_at(&mut self, high: Seqno, completed: Seqno) {
         if let Range::Received(marker) = &mut self.range
             && marker.start <= high
             && high < marker.end
         {
-            let completed = self.durable.completed.unwrap_or_default();
+            let completed = self.durable.completed.unwrap_or_default().max(completed);
             *marker = SnapshotMarker {
                 end: high,
                 visible: marker.visible.map(|visible| visible.min(high)),

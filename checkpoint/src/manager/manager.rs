@@ -107,7 +107,13 @@ impl CheckpointManager {
 
     /// Changes the source of seqnos. Closes the open checkpoint.
     pub fn set_role(&self, role: Role) {
-        self.with(|state| state.set_role(role));
+        self.set_role_after(role, Seqno::ZERO);
+    }
+
+    /// Like [`CheckpointManager::set_role`], for a vBucket whose durable writes up to `completed` have
+    /// ended.
+    pub(crate) fn set_role_after(&self, role: Role, completed: Seqno) {
+        self.with(|state| state.set_role(role, completed));
     }
 
     /// Registers a cursor for a consumer that has everything up to `after`, replacing any cursor of

@@ -129,6 +129,21 @@ impl SnapshotRange {
         self.extended_from.is_some() && self.extended_from == self.last
     }
 
+    /// Returns the range without an extension of which nothing has arrived. The snapshot before the
+    /// extension is complete, and the extension may never arrive: the active may have lost it.
+    #[must_use]
+    pub fn without_empty_extension(&self) -> Self {
+        let end = self
+            .last
+            .filter(|_| self.awaits_extension())
+            .unwrap_or(self.end);
+        Self {
+            end,
+            visible: self.visible.min(end),
+            ..*self
+        }
+    }
+
     /// Returns whether a reader that has everything up to `read` may get a key twice.
     ///
     /// There are two reasons. The marker allows it. Or the reader takes a part of the snapshot as it

@@ -74,7 +74,8 @@ impl VBucket {
             }
         }
         if role(before) != role(state) {
-            self.manager.set_role(role(state));
+            let completed = locked.current.high_completed_seqno;
+            self.manager.set_role_after(role(state), completed);
         }
         locked.current.state = state;
         let cas = locked.clock.max();

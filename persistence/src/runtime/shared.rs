@@ -29,6 +29,9 @@ use crate::sync::{Mutex, ranks};
 /// to free it, which costs as much as a small flush.
 const FREED_TOGETHER_BYTES: usize = 256 << 10;
 
+/// Entries that are examined under one lock when documents are evicted: a writer waits no longer.
+const EVICTED_TOGETHER: usize = 256;
+
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) dir: PathBuf,
@@ -147,7 +150,8 @@ impl Shared {
 
     /// Has the memory thread free what a flush has left, once that is worth waking it.
     pub(super) fn flushed(&self) {
-        if self.reclaimer.pending_bytes() >= FREED_TOGETHER_BYTES || self.is_memory_wanted() {
+        let has_garbage = self.reclaimer.pending_bytes() >= FREED_TOGETHER_BYTES;
+        if has_garbage || self.is_memory_wanted() || self.cache.is_exceeded() {
             self.memory_due.raise();
         }
     }
@@ -170,7 +174,21 @@ impl Shared {
             });
         }
         self.reclaimer.reclaim();
+        self.evict();
         self.memory_changed();
+    }
+
+    /// Evicts documents down to the limit of all vBuckets. An operation evicts those of its own
+    /// vBucket only, which leaves what idle ones have.
+    fn evict(&self) {
+        for partition in self.partitions.all() {
+            // Two rounds evict whatever can be: the first spares what was used.
+            let mut left = 2 * partition.documents().stats().entries;
+            while left > 0 && self.cache.is_exceeded() {
+                partition.documents().evict(EVICTED_TOGETHER);
+                left = left.saturating_sub(EVICTED_TOGETHER);
+            }
+        }
     }
 
     /// Wakes those that wait for memory, if there is any.

@@ -55,18 +55,18 @@ pub struct Store {
 
 /// The changes that could not be made durable when a store was closed.
 #[derive(Debug, thiserror::Error)]
-#[error("{} vBuckets could not be flushed: {}", .unflushed.len(), reason(.failure))]
+#[error("{} vBuckets could not be flushed, and the store was not closed in order: {}", .unflushed.len(), reason(.failure))]
 #[non_exhaustive]
 pub struct CloseError {
     /// The vBuckets with changes that are lost.
     pub unflushed: Vec<Unflushed>,
-    /// The last failure; `None` if a flusher had ended before.
+    /// The last failure; `None` if the engine was being reopened, or a flusher had ended before.
     pub failure: Option<Arc<EngineError>>,
 }
 
 fn reason(failure: &Option<Arc<EngineError>>) -> String {
     failure.as_ref().map_or_else(
-        || "their flusher had ended".to_owned(),
+        || "the engine was not open, or its flusher had ended".to_owned(),
         |failure| failure.to_string(),
     )
 }
@@ -223,22 +223,20 @@ impl Store {
         let failure = self.drain();
         let unflushed = self.unflushed();
         self.stop_threads();
-        let is_whole = unflushed.is_empty() && failure.is_ok();
-        let mut failure = failure.err().flatten();
-        if is_whole && let Err(error) = orderly_stop::write(&*self.shared.disk, &self.shared.dir) {
-            failure = Some(Arc::new(error.into()));
-        }
         self.shared.end_waiting();
         self.shared.observe(&StoreEvent::Closed);
-        if let Some(engine) = self.shared.slot.close()
-            && let Err(error) = engine.close()
-        {
-            failure.get_or_insert(Arc::new(error));
-        }
-        if is_whole && failure.is_none() {
-            return Ok(());
-        }
-        Err(CloseError { unflushed, failure })
+        let engine = self.shared.slot.close();
+        let closed = failure.and_then(|()| {
+            // An engine that could not be opened again does not hold the directory: another store may.
+            let engine = engine
+                .as_ref()
+                .filter(|_| unflushed.is_empty())
+                .ok_or(None)?;
+            let marked = orderly_stop::write(&*self.shared.disk, &self.shared.dir);
+            marked.map_err(|error| Some(Arc::new(error.into())))?;
+            engine.close().map_err(|error| Some(Arc::new(error)))
+        });
+        closed.map_err(|failure| CloseError { unflushed, failure })
     }
 
     /// Has every flusher flush everything and end. Returns the last failure.

@@ -111,7 +111,6 @@ proptest! {
 
     /// Guards S35 to S38, on a vBucket that begins as an active.
     #[test]
-    #[ignore = "finds an open question: durable writes whose completion a marker counts early; run by hand"]
     fn follower_of_an_active_has_its_history(
         ops in prop::collection::vec(op(), 1..200),
         is_log: bool,
@@ -121,7 +120,6 @@ proptest! {
 
     /// Guards S35 to S38, on a vBucket that begins as a replica.
     #[test]
-    #[ignore = "finds an open question: durable writes whose completion a marker counts early; run by hand"]
     fn follower_of_a_replica_has_its_history(
         ops in prop::collection::vec(op(), 1..200),
         is_log: bool,

@@ -161,6 +161,7 @@ impl Reader {
             let point = self.machine.resume_point();
             if point.seqno == point.snapshot_end && point.seqno > self.whole() {
                 // The event was on its way.
+                self.completed = self.completed.max(self.announced_completed);
                 self.save(point);
             }
             self.machine = machine(point);
@@ -234,6 +235,10 @@ impl Reader {
         }
         self.copy.receive_marker(marker).expect("a sound marker");
         let completed = marker.high_completed_seqno.unwrap_or_default();
+        if self.keys.is_empty() {
+            // A marker that continues a cut one has its figure, too.
+            self.announced_completed = Seqno::ZERO;
+        }
         self.announced_completed = self.announced_completed.max(completed);
         self.marker = Some(marker);
         self.keys.clear();

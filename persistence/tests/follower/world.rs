@@ -11,7 +11,9 @@ use lowtide_checkpoint::{
 use lowtide_persistence::{Engine, FlushGroup, Flusher, RolledBack};
 
 use crate::engines::{Kind, VB, engine};
-use crate::history::{Contents, History, contents, outstanding};
+use crate::history::{History, outstanding};
+
+mod past;
 
 pub(crate) struct World {
     pub(crate) vbucket: VBucket,
@@ -133,6 +135,18 @@ impl World {
             return;
         }
         if self.pending.is_empty() {
+            if self
+                .history
+                .iter()
+                .skip(self.fed)
+                .flatten()
+                .next()
+                .is_none()
+            {
+                // Only holes are left.
+                self.fed = self.history.len();
+                return;
+            }
             self.begin_snapshot(from_disk, extend);
         }
         let item = self.pending.pop().expect("a snapshot has items");
@@ -151,7 +165,8 @@ impl World {
             .cloned()
             .collect();
         let point = self.vbucket.resume_point();
-        let start = if point.snapshot_start < point.seqno && point.seqno < point.snapshot_end {
+        let is_inside = point.snapshot_start < point.seqno && point.seqno < point.snapshot_end;
+        let start = if is_inside {
             point.snapshot_start
         } else {
             Seqno(self.fed as u64 + 1)
@@ -159,7 +174,14 @@ impl World {
         let end = Seqno(self.history.len() as u64);
         // Completions in a part of a snapshot from disk do not count, even if the rest never comes.
         let is_plain = |item: &Item| !item.operation.is_sync_write();
-        let from_disk = from_disk && self.pending.iter().all(is_plain);
+        // Nor do those in a part from memory whose rest comes from disk.
+        let part = if is_inside { start } else { Seqno::MAX };
+        let mut received = self
+            .history
+            .iter()
+            .flatten()
+            .filter(|item| item.seqno >= part && item.seqno <= point.seqno);
+        let from_disk = from_disk && self.pending.iter().all(is_plain) && received.all(is_plain);
         let kind = if from_disk {
             SnapshotType::Disk
         } else {
@@ -355,29 +377,5 @@ impl World {
         while !self.is_active() && (self.fed < self.history.len() || !self.pending.is_empty()) {
             self.feed(false, false);
         }
-    }
-
-    fn history_of(&self, branch: VbUuid) -> &History {
-        if branch == self.log.newest().uuid {
-            return &self.history;
-        }
-        self.branches.get(&branch).unwrap_or(&self.history)
-    }
-
-    /// Returns whether the item was ever written.
-    pub(crate) fn has_written(&self, item: &Item) -> bool {
-        let at = usize::try_from(item.seqno.prev().0).expect("small");
-        let histories = self.branches.values().chain([&self.history]);
-        let mut written = histories.filter_map(|history| history.get(at).cloned().flatten());
-        written.any(|written| {
-            (&written.key, &written.value, written.deleted)
-                == (&item.key, &item.value, item.deleted)
-        })
-    }
-
-    /// Returns the contents of a branch's history at `seqno`, and the completed prepare.
-    pub(crate) fn contents_at(&self, branch: VbUuid, seqno: Seqno) -> (Contents, Seqno) {
-        let items = self.history_of(branch).iter().flatten();
-        contents(items.filter(|item| item.seqno <= seqno))
     }
 }

@@ -79,3 +79,27 @@ fn figures_and_observer_report_the_same_events() {
         assert!(count(&observer.recoveries) >= stats.memory_recoveries);
     }
 }
+
+/// Guards the limit of cached documents: idle vBuckets give back what became clean.
+#[test]
+fn documents_of_idle_vbuckets_are_evicted_down_to_the_limit() {
+    for rig in Rig::each() {
+        let limit_bytes = 64 << 10;
+        let store = rig.open_with(rig.options().with_cache_bytes(limit_bytes));
+        for vb in 0..4 {
+            for number in 0..200 {
+                let key = format!("key-{number}");
+                let _taken = store.set(Vbid(vb), &key, vec![7; 1_000]).expect("taken");
+            }
+            store.flush(Vbid(vb)).expect("a working disk");
+        }
+        // The memory thread evicts after the flush was reported.
+        while store.stats().documents.memory_bytes > limit_bytes {
+            std::thread::yield_now();
+        }
+        for vb in 0..4 {
+            let document = store.get(Vbid(vb), "key-7").expect("readable");
+            assert_eq!(document.expect("it is on disk").value.len(), 1_000);
+        }
+    }
+}

@@ -12,7 +12,9 @@ use crate::manager::locked_state::LockedState;
 use crate::model::{Seqno, SnapshotMarker, SnapshotType};
 
 impl LockedState {
-    pub(crate) fn set_role(&mut self, role: Role) {
+    /// Changes the role. `completed` is the seqno up to which durable writes have ended, as far as the
+    /// vBucket knows: a manager that was restored does not know of those before it.
+    pub(crate) fn set_role(&mut self, role: Role, completed: Seqno) {
         self.role = role;
         let next =
             Checkpoint::assigned(self.open.id + 1, self.high, self.visible, self.queue.end());
@@ -22,7 +24,7 @@ impl LockedState {
             let high = self.high;
             self.closed
                 .iter_mut()
-                .for_each(|checkpoint| checkpoint.truncate_at(high));
+                .for_each(|checkpoint| checkpoint.truncate_at(high, completed));
         }
     }
 

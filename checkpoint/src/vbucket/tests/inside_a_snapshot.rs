@@ -156,3 +156,31 @@ fn earlier_promotion_makes_nothing_whole() {
         [(5, (0, 9)), (5, (0, 9)), (7, (7, 7)), (7, (7, 7))]
     );
 }
+
+/// Found by the model of followers (`persistence/tests/follower`). The part that a promoted copy had
+/// was announced as if no durable write had ended yet, and every replica that knew better refused it.
+#[test]
+fn part_of_a_snapshot_at_a_promotion_keeps_the_completed_seqno_from_disk() {
+    let persisted = VBucketState {
+        high_completed_seqno: Seqno(5),
+        snapshot_start: Seqno(9),
+        snapshot_end: Seqno(9),
+        ..VBucketState::new(State::Replica, FailoverLog::new(VbUuid(7)))
+    };
+    let copy = recovered(Vbid(3), &persisted, 9);
+    copy.receive_marker(disk(10, 16, 12)).expect("a replica");
+    copy.receive(at(12, "a")).expect("it is in the snapshot");
+    let cursor = copy
+        .manager()
+        .register("replica", Seqno(9), CursorOptions::new())
+        .expect("it is queued");
+    copy.set_state(State::Active, Some(VbUuid(8)))
+        .expect("a new name");
+    let batch = copy.manager().read(cursor.cursor, ReadLimit::NONE);
+    let batch = batch.expect("registered");
+    let part = batch.ranges().first().expect("an item");
+    assert_eq!(
+        (part.end, part.high_completed_seqno),
+        (Seqno(12), Some(Seqno(5)))
+    );
+}

@@ -237,7 +237,11 @@ impl ActiveStream {
             self.end(StreamEndReason::Rollback);
             return Ok(());
         }
-        for range in batch.ranges().iter().map(without_empty_extension) {
+        for range in batch
+            .ranges()
+            .iter()
+            .map(SnapshotRange::without_empty_extension)
+        {
             let all = batches.iter().flat_map(CursorBatch::items);
             let end = self.end_for_client(all, &range, options);
             let mut last = None;
@@ -280,20 +284,6 @@ impl ActiveStream {
             "each item of a batch is in one of its checkpoints"
         );
         Ok(())
-    }
-}
-
-/// Returns `range` without an extension of which nothing has arrived. The snapshot before the
-/// extension is complete, and the extension may never arrive: the active may have lost it.
-fn without_empty_extension(range: &SnapshotRange) -> SnapshotRange {
-    let end = range
-        .last
-        .filter(|_| range.awaits_extension())
-        .unwrap_or(range.end);
-    SnapshotRange {
-        end,
-        visible: range.visible.min(end),
-        ..*range
     }
 }
 

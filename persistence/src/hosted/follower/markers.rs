@@ -6,13 +6,14 @@
 //!   the one before. A snapshot may be cut short: its rest comes from elsewhere. The next marker then
 //!   starts where the cut one did, ends no earlier, and says that a key may repeat.
 
-use lowtide_checkpoint::{ResumePoint, Seqno, SnapshotMarker, SnapshotRange};
+use lowtide_checkpoint::{ResumePoint, Seqno, SnapshotMarker, SnapshotRange, SnapshotType};
 
 /// Range of a marker.
 #[derive(Clone, Copy, Debug)]
 struct Announced {
     start: Seqno,
     end: Seqno,
+    snapshot_type: SnapshotType,
 }
 
 /// The markers so far.
@@ -44,6 +45,8 @@ impl Markers {
             announced: is_inside.then_some(Announced {
                 start: place.snapshot_start,
                 end: place.snapshot_end,
+                // Of a snapshot that began before, the kind is unknown. It is never extended.
+                snapshot_type: SnapshotType::Disk,
             }),
             is_cut: is_inside,
             reach: if is_inside {
@@ -121,11 +124,16 @@ impl Markers {
             return None;
         }
         let snapshot_id = snapshot_id.filter(|_| end == marker.end);
+        // A snapshot may become one from disk when its rest comes from elsewhere.
+        let is_memory = marker.snapshot_type == SnapshotType::Memory
+            && self
+                .announced
+                .is_some_and(|before| before.snapshot_type == SnapshotType::Memory);
         let before = self.completed.filter(|_| self.is_cut);
         let marker = SnapshotMarker {
             start: self.next_start,
             end,
-            extend: snapshot_id.is_some() && self.snapshot_id == snapshot_id,
+            extend: snapshot_id.is_some() && self.snapshot_id == snapshot_id && is_memory,
             high_completed_seqno: marker.high_completed_seqno.max(before),
             may_repeat_keys: marker.may_repeat_keys || self.is_cut,
             ..marker
@@ -135,6 +143,7 @@ impl Markers {
             announced: Some(Announced {
                 start: marker.start,
                 end,
+                snapshot_type: marker.snapshot_type,
             }),
             is_cut: false,
             reach: Seqno::ZERO,
@@ -148,18 +157,4 @@ impl Markers {
 /// Returns whether a reader at `place` has only a part of its snapshot.
 pub(super) fn is_inside(place: &ResumePoint) -> bool {
     place.snapshot_start < place.seqno && place.seqno < place.snapshot_end
-}
-
-/// Returns `range` without an extension of which nothing has arrived. The snapshot before the
-/// extension is complete, and the extension may never arrive.
-pub(super) fn without_empty_extension(range: &SnapshotRange) -> SnapshotRange {
-    let end = range
-        .last
-        .filter(|_| range.awaits_extension())
-        .unwrap_or(range.end);
-    SnapshotRange {
-        end,
-        visible: range.visible.min(end),
-        ..*range
-    }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 use lowtide_checkpoint::{
-    CursorBatch, Operation, ReadLimit, ResumePoint, Seqno, State, SubscriptionEvent, VBucket,
+    CursorBatch, Operation, ReadLimit, ResumePoint, Seqno, SnapshotRange, State, SubscriptionEvent,
+    VBucket,
 };
 
 use super::error::FollowerError;
 use super::event::{FollowerEvent, FollowerItems, FollowerTurn, operations};
 use super::machine::{FollowerMachine, Stage};
-use super::markers::without_empty_extension;
 
 /// A batch holds one checkpoint, and so the items of one marker.
 const ONE_CHECKPOINT: ReadLimit = ReadLimit::NONE.with_items(1);
@@ -59,7 +59,10 @@ impl FollowerMachine {
     /// Queues the events of a batch.
     fn take_batch(&mut self, batch: CursorBatch) -> Result<(), FollowerError> {
         let last = batch.last_seqno();
-        let range = batch.ranges().last().map(without_empty_extension);
+        let range = batch
+            .ranges()
+            .last()
+            .map(SnapshotRange::without_empty_extension);
         let range = range
             .invariant("S35", "a batch that is not empty has a range")
             .map_err(|violation| self.internal(violation))?;
