@@ -9,7 +9,8 @@
 //! - F1. A persisted seqno is reported only once the engine acknowledged it, and never falls.
 //! - F2. A failed flush loses nothing: the next one reads a superset of it, less the revisions
 //!   replaced meanwhile.
-//! - F3. Of several revisions of a key in one batch only the newest is written.
+//! - F3. Of several revisions of a key in one batch only the newest is written: the engine takes the
+//!   last.
 //! - F4. The state committed with a batch is true of exactly that batch, whatever is queued while
 //!   it is written.
 //! - F5. No item stops a vBucket's flushing: a vBucket does not accept what the engine can't store.

@@ -4,11 +4,11 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use lowtide_checkpoint::{State, VbUuid, Vbid};
+use lowtide_checkpoint::{QuotaConfig, ReadLimit, State, VbUuid, Vbid};
 
 use crate::rig::{LONG, Rig};
 use lowtide_persistence::disk::PowerLoss;
-use lowtide_persistence::{Health, Store, StoreError, StoreOptions};
+use lowtide_persistence::{Budget, Health, Store, StoreError, StoreOptions};
 
 const VB: Vbid = Vbid(2);
 
@@ -138,4 +138,21 @@ fn store_without_flushers_is_refused() {
     let options: StoreOptions = Rig::new(false).options().with_flushers(0);
     let refused = Store::open("/store", options).map(drop);
     assert!(matches!(refused, Err(StoreError::InvalidOption(_))));
+}
+
+#[test]
+fn each_setter_of_store_options_sets_its_own_field() {
+    let quota = QuotaConfig::default().with_limit_bytes(1 << 20);
+    let flush_limit = ReadLimit::NONE.with_items(4);
+    let options = StoreOptions::couchstore()
+        .with_vbuckets(2)
+        .with_flushers(3)
+        .with_quota(quota)
+        .with_cache_bytes(5)
+        .with_flush_limit(flush_limit)
+        .with_upkeep_budget(Budget::new(6, 7));
+    assert_eq!((options.vbuckets, options.flushers), (2, 3));
+    assert_eq!((options.quota, options.cache_bytes), (quota, 5));
+    assert_eq!(options.flush_limit, flush_limit);
+    assert_eq!(options.upkeep_budget, Budget::new(6, 7));
 }
