@@ -32,6 +32,7 @@ pub mod fault;
 #[cfg(not(any(checkpoint_loom, feature = "faults")))]
 mod fault;
 mod flusher;
+mod hosted;
 pub mod logstor;
 mod numbers;
 mod read_views;
@@ -48,6 +49,7 @@ pub use contract::{
     Verdict,
 };
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
+pub use hosted::{Backoff, FlushNext, FlushOutcome, FlushShard, recover_memory};
 pub use lowtide_checkpoint::ItemRef;
 pub use read_views::{ReadViews, whole_seqno};
 pub use store_owner::{StoreOwner, store_owners};

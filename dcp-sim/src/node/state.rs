@@ -1,11 +1,11 @@
 //! [`Node`]: the state of a node, and queries about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{
     CheckpointConfig, CheckpointStats, Quota, QuotaConfig, Seqno, VBucket, VBucketState, Vbid,
 };
-use lowtide_persistence::Flusher;
+use lowtide_persistence::{Backoff, FlushShard};
 
 use super::config::{NodeConfig, NodeId};
 use super::engine::Calls;
@@ -23,15 +23,14 @@ pub struct Node {
     /// Sum of all checkpoint managers, and their limit.
     pub(super) quota: Quota,
     pub(super) partitions: PartitionTable,
-    pub(super) flusher: Flusher,
-    /// vBuckets with items to persist.
-    pub(super) dirty: BTreeSet<Vbid>,
+    /// Flushes of all its vBuckets.
+    pub(super) shard: FlushShard,
     /// Engine calls besides flushes.
     pub(super) calls: Calls,
     /// A flush or a call is in progress.
     pub(super) is_engine_busy: bool,
-    /// Number of consecutive failures of the engine; it determines the next pause.
-    pub(super) failures: u32,
+    /// Pause after a failed engine call.
+    pub(super) backoff: Backoff,
     /// Purge seqno of each vBucket's disk.
     pub(super) purged: BTreeMap<Vbid, Seqno>,
     /// Number of connections accepted so far. Each has a number, so an outcome for an older
@@ -55,14 +54,13 @@ impl Node {
             .with_checkpoint_bytes_max(usize::MAX);
         let quota = Quota::new(config.quota.unwrap_or(no_limit)).map_err(NodeError::Quota)?;
         Ok(Self {
-            flusher: Flusher::new(config.flush_limit),
+            shard: FlushShard::new(config.flush_limit),
             config,
             quota,
             partitions: PartitionTable::default(),
-            dirty: BTreeSet::new(),
             calls: Calls::default(),
             is_engine_busy: false,
-            failures: 0,
+            backoff: Backoff::new(),
             purged: BTreeMap::new(),
             accepted: 0,
             producers: BTreeMap::new(),
@@ -93,7 +91,7 @@ impl Node {
         documents: Documents,
     ) {
         let vb = vbucket.id();
-        self.flusher.attach(vb, state.clone(), high);
+        self.shard.attach(vb, state.clone(), high);
         self.partitions.insert(
             vb,
             Partition {
@@ -124,13 +122,13 @@ impl Node {
     /// Returns the seqno up to which everything is on disk.
     #[must_use]
     pub fn persisted_seqno(&self, vb: Vbid) -> Option<Seqno> {
-        self.flusher.persisted_seqno(vb)
+        self.shard.persisted_seqno(vb)
     }
 
     /// Returns `true` if everything is on disk and nothing is left to send.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let has_work = !self.dirty.is_empty() || !self.calls.is_empty() || self.is_engine_busy;
+        let has_work = !self.shard.is_idle() || !self.calls.is_empty() || self.is_engine_busy;
         !has_work
             && !self
                 .producers
@@ -153,9 +151,8 @@ impl Node {
 
     /// Wakes the flusher and the senders that are idle, after an item was queued.
     pub(super) fn queued(&mut self, vb: Vbid, actions: &mut Vec<Action>) {
-        let was_due = self.is_flush_due();
-        self.dirty.insert(vb);
-        if !was_due && self.is_flush_due() && !self.is_engine_busy {
+        let became_due = self.shard.queued(vb);
+        if became_due && !self.is_engine_busy {
             actions.push(Action::WakeFlusher);
         }
         for (&peer, (_, producer)) in &mut self.producers {

@@ -74,6 +74,11 @@ impl FlushGroup {
         self.flushes.is_empty()
     }
 
+    /// Returns the vBuckets that it has a batch of.
+    pub fn vbuckets(&self) -> impl Iterator<Item = Vbid> {
+        self.flushes.iter().map(|flush| flush.vb)
+    }
+
     /// Commits all batches in one call. `timestamp` is the host's time in nanoseconds since the
     /// epoch.
     pub fn commit(self, engine: &dyn Engine, timestamp: u64) -> CommittedGroup {
@@ -122,6 +127,11 @@ impl FlushGroup {
 pub struct CommittedGroup(pub(super) Vec<(VBucketFlush, Result<Committed, EngineError>)>);
 
 impl CommittedGroup {
+    /// Returns the vBuckets that it had a batch of, committed or not.
+    pub fn vbuckets(&self) -> impl Iterator<Item = Vbid> {
+        self.0.iter().map(|(flush, _)| flush.vb)
+    }
+
     /// Returns the number of items committed.
     #[must_use]
     pub fn items(&self) -> usize {

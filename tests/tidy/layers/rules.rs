@@ -84,6 +84,7 @@ pub(super) const RULES: &[Rule] = &[
         place: "persistence/src/couchstore",
         never: &[
             "crate::flusher",
+            "crate::hosted",
             "crate::Flusher",
             "crate::FlushGroup",
             "crate::CommittedGroup",
@@ -97,6 +98,7 @@ pub(super) const RULES: &[Rule] = &[
         never: &[
             "crate::couchstore",
             "crate::flusher",
+            "crate::hosted",
             "crate::Flusher",
             "crate::FlushGroup",
             "crate::CommittedGroup",
@@ -119,6 +121,11 @@ pub(super) const RULES: &[Rule] = &[
     // The flusher knows the trait and no engine; disks know neither.
     Rule {
         place: "persistence/src/flusher",
+        never: &["crate::couchstore", "crate::logstor", "crate::disk"],
+        but: &[],
+    },
+    Rule {
+        place: "persistence/src/hosted",
         never: &["crate::couchstore", "crate::logstor", "crate::disk"],
         but: &[],
     },

@@ -104,6 +104,7 @@ impl Calls {
     }
 
     /// Returns `true` if the store must be reopened before the next commit.
+    #[cfg(test)]
     pub(in crate::node) fn is_reopen_due(&self) -> bool {
         self.waiting.contains(&EngineCall::Reopen)
     }

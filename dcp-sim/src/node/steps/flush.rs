@@ -1,10 +1,8 @@
 //! Flushes and engine calls of a node: one operation at a time (N1), retried after a failure (N2).
 
-use std::collections::BTreeSet;
-
 use lowtide_checkpoint::internal::invariant;
 use lowtide_checkpoint::{Seqno, Vbid};
-use lowtide_persistence::{CommittedGroup, EngineError, Flushed, whole_seqno};
+use lowtide_persistence::{CommittedGroup, EngineError, FlushNext, Flushed, whole_seqno};
 
 use crate::fault::{self, Fault};
 use crate::node::engine::{Attached, EngineCall};
@@ -12,28 +10,14 @@ use crate::node::error::NodeError;
 use crate::node::event::{Action, Event};
 use crate::node::state::Node;
 
-/// Pause after the first failure. It doubles with each further one.
-const PAUSE_MICROS: u64 = 1_000;
-/// Largest number of doublings.
-const DOUBLINGS_MAX: u32 = 8;
-
 impl Node {
     pub(in crate::node) fn flush(&mut self, actions: &mut Vec<Action>) -> Result<(), NodeError> {
-        if self.is_engine_busy || self.calls.is_reopen_due() {
+        if self.is_engine_busy {
             return Ok(());
         }
-        // A vBucket that the engine has not created cannot be flushed, and nothing may be added to
-        // one in a rollback.
-        let (waiting, due): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut self.dirty)
-            .into_iter()
-            .partition(|&vb| !self.can_be_flushed(vb));
-        self.dirty = waiting;
-        let vbuckets = due
-            .iter()
-            .filter_map(|&vb| self.partitions.get(vb))
-            .map(|partition| &partition.vbucket);
-        let group = self.flusher.begin(vbuckets)?;
-        if !group.is_empty() {
+        let partitions = &self.partitions;
+        let vbucket = |vb| partitions.get(vb).map(|partition| &partition.vbucket);
+        if let Some(group) = self.shard.begin(vbucket)? {
             self.is_engine_busy = true;
             actions.push(Action::Commit(group));
         }
@@ -53,10 +37,11 @@ impl Node {
         self.is_engine_busy = false;
         let mut failure = None;
         let mut prepared = Vec::new();
-        for Flushed { vb, result, .. } in self.flusher.finish(group) {
+        let outcome = self.shard.finish(group)?;
+        for Flushed { vb, result, .. } in outcome.flushed {
             match result {
                 Ok(persisted) => {
-                    let state = self.flusher.persisted_state(vb);
+                    let state = self.shard.persisted_state(vb);
                     let whole =
                         state.map_or(persisted.seqno, |state| whole_seqno(state, persisted.seqno));
                     // A replica's store learns of its active's purges from its stream.
@@ -69,51 +54,56 @@ impl Node {
                         whole,
                         items: persisted.items,
                     });
-                    if persisted.more {
-                        self.dirty.insert(vb);
-                    }
                     self.expel(vb);
                 }
-                Err(error) => {
-                    self.dirty.insert(vb);
-                    failure = Some(error);
-                }
+                Err(error) => failure = Some(error),
             }
         }
-        match failure {
-            None => {
-                self.failures = 0;
+        if let Some(error) = failure {
+            actions.push(Action::EngineFailed {
+                what: "flush",
+                error,
+            });
+        }
+        match outcome.next {
+            FlushNext::After { pause_micros } => {
+                if !self.begin_call(actions) {
+                    let event = Box::new(Event::FlushDue);
+                    actions.push(Action::Later {
+                        pause_micros,
+                        event,
+                    });
+                }
+            }
+            FlushNext::Reopen => {
+                self.calls.reopen();
                 self.proceed(actions);
             }
-            Some(error) => self.flush_failed(error, actions),
+            _ => self.proceed(actions),
         }
         prepared
             .into_iter()
             .try_for_each(|(vb, seqno)| self.prepared(vb, seqno, actions))
     }
 
-    fn flush_failed(&mut self, error: EngineError, actions: &mut Vec<Action>) {
-        if matches!(error, EngineError::Poisoned { .. }) {
-            self.calls.reopen();
-        }
-        actions.push(Action::EngineFailed {
-            what: "flush",
-            error,
-        });
-        if !self.begin_call(actions) {
-            let pause_micros = self.pause_micros();
-            let event = Box::new(Event::FlushDue);
-            actions.push(Action::Later {
-                pause_micros,
-                event,
-            });
-        }
-    }
-
     /// Queues an engine call and starts it if the engine is free.
     pub(in crate::node) fn call(&mut self, call: EngineCall, actions: &mut Vec<Action>) {
         self.calls.push(call);
+        if let Some(vb) = call.vbucket() {
+            self.hold_if_unsettled(vb);
+        }
         self.proceed(actions);
+    }
+
+    /// Holds back the flushes of a vBucket that the engine has not created, or in a rollback, to
+    /// which nothing may be added (N8).
+    pub(in crate::node) fn hold_if_unsettled(&mut self, vb: Vbid) {
+        if self.calls.is_unsettled(vb) && !fault::is(Fault::ReopenedIsTakenAtItsWord) {
+            self.shard.hold(vb);
+        } else {
+            // A shard that became due is woken when the engine is free.
+            let _became_due = self.shard.release(vb);
+        }
     }
 
     /// Starts the next operation if the engine is free.
@@ -121,7 +111,7 @@ impl Node {
         if self.is_engine_busy {
             return;
         }
-        if !self.begin_call(actions) && self.is_flush_due() {
+        if !self.begin_call(actions) && self.shard.is_due() {
             actions.push(Action::WakeFlusher);
         }
     }
@@ -132,20 +122,11 @@ impl Node {
             return false;
         };
         if call == EngineCall::Reopen {
-            self.flusher.views().forget_all();
+            self.shard.views().forget_all();
         }
         self.is_engine_busy = true;
         actions.push(Action::Call(call));
         true
-    }
-
-    /// Returns `true` if there are items that can be persisted now.
-    pub(in crate::node) fn is_flush_due(&self) -> bool {
-        !self.calls.is_reopen_due() && self.dirty.iter().any(|&vb| self.can_be_flushed(vb))
-    }
-
-    fn can_be_flushed(&self, vb: Vbid) -> bool {
-        !self.calls.is_unsettled(vb) || fault::is(Fault::ReopenedIsTakenAtItsWord)
     }
 
     /// Handles a failed call: it is retried after a pause, on a poisoned store after reopening.
@@ -163,9 +144,10 @@ impl Node {
         if is_poisoned {
             self.calls.push_first(call);
             self.calls.reopen();
+            self.shard.await_reopening();
         } else {
             self.calls.pause(call);
-            let pause_micros = self.pause_micros();
+            let pause_micros = self.backoff.failed();
             let event = Box::new(Event::Retry(call));
             actions.push(Action::Later {
                 pause_micros,
@@ -181,27 +163,14 @@ impl Node {
         self.proceed(actions);
     }
 
-    fn pause_micros(&mut self) -> u64 {
-        let pause = PAUSE_MICROS << self.failures.min(DOUBLINGS_MAX);
-        // Only the first failures make a difference.
-        self.failures = self.failures.saturating_add(1);
-        pause
-    }
-
-    /// Continues with a reopened store. It may have more than was acknowledged, and never less.
+    /// Continues with a reopened store. The content of a vBucket with pending calls will change with
+    /// them.
     pub(in crate::node) fn reopened(&mut self, attached: Vec<Attached>) {
         for Attached { vb, state, high } in attached {
-            // The store's content of a vBucket with pending calls will change with them.
-            let is_settled =
-                !self.calls.is_unsettled(vb) || fault::is(Fault::ReopenedIsTakenAtItsWord);
-            let settled = self.partitions.get(vb).filter(|_| is_settled);
-            let Some(partition) = settled else { continue };
-            // Without a commit the vBucket is as it was created.
-            if let Some(state) = state {
-                self.flusher.attach(vb, state, high);
-            }
-            self.dirty.insert(partition.vbucket.id());
+            self.shard.attach_again(vb, state, high);
         }
+        // It is woken when the engine is free.
+        let _became_due = self.shard.reopened();
     }
 
     pub(in crate::node) fn expel(&self, vb: Vbid) {

@@ -100,8 +100,7 @@ impl Node {
         self.end_streams(vb, StreamEndReason::StateChanged, actions);
         self.partitions.remove(vb);
         self.purged.remove(&vb);
-        self.flusher.detach(vb);
-        self.dirty.remove(&vb);
+        self.shard.detach(vb);
         self.followed.remove(&vb);
         self.call(EngineCall::Drop(vb), actions);
         Ok(())
@@ -183,13 +182,14 @@ impl Node {
             }
             (EngineCall::Reopen, Ok(EngineAnswer::Reopened(attached))) => self.reopened(attached),
             (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(EngineAnswer::Done)) => {
+                self.hold_if_unsettled(vb);
                 if !self.calls.is_unsettled(vb) {
                     actions.push(Action::Settled { vb });
                 }
             }
             (_, Ok(_)) => return Err(violated("N7", "a call has an answer of its kind").into()),
         }
-        self.failures = 0;
+        self.backoff.succeeded();
         self.proceed(actions);
         Ok(())
     }
@@ -221,7 +221,8 @@ impl Node {
         partition.collections = collections;
         // The store has an old failover log; the next flush writes the current one.
         partition.vbucket.queue_current_state()?;
-        self.flusher.attach(vb, persisted, high);
+        self.shard.attach(vb, persisted, high);
+        self.hold_if_unsettled(vb);
         self.partitions.set_prepares(vb, &prepares);
         self.end_streams(vb, StreamEndReason::Rollback, actions);
         self.partitions
