@@ -32,6 +32,10 @@ pub enum Fault {
     BusyTakenForOld,
     /// A block that is being read during eviction is no longer counted among the blocks kept.
     BusyBlockForgotten,
+    /// A failed engine call is retried after all other calls.
+    FailedCallGoesLast,
+    /// An engine call does not wait for the flush of its vBucket.
+    CallBesideItsFlush,
 }
 
 lowtide_checkpoint::internal::fault_switch!(Fault);

@@ -11,9 +11,13 @@
 //!   committed to a poisoned store before it is reopened.
 
 mod backoff;
+mod engine_calls;
 mod flush_shard;
 mod memory_recovery;
 
 pub use backoff::Backoff;
+pub use engine_calls::{
+    Attached, CallNext, CallOutcome, Calls, EngineAnswer, EngineCall, EngineDone,
+};
 pub use flush_shard::{FlushNext, FlushOutcome, FlushShard};
 pub use memory_recovery::recover_memory;

@@ -49,7 +49,10 @@ pub use contract::{
     Verdict,
 };
 pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
-pub use hosted::{Backoff, FlushNext, FlushOutcome, FlushShard, recover_memory};
+pub use hosted::{
+    Attached, Backoff, CallNext, CallOutcome, Calls, EngineAnswer, EngineCall, EngineDone,
+    FlushNext, FlushOutcome, FlushShard, recover_memory,
+};
 pub use lowtide_checkpoint::ItemRef;
 pub use read_views::{ReadViews, whole_seqno};
 pub use store_owner::{StoreOwner, store_owners};
