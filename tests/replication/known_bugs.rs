@@ -47,7 +47,7 @@ const FOLLOWED: Clusters = Clusters::Drawn(
 const QUIET: Clusters = Clusters::Drawn("clients=3,memory=30ms,slow-consumer=50ms,ops=200");
 
 /// Returns every switch, with the clusters and the seeds that must find it.
-fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 21] {
+fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 22] {
     use Clusters::{Of, Usual};
     use dcp_sim::fault::Fault as Stream;
     use lowtide_checkpoint::fault::Fault as Memory;
@@ -72,6 +72,7 @@ fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 21] {
             Usual,
             1..=100,
         ),
+        (Bug::Store(Store::CallBesideItsFlush), Usual, 1..=100),
         (
             Bug::Store(Store::NewRevisionIsNotMadeDurable),
             Of(shapes::MOVING),
@@ -99,7 +100,7 @@ fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 21] {
             1..=100,
         ),
         (
-            Bug::Stream(Stream::FailedCallGoesLast),
+            Bug::Store(Store::FailedCallGoesLast),
             Of(etc),
             805_173..=805_173,
         ),

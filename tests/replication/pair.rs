@@ -101,7 +101,7 @@ impl Pair {
                 Action::ToProducer(0, bytes) => self.to_active.send(&bytes),
                 Action::ToConsumer(1, bytes) => self.to_replica.send(&bytes),
                 Action::WakeSender(1) => self.is_sender_due = true,
-                Action::WakeFlusher | Action::Written { .. } | Action::StateSet { .. } => {}
+                Action::WakeFlusher { .. } | Action::Written { .. } | Action::StateSet { .. } => {}
                 other => self.odd.push(format!("{other:?}")),
             }
         }

@@ -32,6 +32,9 @@ pub struct NodeConfig {
     pub producer: ProducerLimits,
     /// Limit of a flush's read from one vBucket. *Default*: 10,000 items, 16 MiB.
     pub flush_limit: ReadLimit,
+    /// Number of shards, whose flushes are in progress at once; at least 1. vBucket N belongs to
+    /// shard N modulo their number. *Default*: 1.
+    pub flush_shards: usize,
     /// Limit of all checkpoint managers together. *Default*: `None`, no limit.
     pub quota: Option<QuotaConfig>,
     /// `true` if the engines of this node and of the nodes it follows keep each collection's newest
@@ -53,6 +56,7 @@ impl NodeConfig {
             send_bytes: 256 * 1024,
             producer: ProducerLimits::new(),
             flush_limit: ReadLimit::NONE.with_items(10_000).with_bytes(16 << 20),
+            flush_shards: 1,
             quota: None,
             keeps_collections_highest: false,
             limits: ItemLimits::DEFAULT,
@@ -91,6 +95,13 @@ impl NodeConfig {
     #[must_use]
     pub fn with_flush_limit(mut self, limit: ReadLimit) -> Self {
         self.flush_limit = limit;
+        self
+    }
+
+    /// Sets the number of shards. 0 counts as 1.
+    #[must_use]
+    pub fn with_flush_shards(mut self, shards: usize) -> Self {
+        self.flush_shards = shards;
         self
     }
 

@@ -23,8 +23,8 @@ impl Node {
             }
             Event::ConsumerGone { peer } => self.consumer_gone(peer),
             Event::ProducerGone { peer } => self.producer_gone(peer),
-            Event::FlushDue => self.flush(&mut actions)?,
-            Event::FlushDone(group) => self.flushed(group, &mut actions)?,
+            Event::FlushDue { shard } => self.flush(shard, &mut actions)?,
+            Event::FlushDone { shard, group } => self.flushed(shard, group, &mut actions)?,
             Event::EngineDone(done) => self.engine_done(done, &mut actions)?,
             Event::Retry(call) => self.retry(call, &mut actions),
             Event::SendDue { peer } => self.send(peer, &mut actions)?,

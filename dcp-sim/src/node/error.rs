@@ -17,6 +17,9 @@ pub enum NodeError {
     /// A flush did not start.
     #[error("cannot start a flush: {0}")]
     Flush(#[from] CheckpointError),
+    /// The answer of an engine call is not one of that call.
+    #[error("wrong answer of an engine call: {0}")]
+    Answer(#[source] CheckpointError),
     /// The configuration of the quota is invalid.
     #[error("invalid quota: {0}")]
     Quota(#[source] CheckpointError),

@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use lowtide_checkpoint::{Cas, Key, Seqno, State, VbUuid, Vbid};
-use lowtide_persistence::{BackfillOutcome, BackfillStep, CommittedGroup, EngineError, FlushGroup};
+use lowtide_persistence::{
+    BackfillOutcome, BackfillStep, CommittedGroup, EngineCall, EngineError, FlushGroup,
+};
 
 use super::config::NodeId;
-use super::engine::{EngineCall, EngineDone};
+use super::engine::CallDone;
 use crate::consumer::ConsumerEvent;
 
 /// Event of a node.
@@ -45,12 +47,20 @@ pub enum Event {
         /// Node of the producer.
         peer: NodeId,
     },
-    /// A flush is due.
-    FlushDue,
+    /// A flush of a shard is due.
+    FlushDue {
+        /// Number of the shard.
+        shard: usize,
+    },
     /// The engine answered a flush.
-    FlushDone(CommittedGroup),
+    FlushDone {
+        /// Number of the shard.
+        shard: usize,
+        /// The group, with the engine's results.
+        group: CommittedGroup,
+    },
     /// The engine answered a call.
-    EngineDone(EngineDone),
+    EngineDone(CallDone),
     /// The pause of a failed engine call is over.
     Retry(EngineCall),
     /// Sending to that node's consumer is due.
@@ -110,7 +120,12 @@ pub enum Action {
     /// Send bytes to the consumer on that node.
     ToConsumer(NodeId, Bytes),
     /// Commit the group, then report [`Event::FlushDone`].
-    Commit(FlushGroup),
+    Commit {
+        /// Number of the shard whose flush it is.
+        shard: usize,
+        /// The group.
+        group: FlushGroup,
+    },
     /// Run the step on the engine, then report [`Event::Backfilled`].
     Backfill {
         /// Node of the stream's consumer.
@@ -120,10 +135,13 @@ pub enum Action {
         /// The step.
         step: BackfillStep,
     },
-    /// Run the engine call, then report [`Event::EngineDone`].
+    /// Run the engine call ([`run_call`](super::run_call)), then report [`Event::EngineDone`].
     Call(EngineCall),
     /// Report [`Event::FlushDue`].
-    WakeFlusher,
+    WakeFlusher {
+        /// Number of the shard that became due.
+        shard: usize,
+    },
     /// Report [`Event::SendDue`].
     WakeSender(NodeId),
     /// Report the event after a pause.

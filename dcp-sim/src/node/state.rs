@@ -1,16 +1,16 @@
 //! [`Node`]: the state of a node, and queries about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{
     CheckpointConfig, CheckpointStats, Quota, QuotaConfig, Seqno, VBucket, VBucketState, Vbid,
 };
-use lowtide_persistence::Flusher;
+use lowtide_persistence::{Calls, FlushShard};
 
 use super::config::{NodeConfig, NodeId};
-use super::engine::Calls;
 use super::error::NodeError;
 use super::event::Action;
+use super::shards::Shards;
 use super::streamed;
 use super::vbuckets::{Documents, Partition, PartitionTable};
 use crate::consumer::Consumer;
@@ -23,15 +23,9 @@ pub struct Node {
     /// Sum of all checkpoint managers, and their limit.
     pub(super) quota: Quota,
     pub(super) partitions: PartitionTable,
-    pub(super) flusher: Flusher,
-    /// vBuckets with items to persist.
-    pub(super) dirty: BTreeSet<Vbid>,
+    pub(super) shards: Shards,
     /// Engine calls besides flushes.
     pub(super) calls: Calls,
-    /// A flush or a call is in progress.
-    pub(super) is_engine_busy: bool,
-    /// Number of consecutive failures of the engine; it determines the next pause.
-    pub(super) failures: u32,
     /// Purge seqno of each vBucket's disk.
     pub(super) purged: BTreeMap<Vbid, Seqno>,
     /// Number of connections accepted so far. Each has a number, so an outcome for an older
@@ -55,14 +49,11 @@ impl Node {
             .with_checkpoint_bytes_max(usize::MAX);
         let quota = Quota::new(config.quota.unwrap_or(no_limit)).map_err(NodeError::Quota)?;
         Ok(Self {
-            flusher: Flusher::new(config.flush_limit),
+            shards: Shards::new(config.flush_shards, config.flush_limit),
             config,
             quota,
             partitions: PartitionTable::default(),
-            dirty: BTreeSet::new(),
-            calls: Calls::default(),
-            is_engine_busy: false,
-            failures: 0,
+            calls: Calls::new(),
             purged: BTreeMap::new(),
             accepted: 0,
             producers: BTreeMap::new(),
@@ -93,7 +84,7 @@ impl Node {
         documents: Documents,
     ) {
         let vb = vbucket.id();
-        self.flusher.attach(vb, state.clone(), high);
+        self.shards.of_mut(vb).attach(vb, state.clone(), high);
         self.partitions.insert(
             vb,
             Partition {
@@ -124,14 +115,15 @@ impl Node {
     /// Returns the seqno up to which everything is on disk.
     #[must_use]
     pub fn persisted_seqno(&self, vb: Vbid) -> Option<Seqno> {
-        self.flusher.persisted_seqno(vb)
+        self.shards.of(vb).persisted_seqno(vb)
     }
 
     /// Returns `true` if everything is on disk and nothing is left to send.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let has_work = !self.dirty.is_empty() || !self.calls.is_empty() || self.is_engine_busy;
-        !has_work
+        let is_flushed = self.shards.iter().all(FlushShard::is_idle);
+        is_flushed
+            && self.calls.is_empty()
             && !self
                 .producers
                 .values()
@@ -153,10 +145,9 @@ impl Node {
 
     /// Wakes the flusher and the senders that are idle, after an item was queued.
     pub(super) fn queued(&mut self, vb: Vbid, actions: &mut Vec<Action>) {
-        let was_due = self.is_flush_due();
-        self.dirty.insert(vb);
-        if !was_due && self.is_flush_due() && !self.is_engine_busy {
-            actions.push(Action::WakeFlusher);
+        if self.shards.of_mut(vb).queued(vb) {
+            let shard = self.shards.number(vb);
+            actions.push(Action::WakeFlusher { shard });
         }
         for (&peer, (_, producer)) in &mut self.producers {
             wake_if_busy(peer, producer, actions, |producer| producer.notify(vb));

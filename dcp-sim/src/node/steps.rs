@@ -1,5 +1,6 @@
 //! Steps of a node: its reaction to each kind of event.
 
+mod calls;
 mod connections;
 mod flush;
 mod lifecycle;

@@ -2,9 +2,10 @@ use bytes::Bytes;
 use lowtide_checkpoint::{
     FailoverLog, Item, Key, QuotaConfig, ReadLimit, Seqno, State, VBucketState, VbUuid, Vbid,
 };
+use lowtide_persistence::EngineCall;
 
 use super::config::{NodeConfig, NodeId};
-use super::engine::EngineCall;
+use super::engine::run_call;
 use super::error::NodeError;
 use super::event::{Action, Event};
 use super::state::Node;
@@ -12,6 +13,7 @@ use super::steps::ReadError;
 use super::vbuckets::Stored;
 use crate::consumer::{Consumer, ConsumerOptions};
 
+mod at_once;
 mod branches;
 mod calls;
 mod collections;
@@ -20,6 +22,7 @@ mod memory;
 mod read;
 
 const VB: Vbid = Vbid(0);
+const FLUSH: Event = Event::FlushDue { shard: 0 };
 
 fn node(state: State) -> Node {
     let mut node = Node::new(NodeConfig::default()).expect("a valid configuration");
@@ -49,7 +52,7 @@ fn exchange(active: &mut Node, replica: &mut Node, actions: Vec<Action>) {
             Action::ToProducer(0, bytes) => active.step(Event::FromConsumer { peer: 1, bytes }, 1),
             Action::ToConsumer(1, bytes) => replica.step(Event::FromProducer { peer: 0, bytes }, 1),
             Action::WakeSender(peer) => active.step(Event::SendDue { peer }, 1),
-            Action::WakeFlusher | Action::Written { .. } => continue,
+            Action::WakeFlusher { .. } | Action::Written { .. } => continue,
             other => panic!("{other:?}"),
         };
         due.extend(caused.expect("both follow the rules"));
@@ -90,14 +93,14 @@ fn flusher_is_woken_once_per_flush() {
     let mut active = node(State::Active);
     assert!(matches!(
         write(&mut active, "a", Some("one"))[..],
-        [Action::Written { .. }, Action::WakeFlusher]
+        [Action::Written { .. }, Action::WakeFlusher { shard: 0 }]
     ));
     assert!(matches!(
         write(&mut active, "b", Some("two"))[..],
         [Action::Written { .. }]
     ));
-    let due = active.step(Event::FlushDue, 1).expect("active");
-    assert!(matches!(due[..], [Action::Commit(_)]));
+    let due = active.step(FLUSH, 1).expect("active");
+    assert!(matches!(due[..], [Action::Commit { .. }]));
     let written = write(&mut active, "c", Some("three"));
     assert!(
         matches!(written[..], [Action::Written { .. }]),

@@ -81,7 +81,7 @@ impl Node {
             }
             State::Replica | State::Pending => Ok(Reader::Disk(DiskReader {
                 vb,
-                views: self.flusher.views().clone(),
+                views: self.shards.of(vb).views().clone(),
             })),
             state @ State::Dead => {
                 Err(NodeError::VBucket(VBucketError::WrongState { vb, state }).into())

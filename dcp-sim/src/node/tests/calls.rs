@@ -146,7 +146,7 @@ fn vbucket_not_created_yet_is_not_flushed_and_delays_no_other() {
     assert!(
         woken
             .iter()
-            .any(|action| matches!(action, Action::WakeFlusher)),
+            .any(|action| matches!(action, Action::WakeFlusher { .. })),
         "{woken:?}"
     );
     let flushed = rig.flush();
@@ -160,7 +160,7 @@ fn vbucket_not_created_yet_is_not_flushed_and_delays_no_other() {
     let made = rig.answer();
     assert!(
         made.iter()
-            .any(|action| matches!(action, Action::WakeFlusher)),
+            .any(|action| matches!(action, Action::WakeFlusher { .. })),
         "{made:?}"
     );
     let flushed = rig.flush();
@@ -205,7 +205,7 @@ fn reopened_store_does_not_affect_a_vbucket_in_rollback() {
         Some(Seqno(2)),
         "not so memory"
     );
-    rig.step(Event::FlushDue);
+    rig.step(FLUSH);
     assert!(
         matches!(rig.wanted[..], [Action::Call(EngineCall::Rollback(..))]),
         "{:?}",

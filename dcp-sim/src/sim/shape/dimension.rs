@@ -188,4 +188,5 @@ rows! {
         300 * SECOND,
         OneOf(&[300 * SECOND, 300 * SECOND, 300 * SECOND, 100_000, SECOND]),
     );
+    FLUSH_SHARDS = row("flush-shards", Count, [1, 64], 1, OneOf(&[1, 1, 2, 3, 4]));
 }

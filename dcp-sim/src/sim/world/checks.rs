@@ -7,10 +7,11 @@
 
 use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{Seqno, VbUuid, Vbid};
+use lowtide_persistence::EngineCall;
 
 use super::chaos;
 use super::state::World;
-use crate::node::{EngineCall, NodeId, Stored};
+use crate::node::{NodeId, Stored};
 use crate::sim::error::SimError;
 use crate::sim::judge::{TakenIn, memory};
 use crate::sim::oracle::{Branched, Copied};

@@ -122,7 +122,7 @@ impl World {
             match action {
                 Action::ToProducer(peer, bytes) => self.transmit((peer, node), false, bytes)?,
                 Action::ToConsumer(peer, bytes) => self.transmit((node, peer), true, bytes)?,
-                Action::Commit(group) => self.commit(node, group)?,
+                Action::Commit { shard, group } => self.commit(node, shard, group)?,
                 Action::Backfill {
                     peer,
                     connection,
@@ -131,7 +131,9 @@ impl World {
                     self.backfill(node, (peer, connection), step)?;
                 }
                 Action::Call(call) => self.call(node, call)?,
-                Action::WakeFlusher => self.schedule(node, GATHER_MICROS, Event::FlushDue)?,
+                Action::WakeFlusher { shard } => {
+                    self.schedule(node, GATHER_MICROS, Event::FlushDue { shard })?;
+                }
                 Action::WakeSender(peer) => {
                     self.schedule(node, GATHER_MICROS, Event::SendDue { peer })?;
                 }

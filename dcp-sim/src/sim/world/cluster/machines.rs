@@ -1,13 +1,15 @@
 //! Machines: engine calls with their durations, and stops and starts of nodes.
 //!
-//! An engine is called at once; its answer arrives when the disk would be done. If the power fails
+//! An engine is called at once; its answer arrives when the disk would be done. Operations that a node
+//! has in progress at once delay one another as little as those of an NVMe device do: each takes its
+//! own time. If the power fails
 //! during a call, the machine goes down and the answer is lost.
 
 use lowtide_checkpoint::{AfterStop, State, Vbid};
 use lowtide_persistence::disk::PowerLoss;
-use lowtide_persistence::{BackfillStep, EngineError, FlushGroup};
+use lowtide_persistence::{BackfillStep, EngineAnswer, EngineCall, EngineError, FlushGroup};
 
-use crate::node::{EngineAnswer, EngineCall, EngineDone, Event, NodeId, Stored};
+use crate::node::{CallDone, Event, NodeId, Stored, run_call};
 use crate::sim::error::SimError;
 use crate::sim::world::due::Due;
 use crate::sim::world::host::{Host, Loss, is_internal, unless_internal};
@@ -20,6 +22,7 @@ impl World {
     pub(in crate::sim::world) fn commit(
         &mut self,
         node: NodeId,
+        shard: usize,
         group: FlushGroup,
     ) -> Result<(), SimError> {
         let true_nanos = self.clock.now_nanos();
@@ -38,7 +41,8 @@ impl World {
             if let Some(timeline) = &mut self.timeline {
                 timeline.flushed(node, committed.items() as u64, micros);
             }
-            self.schedule(node, micros, Event::FlushDone(committed))?;
+            let group = committed;
+            self.schedule(node, micros, Event::FlushDone { shard, group })?;
         }
         if self.chaos.is_some() {
             self.maintain(node)?;
@@ -252,7 +256,7 @@ impl Host {
     ///
     /// # Errors
     /// [`EngineError::Internal`] of opening.
-    fn carry_out(&mut self, call: EngineCall) -> Result<Option<EngineDone>, EngineError> {
+    fn carry_out(&mut self, call: EngineCall) -> Result<Option<CallDone>, EngineError> {
         if call == EngineCall::Reopen {
             self.job = None;
             if let Some(engine) = self.engine.take() {
@@ -262,7 +266,8 @@ impl Host {
             }
             self.engine = unless_internal(self.storage.open())?;
         }
-        Ok(self.engine.as_ref().map(|engine| call.run(engine.as_ref())))
+        let engine = self.engine.as_ref();
+        Ok(engine.map(|engine| run_call(call, engine.as_ref())))
     }
 
     fn read_store(&mut self) -> Result<Vec<(Vbid, Stored)>, EngineError> {
