@@ -84,12 +84,12 @@ mod streamed;
 mod vbuckets;
 
 pub use config::{NodeConfig, NodeId};
-pub use engine::{CallDone, run_call};
+pub use engine::{CallDone, run_call, run_call_with};
 pub use error::NodeError;
 pub use event::{Action, Event};
 pub use state::Node;
-pub use steps::{DiskReader, ReadError, Reader};
-pub use vbuckets::{Document, Documents, Observation, Partition, Stored};
+pub use steps::{DiskReader, MemoryReader, PendingWrite, ReadError, Reader};
+pub use vbuckets::{Observation, Partition, Stored};
 
 #[cfg(test)]
 mod tests;

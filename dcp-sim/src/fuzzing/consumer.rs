@@ -94,7 +94,8 @@ impl Follower {
                         *snapshot = Some((marker.start, marker.end));
                     }
                 }
-                Observation::Item { vb, seqno, .. } => {
+                Observation::Item { vb, item } => {
+                    let seqno = item.seqno;
                     let snapshot = self.snapshots.get(usize::from(vb.0)).copied().flatten();
                     // A snapshot that was loaded or rolled back in part continues without a marker.
                     let inside = snapshot.is_none_or(|(start, end)| start <= seqno && seqno <= end);

@@ -15,6 +15,7 @@ impl Node {
         let mut actions = Vec::new();
         match event {
             Event::Write { vb, key, value } => self.write(vb, key, value, now, &mut actions)?,
+            Event::Fetched { write, stored } => self.fetched(write, stored, now, &mut actions)?,
             Event::FromConsumer { peer, bytes } => {
                 self.receive_from_consumer(peer, &bytes, &mut actions)?
             }

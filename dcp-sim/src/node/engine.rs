@@ -1,6 +1,6 @@
-//! Engine calls as a node executes them: a vBucket that went back is read with its documents.
+//! Engine calls as a node executes them: a vBucket that went back is read with its prepares.
 
-use lowtide_checkpoint::{Seqno, Vbid};
+use lowtide_checkpoint::{Item, Seqno, Vbid};
 use lowtide_persistence::{Engine, EngineAnswer, EngineCall, EngineDone, EngineError};
 
 use super::vbuckets::Stored;
@@ -12,12 +12,23 @@ pub type CallDone = EngineDone<Box<Stored>>;
 /// Executes a call. [`EngineCall::Reopen`] runs on the reopened engine.
 #[must_use]
 pub fn run_call(call: EngineCall, engine: &dyn Engine) -> CallDone {
-    let read = |engine: &dyn Engine, vb| Stored::read(engine, vb).map(Box::new);
+    run_call_with(call, engine, &mut |_| {})
+}
+
+/// Executes a call as [`run_call`] does, and shows every item of a vBucket that went back to `seen`.
+#[must_use]
+pub fn run_call_with(
+    call: EngineCall,
+    engine: &dyn Engine,
+    seen: &mut dyn FnMut(&Item),
+) -> CallDone {
     match call {
         EngineCall::Rollback(vb, to) if fault::is(Fault::RollbackForgetsTheDisk) => {
-            EngineDone::new(call, without_rollback(engine, vb, to))
+            EngineDone::new(call, without_rollback(engine, vb, to, seen))
         }
-        _ => call.run_with(engine, read),
+        _ => call.run_with(engine, |engine, vb| {
+            Stored::read_with(engine, vb, seen).map(Box::new)
+        }),
     }
 }
 
@@ -26,8 +37,9 @@ fn without_rollback(
     engine: &dyn Engine,
     vb: Vbid,
     to: Seqno,
+    seen: &mut dyn FnMut(&Item),
 ) -> Result<EngineAnswer<Box<Stored>>, EngineError> {
-    let mut stored = Stored::read(engine, vb)?;
+    let mut stored = Stored::read_with(engine, vb, seen)?;
     stored.high = stored.high.min(to);
     Ok(EngineAnswer::RolledBack(Box::new(stored)))
 }

@@ -1,13 +1,14 @@
 //! Events and actions of a node.
 
 use bytes::Bytes;
-use lowtide_checkpoint::{Cas, Key, Seqno, State, VbUuid, Vbid};
+use lowtide_checkpoint::{Item, Key, Seqno, State, VbUuid, Vbid};
 use lowtide_persistence::{
     BackfillOutcome, BackfillStep, CommittedGroup, EngineCall, EngineError, FlushGroup,
 };
 
 use super::config::NodeId;
 use super::engine::CallDone;
+use super::steps::PendingWrite;
 use crate::consumer::ConsumerEvent;
 
 /// Event of a node.
@@ -22,6 +23,13 @@ pub enum Event {
         key: Key,
         /// The value.
         value: Option<Bytes>,
+    },
+    /// The engine was read for a write.
+    Fetched {
+        /// The write.
+        write: PendingWrite,
+        /// The engine's newest committed revision of its key.
+        stored: Result<Option<Item>, EngineError>,
     },
     /// Bytes arrived from the consumer on that node.
     FromConsumer {
@@ -126,6 +134,8 @@ pub enum Action {
         /// The group.
         group: FlushGroup,
     },
+    /// Read the engine for a write ([`PendingWrite::read`]), then report [`Event::Fetched`].
+    Fetch(PendingWrite),
     /// Run the step on the engine, then report [`Event::Backfilled`].
     Backfill {
         /// Node of the stream's consumer.
@@ -172,10 +182,8 @@ pub enum Action {
     Written {
         /// The vBucket.
         vb: Vbid,
-        /// Position in the vBucket's order.
-        seqno: Seqno,
-        /// CAS of the write.
-        cas: Cas,
+        /// The item, with its seqno and CAS.
+        item: Item,
     },
     /// A flush of the vBucket is durable.
     Persisted {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::{
     CheckpointConfig, CheckpointStats, Quota, QuotaConfig, Seqno, VBucket, VBucketState, Vbid,
 };
-use lowtide_persistence::{Calls, FlushShard};
+use lowtide_persistence::{CacheBudget, Calls, FlushShard};
 
 use super::config::{NodeConfig, NodeId};
 use super::error::NodeError;
 use super::event::Action;
 use super::shards::Shards;
 use super::streamed;
-use super::vbuckets::{Documents, Partition, PartitionTable};
+use super::vbuckets::{Partition, PartitionTable};
 use crate::consumer::Consumer;
 use crate::producer::{Collections, Producer};
 
@@ -22,6 +22,8 @@ pub struct Node {
     pub(super) config: NodeConfig,
     /// Sum of all checkpoint managers, and their limit.
     pub(super) quota: Quota,
+    /// Limit of the documents in memory of all vBuckets.
+    pub(super) cache: CacheBudget,
     pub(super) partitions: PartitionTable,
     pub(super) shards: Shards,
     /// Engine calls besides flushes.
@@ -50,6 +52,7 @@ impl Node {
         let quota = Quota::new(config.quota.unwrap_or(no_limit)).map_err(NodeError::Quota)?;
         Ok(Self {
             shards: Shards::new(config.flush_shards, config.flush_limit),
+            cache: CacheBudget::new(config.cache_bytes),
             config,
             quota,
             partitions: PartitionTable::default(),
@@ -66,7 +69,9 @@ impl Node {
     /// vBucket with commits.
     pub fn add_vbucket(&mut self, vb: Vbid, state: &VBucketState) {
         let vbucket = VBucket::new(vb, state, self.checkpoint_config());
-        self.insert(vbucket, state, Seqno::ZERO, Documents::default());
+        let (prepares, collections) = (Vec::new(), Collections::default());
+        let partition = Partition::new(vbucket, &self.cache, Seqno::ZERO, prepares, collections);
+        self.insert(partition, state, Seqno::ZERO);
     }
 
     pub(super) fn checkpoint_config(&self) -> CheckpointConfig {
@@ -76,23 +81,10 @@ impl Node {
             .with_limits(self.config.limits)
     }
 
-    pub(super) fn insert(
-        &mut self,
-        vbucket: VBucket,
-        state: &VBucketState,
-        high: Seqno,
-        documents: Documents,
-    ) {
-        let vb = vbucket.id();
+    pub(super) fn insert(&mut self, partition: Partition, state: &VBucketState, high: Seqno) {
+        let vb = partition.vbucket.id();
         self.shards.of_mut(vb).attach(vb, state.clone(), high);
-        self.partitions.insert(
-            vb,
-            Partition {
-                vbucket,
-                documents,
-                collections: Collections::default(),
-            },
-        );
+        self.partitions.insert(vb, partition);
     }
 
     /// Returns the vBuckets, by number.
@@ -118,11 +110,13 @@ impl Node {
         self.shards.of(vb).persisted_seqno(vb)
     }
 
-    /// Returns `true` if everything is on disk and nothing is left to send.
+    /// Returns `true` if no write waits, everything is on disk and nothing is left to send.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let is_flushed = self.shards.iter().all(FlushShard::is_idle);
+        let mut partitions = self.partitions.iter();
         is_flushed
+            && partitions.all(|partition| partition.documents.stats().fetches == 0)
             && self.calls.is_empty()
             && !self
                 .producers

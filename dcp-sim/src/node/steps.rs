@@ -9,4 +9,5 @@ mod read;
 mod streams;
 mod write;
 
-pub use read::{DiskReader, ReadError, Reader};
+pub use read::{DiskReader, MemoryReader, ReadError, Reader};
+pub use write::PendingWrite;

@@ -90,7 +90,8 @@ impl Node {
             whole,
             items: persisted.items,
         });
-        if let Some(partition) = self.partitions.get(vb) {
+        if let Some(partition) = self.partitions.get_mut(vb) {
+            partition.documents.persisted(persisted.seqno);
             partition.vbucket.manager().expel();
         }
     }

@@ -17,7 +17,7 @@ use crate::fault::{self, Fault};
 use crate::node::error::NodeError;
 use crate::node::event::Action;
 use crate::node::state::Node;
-use crate::node::vbuckets::{Observation, Stored};
+use crate::node::vbuckets::{Observation, Partition, Stored};
 use crate::wire::StreamEndReason;
 
 impl Node {
@@ -39,7 +39,6 @@ impl Node {
             high,
             purge,
             prepares,
-            documents,
             collections,
         } = stored;
         self.purged(vb, purge);
@@ -66,9 +65,8 @@ impl Node {
         };
         let vbucket =
             VBucket::recover(vb, &persisted, high, role, after, self.checkpoint_config())?;
-        self.insert(vbucket, &persisted, high, documents);
-        self.require(vb)?.collections = collections;
-        self.partitions.set_prepares(vb, &prepares);
+        let partition = Partition::new(vbucket, &self.cache, high, prepares, collections);
+        self.insert(partition, &persisted, high);
         let has_branched = role == State::Active && after != AfterStop::Orderly;
         if role != persisted.state || has_branched {
             self.queued(vb, actions);
@@ -165,7 +163,6 @@ impl Node {
             high,
             purge,
             prepares,
-            documents,
             collections,
         } = stored;
         self.purged.insert(vb, purge);
@@ -173,13 +170,14 @@ impl Node {
         // Without a commit the store has no state; memory goes on with its own.
         let persisted = state.unwrap_or_else(|| VBucketState::new(partition.vbucket.state(), log));
         partition.vbucket.rollback(high, &persisted)?;
-        partition.documents = documents;
+        partition.documents.clear(high);
+        let documents = &mut partition.documents;
+        prepares.into_iter().for_each(|item| documents.put(item));
         partition.collections = collections;
         // The store has an old failover log; the next flush writes the current one.
         partition.vbucket.queue_current_state()?;
         self.shards.of_mut(vb).attach(vb, persisted, high);
         self.hold_if_unsettled(vb, actions);
-        self.partitions.set_prepares(vb, &prepares);
         self.end_streams(vb, StreamEndReason::Rollback, actions);
         self.partitions
             .observe(|| Observation::RolledBack { vb, seqno: high });

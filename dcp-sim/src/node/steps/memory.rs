@@ -1,4 +1,5 @@
-//! Quota of a node, and the recovery of memory down to the quota's lower mark.
+//! Quota of a node, the recovery of memory down to the quota's lower mark, and the eviction of
+//! documents.
 
 #[cfg(doc)]
 use lowtide_checkpoint::Quota;
@@ -7,6 +8,10 @@ use lowtide_persistence::recover_memory;
 
 use crate::node::error::NodeError;
 use crate::node::state::Node;
+
+/// Entries of a vBucket that an eviction examines. Those of idle vBuckets are examined with each
+/// tick.
+const EXAMINED: usize = 256;
 
 impl Node {
     /// Changes the quota's configuration.
@@ -36,5 +41,15 @@ impl Node {
     pub(in crate::node) fn recover_memory(&mut self) {
         let vbuckets = self.partitions.iter().map(|partition| &partition.vbucket);
         recover_memory(&self.quota, vbuckets);
+    }
+
+    /// Evicts documents that the engine has, if the cache is nearly full.
+    pub(in crate::node) fn evict_documents(&mut self) {
+        if !self.cache.is_above_mark() {
+            return;
+        }
+        for partition in self.partitions.iter_mut() {
+            partition.documents.evict(EXAMINED);
+        }
     }
 }

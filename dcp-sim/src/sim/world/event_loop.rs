@@ -60,7 +60,13 @@ impl World {
         match due {
             Due::Client => self.client(observer),
             Due::Node(node, incarnation, event) if self.is_incarnation(node, incarnation)? => {
-                self.step(node, *event)
+                match *event {
+                    Event::Fetched { ref write, .. } => {
+                        let (vb, bytes) = (write.vbucket(), write.bytes());
+                        self.step_with_write(node, vb, bytes, *event)
+                    }
+                    event => self.step(node, event),
+                }
             }
             Due::Compact(node, incarnation) if self.is_incarnation(node, incarnation)? => {
                 self.compact_on(node)
@@ -131,6 +137,7 @@ impl World {
                     self.backfill(node, (peer, connection), step)?;
                 }
                 Action::Call(call) => self.call(node, call)?,
+                Action::Fetch(write) => self.fetch(node, write)?,
                 Action::WakeFlusher { shard } => {
                     self.schedule(node, GATHER_MICROS, Event::FlushDue { shard })?;
                 }
@@ -141,8 +148,14 @@ impl World {
                     pause_micros,
                     event,
                 } => self.schedule(node, pause_micros, *event)?,
+                Action::Written { vb, .. } => {
+                    self.figures.mutations += 1;
+                    if self.chaos.is_none() {
+                        self.written.push(vb);
+                    }
+                }
                 // No simulated client waits for a durable write.
-                Action::Written { .. } | Action::Prepared { .. } => {}
+                Action::Prepared { .. } => {}
                 Action::StateSet { vb, state } => self.state_set(node, vb, state),
                 Action::Persisted {
                     vb,

@@ -9,7 +9,7 @@ use lowtide_checkpoint::{Item, Key, Namespace, Operation, Seqno};
 
 use super::budget::CacheBudget;
 use super::entry::{Content, Entry, Usage};
-use super::fetch::{Fetch, FetchError, Found};
+use super::fetch::{Fetch, FetchError, Found, Known};
 use super::prepares::Prepares;
 use super::stats::DocumentsStats;
 use super::table::Table;
@@ -78,6 +78,19 @@ impl Documents {
             key: key.clone(),
             generation: self.generation,
         })
+    }
+
+    /// Returns what memory knows of a key, and changes nothing.
+    ///
+    /// A host that reads the engine while nothing else happens needs no fetch.
+    #[must_use]
+    pub fn peek(&self, key: &Key) -> Known<'_> {
+        let entry = self.table.find(key).and_then(|slot| self.table.get(slot));
+        match entry.map(|entry| &entry.content) {
+            Some(Content::Revision(item)) => Known::Revision(item),
+            Some(Content::Absent(_)) => Known::Absent,
+            Some(Content::Unknown(_)) | None => Known::Unknown,
+        }
     }
 
     /// Ends a fetch with what the engine had: its newest committed revision of the key, or `None`.
