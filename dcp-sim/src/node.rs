@@ -77,6 +77,7 @@ mod dispatch;
 mod engine;
 mod error;
 mod event;
+mod pending_write;
 mod shards;
 mod state;
 mod steps;
@@ -87,8 +88,9 @@ pub use config::{NodeConfig, NodeId};
 pub use engine::{CallDone, run_call, run_call_with};
 pub use error::NodeError;
 pub use event::{Action, Event};
+pub use pending_write::PendingWrite;
 pub use state::Node;
-pub use steps::{DiskReader, MemoryReader, PendingWrite, ReadError, Reader};
+pub use steps::{DiskReader, MemoryReader, ReadError, Reader};
 pub use vbuckets::{Observation, Partition, Stored};
 
 #[cfg(test)]

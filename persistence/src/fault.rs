@@ -43,6 +43,8 @@ pub enum Fault {
     GateClosedBlindly,
     /// A failed engine call is retried after all other calls.
     FailedCallGoesLast,
+    /// The answer of a fetch replaces a revision that was written meanwhile.
+    LateFetchWins,
     /// An engine call does not wait for the flush of its vBucket.
     CallBesideItsFlush,
 }

@@ -8,7 +8,7 @@ use lowtide_persistence::{
 
 use super::config::NodeId;
 use super::engine::CallDone;
-use super::steps::PendingWrite;
+use super::pending_write::PendingWrite;
 use crate::consumer::ConsumerEvent;
 
 /// Event of a node.

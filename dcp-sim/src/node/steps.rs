@@ -10,4 +10,3 @@ mod streams;
 mod write;
 
 pub use read::{DiskReader, MemoryReader, ReadError, Reader};
-pub use write::PendingWrite;

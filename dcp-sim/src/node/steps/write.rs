@@ -7,45 +7,13 @@
 //!   engine is read for; meanwhile other writes go on, and a later one of the key counts from them.
 
 use bytes::Bytes;
-use lowtide_checkpoint::{Item, Key, Namespace, State, VBucketError, Vbid};
-use lowtide_persistence::{Engine, EngineError, Fetch, FetchError, Found};
+use lowtide_checkpoint::{Item, Key, State, VBucketError, Vbid};
+use lowtide_persistence::{EngineError, FetchError, Found};
 
 use crate::node::error::NodeError;
 use crate::node::event::Action;
+use crate::node::pending_write::PendingWrite;
 use crate::node::state::Node;
-
-/// A client's write that waits for a read of the engine.
-///
-/// The host answers it while the node lives. The answers to writes of one key come in the order of
-/// the writes, if the writes are to keep it.
-#[derive(Debug)]
-pub struct PendingWrite {
-    vb: Vbid,
-    fetch: Fetch,
-    value: Option<Bytes>,
-}
-
-impl PendingWrite {
-    /// Returns the vBucket of the write.
-    #[must_use]
-    pub fn vbucket(&self) -> Vbid {
-        self.vb
-    }
-
-    /// Returns the bytes of key and value.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.fetch.key().user().len() + self.value.as_ref().map_or(0, Bytes::len)
-    }
-
-    /// Reads what the engine has of the key.
-    ///
-    /// # Errors
-    /// Same as [`Engine::get`].
-    pub fn read(&self, engine: &dyn Engine) -> Result<Option<Item>, EngineError> {
-        engine.get(self.vb, Namespace::Committed, self.fetch.key())
-    }
-}
 
 impl Node {
     pub(in crate::node) fn write(

@@ -2,7 +2,7 @@
 
 use super::engine::{Rig, rig};
 use super::*;
-use crate::node::steps::PendingWrite;
+use crate::node::pending_write::PendingWrite;
 
 /// A node whose memory forgets what is persisted.
 fn forgetful() -> Rig {

@@ -1,4 +1,4 @@
-//! What memory needs of one vBucket in a store, for warm-up and after a rollback.
+//! State, prepares and collections of one vBucket in a store, for warm-up and after a rollback.
 
 use lowtide_checkpoint::{Item, Operation, Seqno, VBucketState, Vbid};
 use lowtide_persistence::{Engine, EngineError, ScanLimit, whole_seqno};
@@ -8,7 +8,7 @@ use crate::producer::Collections;
 /// Limit of one slice of the scan.
 const SLICE: ScanLimit = ScanLimit::new(4_096, 16 << 20);
 
-/// What memory needs of a vBucket in its store.
+/// State, prepares and collections of a vBucket in its store.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stored {

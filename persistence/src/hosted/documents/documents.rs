@@ -13,6 +13,7 @@ use super::fetch::{Fetch, FetchError, Found, Known};
 use super::prepares::Prepares;
 use super::stats::DocumentsStats;
 use super::table::Table;
+use crate::fault::{self, Fault};
 
 /// The documents of one vBucket that memory holds. The host locks it, with the vBucket.
 ///
@@ -125,7 +126,7 @@ impl Documents {
         };
         let known = self.table.get(slot).and_then(|entry| entry.content.age());
         // What was put meanwhile is newer.
-        if known < content.age() {
+        if known < content.age() || fault::is(Fault::LateFetchWins) {
             self.table.replace(slot, content);
             self.settle();
         }

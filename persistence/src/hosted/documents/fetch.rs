@@ -14,7 +14,7 @@ pub enum Found {
     Unknown(Fetch),
 }
 
-/// What memory knows of a key, without a fetch.
+/// The answer of memory alone, without a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known<'a> {
     /// The newest revision. It may be a tombstone.
