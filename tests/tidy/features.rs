@@ -3,7 +3,7 @@
 use super::files;
 
 /// Dependencies of `wire`, `producer`, `consumer` and `node`. None of them needs a C compiler.
-const CORE: [&str; 10] = [
+const CORE: [&str; 7] = [
     "bytes",
     "lowtide-checkpoint",
     "lowtide-persistence",
