@@ -26,8 +26,6 @@ pub enum Fault {
     DroppedCursorWakesNobody,
     /// A snapshot that was cut short continues with a marker that starts after the last item sent.
     CutSnapshotStartsAnew,
-    /// A failed engine call is retried after all other calls.
-    FailedCallGoesLast,
     /// The seqnos in a reopened store replace those in memory while a vBucket is rolled back.
     ReopenedIsTakenAtItsWord,
 }

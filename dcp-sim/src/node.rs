@@ -1,4 +1,4 @@
-//! One node as a state machine: its vBuckets, their flusher, and both ends of its connections. No
+//! One node as a state machine: its vBuckets, their flushes, and both ends of its connections. No
 //! I/O, no clock.
 //!
 //! The host passes in events with their time ([`Node::step`]) and executes the returned actions:
@@ -15,7 +15,7 @@
 //! use std::sync::Arc;
 //!
 //! use bytes::Bytes;
-//! use dcp_sim::node::{Action, Event, Node, NodeConfig};
+//! use dcp_sim::node::{Action, Event, Node, NodeConfig, run_call};
 //! use lowtide_checkpoint::{FailoverLog, Key, Seqno, State, VBucketState, VbUuid, Vbid};
 //! use lowtide_persistence::Engine;
 //! use lowtide_persistence::couchstore::{Couchstore, CouchstoreConfig};
@@ -42,9 +42,12 @@
 //! let mut due = VecDeque::from(node.step(write, now)?);
 //! while let Some(action) = due.pop_front() {
 //!     let event = match action {
-//!         Action::WakeFlusher => Event::FlushDue,
-//!         Action::Commit(group) => Event::FlushDone(group.commit(&engine, 1)),
-//!         Action::Call(call) => Event::EngineDone(call.run(&engine)),
+//!         Action::WakeFlusher { shard } => Event::FlushDue { shard },
+//!         Action::Commit { shard, group } => {
+//!             let group = group.commit(&engine, 1);
+//!             Event::FlushDone { shard, group }
+//!         }
+//!         Action::Call(call) => Event::EngineDone(run_call(call, &engine)),
 //!         // This host has no peers, and does not wait.
 //!         _ => continue,
 //!     };
@@ -58,7 +61,8 @@
 //!
 //! - A node acts only inside [`Node::step`] and the methods that return actions.
 //! - S8. A sender or flusher is woken once per change from idle to busy.
-//! - N1. At most one engine operation is in progress: a flush or a call.
+//! - N1. At most one engine operation of a vBucket is in progress, a flush or a call. Operations of
+//!   different vBuckets are in progress at once, except a reopening of the store, which is alone.
 //! - N2. An engine failure ends nothing. The operation is retried after a pause, and after
 //!   reopening the store if that is poisoned.
 //! - N3. Memory and disk are rolled back together. From the request of a rollback until the
@@ -66,25 +70,28 @@
 //! - N4. A write is refused for lack of memory only after all possible memory was recovered.
 //! - N6. A stream request is refused for lack of memory under the same condition.
 //! - N7, N8. The engine calls of a vBucket keep their order, and the vBucket is settled when all
-//!   are done (`node/engine/calls.rs`).
+//!   are done ([`Calls`](lowtide_persistence::Calls)).
 
 mod config;
 mod dispatch;
 mod engine;
 mod error;
 mod event;
+mod pending_write;
+mod shards;
 mod state;
 mod steps;
 mod streamed;
 mod vbuckets;
 
 pub use config::{NodeConfig, NodeId};
-pub use engine::{Attached, EngineAnswer, EngineCall, EngineDone};
+pub use engine::{CallDone, run_call, run_call_with};
 pub use error::NodeError;
 pub use event::{Action, Event};
+pub use pending_write::PendingWrite;
 pub use state::Node;
-pub use steps::{DiskReader, ReadError, Reader};
-pub use vbuckets::{Document, Documents, Observation, Partition, Stored};
+pub use steps::{DiskReader, MemoryReader, ReadError, Reader};
+pub use vbuckets::{Observation, Partition, Stored};
 
 #[cfg(test)]
 mod tests;

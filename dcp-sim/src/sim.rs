@@ -28,7 +28,7 @@ pub use error::SimError;
 pub use hardware::Clock;
 pub use hardware::Network;
 pub use hardware::{EngineKind, Storage, StoreConfig};
-pub use oracle::Oracle;
+pub use oracle::{Contents, Document, Oracle};
 pub use proof::Proof;
 pub use record::InvariantVerdict;
 pub use record::{ClientFigures, FaultFigures, Figures, NodeFigures, Report};

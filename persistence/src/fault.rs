@@ -41,6 +41,12 @@ pub enum Fault {
     MarkClearedBlindly,
     /// A store is closed without a look at the writes that are being taken.
     GateClosedBlindly,
+    /// A failed engine call is retried after all other calls.
+    FailedCallGoesLast,
+    /// The answer of a fetch replaces a revision that was written meanwhile.
+    LateFetchWins,
+    /// An engine call does not wait for the flush of its vBucket.
+    CallBesideItsFlush,
 }
 
 lowtide_checkpoint::internal::fault_switch!(Fault);

@@ -1,7 +1,8 @@
 //! Parts of a running store that own no thread, read no clock and do no I/O: its host calls them and
 //! executes what they return.
 //!
-//! The runtime is a host with threads. A host without, such as a simulator, can repeat every step.
+//! The runtime is a host with threads, the node of the simulator one without. So the code that decides
+//! which engine operation runs next is the code that the simulator tests.
 //!
 //! # Invariants
 //!
@@ -12,6 +13,7 @@
 mod backfill;
 mod backoff;
 mod documents;
+mod engine_calls;
 mod flush_shard;
 mod follower;
 mod memory_recovery;
@@ -19,7 +21,10 @@ pub mod waiting;
 
 pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use backoff::Backoff;
-pub use documents::{CacheBudget, Documents, DocumentsStats, Fetch, FetchError, Found};
+pub use documents::{CacheBudget, Documents, DocumentsStats, Fetch, FetchError, Found, Known};
+pub use engine_calls::{
+    Attached, CallNext, CallOutcome, Calls, EngineAnswer, EngineCall, EngineDone,
+};
 pub use flush_shard::{FlushNext, FlushOutcome, FlushShard};
 pub use follower::{
     DeliveryError, FollowerError, FollowerEvent, FollowerItems, FollowerMachine, FollowerTurn,

@@ -81,9 +81,10 @@ pub use flusher::{CommittedGroup, FlushGroup, Flushed, Flusher, Persisted};
 #[cfg(checkpoint_loom)]
 #[doc(hidden)]
 pub use hosted::waiting;
+pub use hosted::{Attached, CallNext, CallOutcome, Calls, EngineAnswer, EngineCall, EngineDone};
 pub use hosted::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use hosted::{Backoff, FlushNext, FlushOutcome, FlushShard, recover_memory};
-pub use hosted::{CacheBudget, Documents, DocumentsStats, Fetch, FetchError, Found};
+pub use hosted::{CacheBudget, Documents, DocumentsStats, Fetch, FetchError, Found, Known};
 pub use hosted::{
     DeliveryError, FollowerError, FollowerEvent, FollowerItems, FollowerMachine, FollowerTurn,
 };

@@ -58,7 +58,7 @@ fn check(report: &Report) {
         .collect();
     let of_faults = [
         "W1", "W2", "W3", "W4", "W6", "W9", "W10", "W11", "W12", "W13", "W14", "W15", "W16", "W18",
-        "W19", "W20",
+        "W19", "W20", "W23",
     ];
     assert_eq!(names, of_faults, "seed {}", report.seed);
 }

@@ -46,20 +46,30 @@ const FOLLOWED: Clusters = Clusters::Drawn(
 /// Settings of many vBuckets and few writes, so that no later write hides a stream that stopped.
 const QUIET: Clusters = Clusters::Drawn("clients=3,memory=30ms,slow-consumer=50ms,ops=200");
 
+/// Settings of copies that come and go on disks that fail.
+const MOVED: Clusters = Clusters::Drawn(
+    "nodes=4,replicas=1,vbuckets=3,ops=400,keys=60,value-bytes=100,duration=3s,clients=0,move=40ms,disk-error=25ms,crash=700ms",
+);
+
+/// Settings of nodes that keep nothing in memory which is on disk, and of keys that are written often.
+const FORGETFUL: Clusters = Clusters::Drawn("cache-bytes=0,keys=3,ops=2000,duration=1s");
+
+/// Settings of files that are compacted while the power fails.
+const COMPACTED: Clusters = Clusters::Drawn(
+    "engine=couchstore,nodes=2,replicas=1,vbuckets=2,ops=2000,keys=40,value-bytes=200,duration=3s,clients=0,compaction=15ms,\
+     power-loss=60ms,couchstore-compacted-bytes=0,couchstore-open-files=1",
+);
+
 /// Returns every switch, with the clusters and the seeds that must find it.
-fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 21] {
+fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 23] {
     use Clusters::{Of, Usual};
     use dcp_sim::fault::Fault as Stream;
     use lowtide_checkpoint::fault::Fault as Memory;
     use lowtide_persistence::fault::Fault as Store;
-    let etc = Shape {
-        writes: shapes::ETC,
-        ..shapes::MOVING
-    };
     [
         (Bug::Memory(Memory::ExpelToTheHighest), Usual, 1..=100),
         (Bug::Memory(Memory::FlushHoldsNothing), Usual, 1..=100),
-        (Bug::Memory(Memory::BranchInsideASnapshot), Usual, 1..=100),
+        (Bug::Memory(Memory::BranchInsideASnapshot), Usual, 101..=150),
         (Bug::Memory(Memory::FullQuotaIsIgnored), Usual, 1..=100),
         (
             Bug::Memory(Memory::WhatAnActiveFlushesIsWhole),
@@ -72,15 +82,17 @@ fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 21] {
             Usual,
             1..=100,
         ),
+        (Bug::Store(Store::CallBesideItsFlush), Usual, 1..=100),
+        (Bug::Store(Store::LateFetchWins), FORGETFUL, 1..=100),
         (
             Bug::Store(Store::NewRevisionIsNotMadeDurable),
-            Of(shapes::MOVING),
-            815_057..=815_057,
+            COMPACTED,
+            181..=185,
         ),
         (
             Bug::Store(Store::TornCommitIsWhole),
             Of(shapes::WIDE),
-            814_025..=814_025,
+            140..=140,
         ),
         (Bug::Stream(Stream::WakeUpIsLost), Usual, 1..=100),
         (Bug::Stream(Stream::RollbackForgetsTheDisk), Usual, 1..=100),
@@ -98,15 +110,11 @@ fn bugs() -> [(Bug, Clusters, RangeInclusive<u64>); 21] {
             Usual,
             1..=100,
         ),
-        (
-            Bug::Stream(Stream::FailedCallGoesLast),
-            Of(etc),
-            805_173..=805_173,
-        ),
+        (Bug::Store(Store::FailedCallGoesLast), MOVED, 201..=210),
         (
             Bug::Stream(Stream::ReopenedIsTakenAtItsWord),
             Of(shapes::MOVING),
-            815_184..=815_184,
+            1..=50,
         ),
         (
             Bug::Stream(Stream::CutSnapshotStartsAnew),

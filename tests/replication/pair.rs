@@ -4,10 +4,11 @@
 //! The test decides in which pieces bytes arrive and what happens in between. There is no flush:
 //! everything stays in memory, so that a stream can be resumed anywhere.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use dcp_sim::node::{Action, Event, Node, NodeConfig, NodeError};
+use dcp_sim::node::{Action, Event, Node, NodeConfig, NodeError, Observation};
+use dcp_sim::sim::Contents;
 use lowtide_checkpoint::{FailoverLog, Key, State, VBucketState, VbUuid, Vbid};
 
 /// Bytes on their way in one direction.
@@ -40,6 +41,9 @@ pub(crate) struct Pair {
     /// `true` if the active's sender asked to be called.
     is_sender_due: bool,
     vbuckets: u16,
+    /// Documents of the active, and of the replica.
+    written: BTreeMap<Vbid, Contents>,
+    received: BTreeMap<Vbid, Contents>,
 }
 
 impl Pair {
@@ -53,6 +57,7 @@ impl Pair {
                 node.add_vbucket(Vbid(vb), &state);
             }
         }
+        replica.observe();
         let (to_replica, to_active) = (Wire::default(), Wire::default());
         Self {
             active,
@@ -62,6 +67,8 @@ impl Pair {
             odd: Vec::new(),
             is_sender_due: false,
             vbuckets,
+            written: BTreeMap::new(),
+            received: BTreeMap::new(),
         }
     }
 
@@ -101,7 +108,15 @@ impl Pair {
                 Action::ToProducer(0, bytes) => self.to_active.send(&bytes),
                 Action::ToConsumer(1, bytes) => self.to_replica.send(&bytes),
                 Action::WakeSender(1) => self.is_sender_due = true,
-                Action::WakeFlusher | Action::Written { .. } | Action::StateSet { .. } => {}
+                Action::Fetch(write) => {
+                    // The store is empty, since nothing is flushed.
+                    let stored = Ok(None);
+                    let event = Event::Fetched { write, stored };
+                    let actions = self.active.step(event, 1_000).expect("active");
+                    self.carry_out(actions);
+                }
+                Action::Written { vb, item } => self.written.entry(vb).or_default().apply(&item),
+                Action::WakeFlusher { .. } | Action::StateSet { .. } => {}
                 other => self.odd.push(format!("{other:?}")),
             }
         }
@@ -141,6 +156,11 @@ impl Pair {
             }
         };
         self.carry_out(actions);
+        for observation in self.replica.take_observations() {
+            if let Observation::Item { vb, item } = observation {
+                self.received.entry(vb).or_default().apply(&item);
+            }
+        }
         Ok(true)
     }
 
@@ -179,8 +199,11 @@ impl Pair {
         self.vbs().into_iter().find_map(|vb| {
             let [active, replica] =
                 [&self.active, &self.replica].map(|node| node.partition(vb).expect("there"));
-            if let Some(key) = active.documents.first_difference(&replica.documents) {
-                let (active, replica) = (active.documents.get(key), replica.documents.get(key));
+            let none = Contents::default();
+            let [written, received] =
+                [&self.written, &self.received].map(|all| all.get(&vb).unwrap_or(&none));
+            if let Some(key) = written.first_difference(received) {
+                let (active, replica) = (written.get(key), received.get(key));
                 return Some(format!(
                     "vBucket {vb}, {key}: active {active:?}, replica {replica:?}"
                 ));

@@ -3,8 +3,9 @@
 
 use bytes::Bytes;
 use dcp_sim::consumer::{Consumer, ConsumerEvent, ConsumerOptions, Replicas};
-use dcp_sim::node::{Documents, NodeConfig};
+use dcp_sim::node::NodeConfig;
 use dcp_sim::producer::{Partitions, Producer};
+use dcp_sim::sim::Contents;
 use lowtide_checkpoint::{
     CheckpointConfig, FailoverLog, Item, Key, Seqno, SnapshotMarker, State, VBucket, VBucketError,
     VBucketState, VbUuid, Vbid,
@@ -23,7 +24,7 @@ fn vbucket(state: State) -> VBucket {
 }
 
 /// Producer's side: one active.
-struct Active(VBucket, Documents);
+struct Active(VBucket, Contents);
 
 impl Partitions for Active {
     fn vbucket(&self, vb: Vbid) -> Option<&VBucket> {
@@ -54,7 +55,7 @@ impl Active {
 /// Consumer's side: one replica that records every item it receives.
 struct Recorder {
     vbucket: VBucket,
-    documents: Documents,
+    documents: Contents,
     items: Vec<Seqno>,
     markers: Vec<SnapshotMarker>,
 }
@@ -118,10 +119,10 @@ fn fill(active: &mut Active) {
 /// Returns the number of bytes of the first connection, and `true` if the replica was left in the
 /// middle of a snapshot.
 fn lose_the_connection_after(bytes: usize) -> (usize, bool) {
-    let mut active = Active(vbucket(State::Active), Documents::default());
+    let mut active = Active(vbucket(State::Active), Contents::default());
     let mut recorder = Recorder {
         vbucket: vbucket(State::Replica),
-        documents: Documents::default(),
+        documents: Contents::default(),
         items: Vec::new(),
         markers: Vec::new(),
     };

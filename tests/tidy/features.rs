@@ -3,11 +3,8 @@
 use super::files;
 
 /// Dependencies of `wire`, `producer`, `consumer` and `node`. None of them needs a C compiler.
-const CORE: [&str; 10] = [
+const CORE: [&str; 7] = [
     "bytes",
-    "crc32fast",
-    "foldhash",
-    "hashbrown",
     "lowtide-checkpoint",
     "lowtide-persistence",
     "serde_json",

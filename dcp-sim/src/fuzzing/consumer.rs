@@ -14,7 +14,7 @@ use lowtide_persistence::couchstore::Couchstore;
 use super::home::empty_store;
 use super::input::Input;
 use crate::consumer::ConsumerError;
-use crate::node::{Action, Event, Node, NodeConfig, NodeError, Observation};
+use crate::node::{Action, Event, Node, NodeConfig, NodeError, Observation, run_call};
 use crate::wire::{
     Command, Frame, ItemFormat, Marker, MarkerFlags, MarkerForm, Message, Opcode, Reply, Request,
     Response, Status, StreamEndReason,
@@ -94,7 +94,8 @@ impl Follower {
                         *snapshot = Some((marker.start, marker.end));
                     }
                 }
-                Observation::Item { vb, seqno, .. } => {
+                Observation::Item { vb, item } => {
+                    let seqno = item.seqno;
                     let snapshot = self.snapshots.get(usize::from(vb.0)).copied().flatten();
                     // A snapshot that was loaded or rolled back in part continues without a marker.
                     let inside = snapshot.is_none_or(|(start, end)| start <= seqno && seqno <= end);
@@ -121,9 +122,12 @@ impl Follower {
                 return;
             };
             let event = match action {
-                Action::Commit(group) => Event::FlushDone(group.commit(&self.engine, 1)),
-                Action::Call(call) => Event::EngineDone(call.run(&self.engine)),
-                Action::WakeFlusher => Event::FlushDue,
+                Action::Commit { shard, group } => {
+                    let group = group.commit(&self.engine, 1);
+                    Event::FlushDone { shard, group }
+                }
+                Action::Call(call) => Event::EngineDone(run_call(call, &self.engine)),
+                Action::WakeFlusher { shard } => Event::FlushDue { shard },
                 Action::Later { event, .. } => *event,
                 Action::ToProducer(_, bytes) => {
                     self.record_requests(&bytes);

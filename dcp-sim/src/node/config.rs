@@ -32,6 +32,12 @@ pub struct NodeConfig {
     pub producer: ProducerLimits,
     /// Limit of a flush's read from one vBucket. *Default*: 10,000 items, 16 MiB.
     pub flush_limit: ReadLimit,
+    /// Number of shards, whose flushes are in progress at once; at least 1. vBucket N belongs to
+    /// shard N modulo their number. *Default*: 1.
+    pub flush_shards: usize,
+    /// Limit of the documents in memory of all vBuckets together, in bytes. What is not persisted
+    /// stays beyond it. *Default*: 64 MiB.
+    pub cache_bytes: usize,
     /// Limit of all checkpoint managers together. *Default*: `None`, no limit.
     pub quota: Option<QuotaConfig>,
     /// `true` if the engines of this node and of the nodes it follows keep each collection's newest
@@ -53,6 +59,8 @@ impl NodeConfig {
             send_bytes: 256 * 1024,
             producer: ProducerLimits::new(),
             flush_limit: ReadLimit::NONE.with_items(10_000).with_bytes(16 << 20),
+            flush_shards: 1,
+            cache_bytes: 64 << 20,
             quota: None,
             keeps_collections_highest: false,
             limits: ItemLimits::DEFAULT,
@@ -91,6 +99,20 @@ impl NodeConfig {
     #[must_use]
     pub fn with_flush_limit(mut self, limit: ReadLimit) -> Self {
         self.flush_limit = limit;
+        self
+    }
+
+    /// Sets the number of shards. 0 counts as 1.
+    #[must_use]
+    pub fn with_flush_shards(mut self, shards: usize) -> Self {
+        self.flush_shards = shards;
+        self
+    }
+
+    /// Sets the limit of the documents in memory, in bytes.
+    #[must_use]
+    pub fn with_cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache_bytes = bytes;
         self
     }
 
@@ -137,6 +159,8 @@ mod tests {
                 .with_send_bytes(7)
                 .with_producer(producer)
                 .with_flush_limit(flush_limit)
+                .with_flush_shards(8)
+                .with_cache_bytes(9)
                 .with_quota(quota)
                 .with_capabilities(&capabilities),
             NodeConfig {
@@ -145,6 +169,8 @@ mod tests {
                 send_bytes: 7,
                 producer,
                 flush_limit,
+                flush_shards: 8,
+                cache_bytes: 9,
                 quota: Some(quota),
                 keeps_collections_highest: true,
                 limits,

@@ -15,6 +15,7 @@ impl Node {
         let mut actions = Vec::new();
         match event {
             Event::Write { vb, key, value } => self.write(vb, key, value, now, &mut actions)?,
+            Event::Fetched { write, stored } => self.fetched(write, stored, now, &mut actions)?,
             Event::FromConsumer { peer, bytes } => {
                 self.receive_from_consumer(peer, &bytes, &mut actions)?
             }
@@ -23,8 +24,8 @@ impl Node {
             }
             Event::ConsumerGone { peer } => self.consumer_gone(peer),
             Event::ProducerGone { peer } => self.producer_gone(peer),
-            Event::FlushDue => self.flush(&mut actions)?,
-            Event::FlushDone(group) => self.flushed(group, &mut actions)?,
+            Event::FlushDue { shard } => self.flush(shard, &mut actions)?,
+            Event::FlushDone { shard, group } => self.flushed(shard, group, &mut actions)?,
             Event::EngineDone(done) => self.engine_done(done, &mut actions)?,
             Event::Retry(call) => self.retry(call, &mut actions),
             Event::SendDue { peer } => self.send(peer, &mut actions)?,

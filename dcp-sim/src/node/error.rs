@@ -2,6 +2,7 @@
 
 use lowtide_checkpoint::internal::Violation;
 use lowtide_checkpoint::{CheckpointError, VBucketError};
+use lowtide_persistence::{EngineError, FetchError};
 
 use super::config::NodeId;
 use crate::consumer::ConsumerError;
@@ -17,6 +18,15 @@ pub enum NodeError {
     /// A flush did not start.
     #[error("cannot start a flush: {0}")]
     Flush(#[from] CheckpointError),
+    /// The engine could not be read for a write, which is refused.
+    #[error("cannot look up the newest revision: {0}")]
+    Fetch(#[source] EngineError),
+    /// The answer to a fetch is of another document.
+    #[error("wrong answer of a fetch: {0}")]
+    FetchAnswer(#[source] FetchError),
+    /// The answer of an engine call is not one of that call.
+    #[error("wrong answer of an engine call: {0}")]
+    Answer(#[source] CheckpointError),
     /// The configuration of the quota is invalid.
     #[error("invalid quota: {0}")]
     Quota(#[source] CheckpointError),

@@ -1,11 +1,14 @@
 //! Events and actions of a node.
 
 use bytes::Bytes;
-use lowtide_checkpoint::{Cas, Key, Seqno, State, VbUuid, Vbid};
-use lowtide_persistence::{BackfillOutcome, BackfillStep, CommittedGroup, EngineError, FlushGroup};
+use lowtide_checkpoint::{Item, Key, Seqno, State, VbUuid, Vbid};
+use lowtide_persistence::{
+    BackfillOutcome, BackfillStep, CommittedGroup, EngineCall, EngineError, FlushGroup,
+};
 
 use super::config::NodeId;
-use super::engine::{EngineCall, EngineDone};
+use super::engine::CallDone;
+use super::pending_write::PendingWrite;
 use crate::consumer::ConsumerEvent;
 
 /// Event of a node.
@@ -20,6 +23,13 @@ pub enum Event {
         key: Key,
         /// The value.
         value: Option<Bytes>,
+    },
+    /// The engine was read for a write.
+    Fetched {
+        /// The write.
+        write: PendingWrite,
+        /// The engine's newest committed revision of its key.
+        stored: Result<Option<Item>, EngineError>,
     },
     /// Bytes arrived from the consumer on that node.
     FromConsumer {
@@ -45,12 +55,20 @@ pub enum Event {
         /// Node of the producer.
         peer: NodeId,
     },
-    /// A flush is due.
-    FlushDue,
+    /// A flush of a shard is due.
+    FlushDue {
+        /// Number of the shard.
+        shard: usize,
+    },
     /// The engine answered a flush.
-    FlushDone(CommittedGroup),
+    FlushDone {
+        /// Number of the shard.
+        shard: usize,
+        /// The group, with the engine's results.
+        group: CommittedGroup,
+    },
     /// The engine answered a call.
-    EngineDone(EngineDone),
+    EngineDone(CallDone),
     /// The pause of a failed engine call is over.
     Retry(EngineCall),
     /// Sending to that node's consumer is due.
@@ -110,7 +128,14 @@ pub enum Action {
     /// Send bytes to the consumer on that node.
     ToConsumer(NodeId, Bytes),
     /// Commit the group, then report [`Event::FlushDone`].
-    Commit(FlushGroup),
+    Commit {
+        /// Number of the shard whose flush it is.
+        shard: usize,
+        /// The group.
+        group: FlushGroup,
+    },
+    /// Read the engine for a write ([`PendingWrite::read`]), then report [`Event::Fetched`].
+    Fetch(PendingWrite),
     /// Run the step on the engine, then report [`Event::Backfilled`].
     Backfill {
         /// Node of the stream's consumer.
@@ -120,10 +145,13 @@ pub enum Action {
         /// The step.
         step: BackfillStep,
     },
-    /// Run the engine call, then report [`Event::EngineDone`].
+    /// Run the engine call ([`run_call`](super::run_call)), then report [`Event::EngineDone`].
     Call(EngineCall),
     /// Report [`Event::FlushDue`].
-    WakeFlusher,
+    WakeFlusher {
+        /// Number of the shard that became due.
+        shard: usize,
+    },
     /// Report [`Event::SendDue`].
     WakeSender(NodeId),
     /// Report the event after a pause.
@@ -154,10 +182,8 @@ pub enum Action {
     Written {
         /// The vBucket.
         vb: Vbid,
-        /// Position in the vBucket's order.
-        seqno: Seqno,
-        /// CAS of the write.
-        cas: Cas,
+        /// The item, with its seqno and CAS.
+        item: Item,
     },
     /// A flush of the vBucket is durable.
     Persisted {

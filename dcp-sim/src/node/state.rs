@@ -1,18 +1,18 @@
 //! [`Node`]: the state of a node, and queries about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{
     CheckpointConfig, CheckpointStats, Quota, QuotaConfig, Seqno, VBucket, VBucketState, Vbid,
 };
-use lowtide_persistence::Flusher;
+use lowtide_persistence::{CacheBudget, Calls, FlushShard};
 
 use super::config::{NodeConfig, NodeId};
-use super::engine::Calls;
 use super::error::NodeError;
 use super::event::Action;
+use super::shards::Shards;
 use super::streamed;
-use super::vbuckets::{Documents, Partition, PartitionTable};
+use super::vbuckets::{Partition, PartitionTable};
 use crate::consumer::Consumer;
 use crate::producer::{Collections, Producer};
 
@@ -22,16 +22,12 @@ pub struct Node {
     pub(super) config: NodeConfig,
     /// Sum of all checkpoint managers, and their limit.
     pub(super) quota: Quota,
+    /// Limit of the documents in memory of all vBuckets.
+    pub(super) cache: CacheBudget,
     pub(super) partitions: PartitionTable,
-    pub(super) flusher: Flusher,
-    /// vBuckets with items to persist.
-    pub(super) dirty: BTreeSet<Vbid>,
+    pub(super) shards: Shards,
     /// Engine calls besides flushes.
     pub(super) calls: Calls,
-    /// A flush or a call is in progress.
-    pub(super) is_engine_busy: bool,
-    /// Number of consecutive failures of the engine; it determines the next pause.
-    pub(super) failures: u32,
     /// Purge seqno of each vBucket's disk.
     pub(super) purged: BTreeMap<Vbid, Seqno>,
     /// Number of connections accepted so far. Each has a number, so an outcome for an older
@@ -55,14 +51,12 @@ impl Node {
             .with_checkpoint_bytes_max(usize::MAX);
         let quota = Quota::new(config.quota.unwrap_or(no_limit)).map_err(NodeError::Quota)?;
         Ok(Self {
-            flusher: Flusher::new(config.flush_limit),
+            shards: Shards::new(config.flush_shards, config.flush_limit),
+            cache: CacheBudget::new(config.cache_bytes),
             config,
             quota,
             partitions: PartitionTable::default(),
-            dirty: BTreeSet::new(),
-            calls: Calls::default(),
-            is_engine_busy: false,
-            failures: 0,
+            calls: Calls::new(),
             purged: BTreeMap::new(),
             accepted: 0,
             producers: BTreeMap::new(),
@@ -75,7 +69,9 @@ impl Node {
     /// vBucket with commits.
     pub fn add_vbucket(&mut self, vb: Vbid, state: &VBucketState) {
         let vbucket = VBucket::new(vb, state, self.checkpoint_config());
-        self.insert(vbucket, state, Seqno::ZERO, Documents::default());
+        let (prepares, collections) = (Vec::new(), Collections::default());
+        let partition = Partition::new(vbucket, &self.cache, Seqno::ZERO, prepares, collections);
+        self.insert(partition, state, Seqno::ZERO);
     }
 
     pub(super) fn checkpoint_config(&self) -> CheckpointConfig {
@@ -85,23 +81,10 @@ impl Node {
             .with_limits(self.config.limits)
     }
 
-    pub(super) fn insert(
-        &mut self,
-        vbucket: VBucket,
-        state: &VBucketState,
-        high: Seqno,
-        documents: Documents,
-    ) {
-        let vb = vbucket.id();
-        self.flusher.attach(vb, state.clone(), high);
-        self.partitions.insert(
-            vb,
-            Partition {
-                vbucket,
-                documents,
-                collections: Collections::default(),
-            },
-        );
+    pub(super) fn insert(&mut self, partition: Partition, state: &VBucketState, high: Seqno) {
+        let vb = partition.vbucket.id();
+        self.shards.of_mut(vb).attach(vb, state.clone(), high);
+        self.partitions.insert(vb, partition);
     }
 
     /// Returns the vBuckets, by number.
@@ -124,14 +107,17 @@ impl Node {
     /// Returns the seqno up to which everything is on disk.
     #[must_use]
     pub fn persisted_seqno(&self, vb: Vbid) -> Option<Seqno> {
-        self.flusher.persisted_seqno(vb)
+        self.shards.of(vb).persisted_seqno(vb)
     }
 
-    /// Returns `true` if everything is on disk and nothing is left to send.
+    /// Returns `true` if no write waits, everything is on disk and nothing is left to send.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let has_work = !self.dirty.is_empty() || !self.calls.is_empty() || self.is_engine_busy;
-        !has_work
+        let is_flushed = self.shards.iter().all(FlushShard::is_idle);
+        let mut partitions = self.partitions.iter();
+        is_flushed
+            && partitions.all(|partition| partition.documents.stats().fetches == 0)
+            && self.calls.is_empty()
             && !self
                 .producers
                 .values()
@@ -153,10 +139,9 @@ impl Node {
 
     /// Wakes the flusher and the senders that are idle, after an item was queued.
     pub(super) fn queued(&mut self, vb: Vbid, actions: &mut Vec<Action>) {
-        let was_due = self.is_flush_due();
-        self.dirty.insert(vb);
-        if !was_due && self.is_flush_due() && !self.is_engine_busy {
-            actions.push(Action::WakeFlusher);
+        if self.shards.of_mut(vb).queued(vb) {
+            let shard = self.shards.number(vb);
+            actions.push(Action::WakeFlusher { shard });
         }
         for (&peer, (_, producer)) in &mut self.producers {
             wake_if_busy(peer, producer, actions, |producer| producer.notify(vb));

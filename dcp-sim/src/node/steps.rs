@@ -1,5 +1,6 @@
 //! Steps of a node: its reaction to each kind of event.
 
+mod calls;
 mod connections;
 mod flush;
 mod lifecycle;
@@ -8,4 +9,4 @@ mod read;
 mod streams;
 mod write;
 
-pub use read::{DiskReader, ReadError, Reader};
+pub use read::{DiskReader, MemoryReader, ReadError, Reader};

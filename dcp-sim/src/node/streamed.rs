@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use lowtide_checkpoint::{MemoryState, Quota, Seqno, VBucket, Vbid};
-use lowtide_persistence::Flusher;
 
+use super::shards::Shards;
 use super::vbuckets::PartitionTable;
 use crate::fault::{self, Fault};
 use crate::producer::{Collections, Partitions};
@@ -12,7 +12,7 @@ use crate::producer::{Collections, Partitions};
 /// Parts of a node that a producer reads.
 pub(super) struct Streamed<'a> {
     pub(super) table: &'a PartitionTable,
-    pub(super) flusher: &'a Flusher,
+    pub(super) shards: &'a Shards,
     pub(super) purged: &'a BTreeMap<Vbid, Seqno>,
     pub(super) keeps_collections_highest: bool,
     pub(super) quota: &'a Quota,
@@ -23,7 +23,7 @@ macro_rules! streamed {
     ($node:expr) => {
         $crate::node::streamed::Streamed {
             table: &$node.partitions,
-            flusher: &$node.flusher,
+            shards: &$node.shards,
             purged: &$node.purged,
             keeps_collections_highest: $node.config.keeps_collections_highest,
             quota: &$node.quota,
@@ -59,7 +59,7 @@ impl Partitions for Streamed<'_> {
 
     fn persisted_seqno(&self, vb: Vbid) -> Seqno {
         // Nothing of an unknown vBucket is on disk.
-        self.flusher.persisted_seqno(vb).unwrap_or_default()
+        self.shards.of(vb).persisted_seqno(vb).unwrap_or_default()
     }
 
     fn collections(&self, vb: Vbid) -> Option<&Collections> {

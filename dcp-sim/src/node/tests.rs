@@ -2,9 +2,10 @@ use bytes::Bytes;
 use lowtide_checkpoint::{
     FailoverLog, Item, Key, QuotaConfig, ReadLimit, Seqno, State, VBucketState, VbUuid, Vbid,
 };
+use lowtide_persistence::{EngineCall, Known};
 
 use super::config::{NodeConfig, NodeId};
-use super::engine::EngineCall;
+use super::engine::run_call;
 use super::error::NodeError;
 use super::event::{Action, Event};
 use super::state::Node;
@@ -12,14 +13,17 @@ use super::steps::ReadError;
 use super::vbuckets::Stored;
 use crate::consumer::{Consumer, ConsumerOptions};
 
+mod at_once;
 mod branches;
 mod calls;
 mod collections;
 mod engine;
 mod memory;
 mod read;
+mod writes;
 
 const VB: Vbid = Vbid(0);
+const FLUSH: Event = Event::FlushDue { shard: 0 };
 
 fn node(state: State) -> Node {
     let mut node = Node::new(NodeConfig::default()).expect("a valid configuration");
@@ -30,15 +34,26 @@ fn node(state: State) -> Node {
 
 fn write(node: &mut Node, key: &str, value: Option<&'static str>) -> Vec<Action> {
     let value = value.map(|value| Bytes::from_static(value.as_bytes()));
-    node.step(
-        Event::Write {
-            vb: VB,
-            key: Key::new(key.as_bytes()),
-            value,
-        },
-        5_000_000_000,
-    )
-    .expect("active")
+    let event = Event::Write {
+        vb: VB,
+        key: Key::new(key.as_bytes()),
+        value,
+    };
+    let actions = node.step(event, 5_000_000_000).expect("active");
+    answer_fetch(node, actions)
+}
+
+/// Answers a write's read of the engine, which has nothing.
+fn answer_fetch(node: &mut Node, mut actions: Vec<Action>) -> Vec<Action> {
+    if !matches!(actions[..], [Action::Fetch(_)]) {
+        return actions;
+    }
+    let Some(Action::Fetch(write)) = actions.pop() else {
+        unreachable!("it is one");
+    };
+    let stored = Ok(None);
+    node.step(Event::Fetched { write, stored }, 5_000_000_000)
+        .expect("active")
 }
 
 /// Carries bytes between an active on node 0 and a replica on node 1 until both are idle.
@@ -49,7 +64,7 @@ fn exchange(active: &mut Node, replica: &mut Node, actions: Vec<Action>) {
             Action::ToProducer(0, bytes) => active.step(Event::FromConsumer { peer: 1, bytes }, 1),
             Action::ToConsumer(1, bytes) => replica.step(Event::FromProducer { peer: 0, bytes }, 1),
             Action::WakeSender(peer) => active.step(Event::SendDue { peer }, 1),
-            Action::WakeFlusher | Action::Written { .. } => continue,
+            Action::WakeFlusher { .. } | Action::Written { .. } => continue,
             other => panic!("{other:?}"),
         };
         due.extend(caused.expect("both follow the rules"));
@@ -75,11 +90,14 @@ fn replica_applies_the_writes_of_its_active() {
         active.partition(VB).expect("there"),
         replica.partition(VB).expect("there"),
     );
-    assert_eq!(here.documents.first_difference(&there.documents), None);
     assert_eq!(there.vbucket.high_seqno(), Seqno(4));
-    assert_eq!(there.documents.live().count(), 1);
-    let b = there.documents.get(&Key::new(b"b")).expect("live");
-    assert_eq!((b.rev_seqno, b.seqno), (2, Seqno(4)));
+    for key in [Key::new(b"a"), Key::new(b"b")] {
+        let Known::Revision(item) = there.documents.peek(&key) else {
+            panic!("{key} is not persisted, so memory has it");
+        };
+        assert_eq!(here.documents.peek(&key), Known::Revision(item));
+        assert_eq!((item.rev_seqno, item.deleted), (2, key == Key::new(b"a")));
+    }
     assert_eq!(here.collections, there.collections);
     assert_eq!(here.vbucket.manager().check(), [""; 0]);
     assert_eq!(there.vbucket.manager().check(), [""; 0]);
@@ -90,14 +108,14 @@ fn flusher_is_woken_once_per_flush() {
     let mut active = node(State::Active);
     assert!(matches!(
         write(&mut active, "a", Some("one"))[..],
-        [Action::Written { .. }, Action::WakeFlusher]
+        [Action::Written { .. }, Action::WakeFlusher { shard: 0 }]
     ));
     assert!(matches!(
         write(&mut active, "b", Some("two"))[..],
         [Action::Written { .. }]
     ));
-    let due = active.step(Event::FlushDue, 1).expect("active");
-    assert!(matches!(due[..], [Action::Commit(_)]));
+    let due = active.step(FLUSH, 1).expect("active");
+    assert!(matches!(due[..], [Action::Commit { .. }]));
     let written = write(&mut active, "c", Some("three"));
     assert!(
         matches!(written[..], [Action::Written { .. }]),
@@ -169,7 +187,7 @@ fn write_after_the_highest_revision_is_refused() {
             ..Item::mutation(Key::new(b"a"), Bytes::new())
         };
         let partition = node.partitions.get_mut(VB).expect("there");
-        partition.documents.apply(&highest);
+        partition.documents.put(highest);
         let event = Event::Write {
             vb: VB,
             key: Key::new(b"a"),

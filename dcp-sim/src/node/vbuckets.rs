@@ -1,12 +1,10 @@
-//! vBuckets of a node in memory: documents, collections and prepares.
+//! vBuckets of a node in memory: documents and collections.
 
-mod documents;
+mod completion;
 mod observation;
 mod partitions;
-mod prepares;
 mod stored;
 
-pub use documents::{Document, Documents};
 pub use observation::Observation;
 pub use partitions::Partition;
 pub(super) use partitions::PartitionTable;

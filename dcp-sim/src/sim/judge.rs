@@ -6,9 +6,10 @@
 mod at_rest;
 mod running;
 
-pub(super) use at_rest::{agreement, contents, durability, liveness, settled, source};
+pub(super) use at_rest::{Stores, agreement, contents, durability, liveness, settled, source};
 pub(super) use running::{
-    Foreign, Persisted, PersistenceOrder, Reads, Seen, Streams, TakenIn, branches, managers, memory,
+    Foreign, Persisted, PersistenceOrder, Reads, Seen, Streams, TakenIn, branches, managers,
+    memory, writes,
 };
 
 #[cfg(test)]

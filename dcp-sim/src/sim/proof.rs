@@ -8,7 +8,7 @@ use lowtide_persistence::EngineError;
 use lowtide_persistence::disk::DiskOperation;
 
 use super::error::SimError;
-use super::judge::{agreement, contents, durability, managers, settled, source};
+use super::judge::{Stores, agreement, contents, durability, managers, settled, source};
 use super::record::{InvariantVerdict, Report};
 use super::world::{Host, Observer, World};
 
@@ -34,16 +34,22 @@ impl World {
         let nodes = self.nodes();
         let mut managers = self.managers.clone();
         managers::check(&mut managers, nodes.iter().copied());
-        let union = source::union(&self.topology, &nodes);
+        let stores = self.read_stores()?;
+        let union = source::union(&self.topology, &stores);
         // A tombstone that one copy purged may remain on another.
         let with_tombstones = self.chaos.is_none();
         let mut verdicts = vec![
             settled::check(&self.topology, &nodes),
-            agreement::check(&self.topology, &nodes, with_tombstones),
+            agreement::check(&self.topology, &stores, with_tombstones),
             managers,
         ];
         if let Some(chaos) = &self.chaos {
-            verdicts.push(contents::check(&self.topology, &nodes, &chaos.history)?);
+            verdicts.push(contents::check(
+                &self.topology,
+                &nodes,
+                &stores,
+                &chaos.history,
+            )?);
         } else {
             verdicts.push(source::check(&self.oracle, &union));
             if let Some(proof) = proof {
@@ -58,7 +64,7 @@ impl World {
         self.figures.sets = self.oracle.sets;
         self.figures.deletes = self.oracle.deletes;
         verdicts.extend(self.settling());
-        verdicts.push(self.reopen_all(with_tombstones)?);
+        verdicts.push(self.reopen_all(&stores, with_tombstones)?);
         verdicts.push(std::mem::take(&mut self.order).verdict());
         verdicts.extend(self.foreign_verdicts()?);
         let clients = self.foreign.figures().clone();
@@ -84,11 +90,30 @@ impl World {
         })
     }
 
-    fn reopen_all(&mut self, with_tombstones: bool) -> Result<InvariantVerdict, SimError> {
+    /// Reads every store. A node that is down has none; W2 and W14 report it.
+    fn read_stores(&self) -> Result<Stores, SimError> {
+        let mut stores = Stores::default();
+        for (number, host) in self.hosts.iter().enumerate() {
+            if let Some(engine) = &host.engine {
+                let read = stores.read(number, &host.node, engine.as_ref());
+                read.map_err(|source| SimError::Engine {
+                    node: number,
+                    source,
+                })?;
+            }
+        }
+        Ok(stores)
+    }
+
+    fn reopen_all(
+        &mut self,
+        stores: &Stores,
+        with_tombstones: bool,
+    ) -> Result<InvariantVerdict, SimError> {
         let mut verdict = durability::verdict();
         for (number, host) in self.hosts.iter_mut().enumerate() {
             host.take_figures()?;
-            let reopened = host.reopen(&mut verdict, number, with_tombstones);
+            let reopened = host.reopen(&mut verdict, number, stores, with_tombstones);
             reopened.map_err(|source| SimError::Engine {
                 node: number,
                 source,
@@ -120,6 +145,7 @@ impl Host {
         &mut self,
         verdict: &mut InvariantVerdict,
         number: usize,
+        stores: &Stores,
         with_tombstones: bool,
     ) -> Result<(), EngineError> {
         self.job = None;
@@ -143,6 +169,7 @@ impl Host {
             verdict,
             number,
             &self.node,
+            stores,
             reopened.as_ref(),
             with_tombstones,
         )

@@ -240,6 +240,9 @@ pub trait Engine: Send + Sync + fmt::Debug {
     /// Starts a job that frees the space of a vBucket's superseded revisions, and of the items that
     /// the request names. Readers keep their snapshots and commits go on; see [`Job`].
     ///
+    /// Snapshots that are pinned from now on may lack purged tombstones, also before the job's first
+    /// step. [`Engine::info`] says up to which seqno.
+    ///
     /// # Errors
     /// [`EngineError::CompactionInProgress`], [`EngineError::UnknownVBucket`],
     /// [`EngineError::Poisoned`] or [`EngineError::Unsupported`].

@@ -41,7 +41,7 @@ mod table;
 
 pub use budget::CacheBudget;
 pub use documents::Documents;
-pub use fetch::{Fetch, FetchError, Found};
+pub use fetch::{Fetch, FetchError, Found, Known};
 pub use stats::DocumentsStats;
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! The comparison of documents, and the count of violations.
 
 use bytes::Bytes;
-use dcp_sim::node::{Document, Documents};
-use dcp_sim::sim::InvariantVerdict;
+use dcp_sim::sim::{Contents, Document, InvariantVerdict};
 use lowtide_checkpoint::{Cas, Item, Key, Seqno};
 
 /// Guards the comparison of W3 and W4: every field of a document counts, on both sides.
@@ -17,7 +16,7 @@ fn documents_that_differ_in_any_field_are_different() {
         ..Item::deletion(Key::new(b"gone"))
     };
     let items = [item(b"a", 1), item(b"b", 2), tombstone.clone()];
-    let documents: Documents = items.iter().cloned().collect();
+    let documents: Contents = items.iter().cloned().collect();
     type Change = (&'static [u8], fn(&mut Item));
     let changes: [Change; 6] = [
         (b"b", |item| item.seqno = Seqno(9)),
@@ -40,11 +39,11 @@ fn documents_that_differ_in_any_field_are_different() {
                 .find(|item| item.key.user() == key)
                 .expect("there"),
         );
-        let changed: Documents = items.into_iter().collect();
+        let changed: Contents = items.into_iter().collect();
         assert_eq!(documents.first_difference(&changed), Some(&Key::new(key)));
         assert_eq!(changed.first_difference(&documents), Some(&Key::new(key)));
     }
-    let without_tombstone: Documents = items[..2].iter().cloned().collect();
+    let without_tombstone: Contents = items[..2].iter().cloned().collect();
     assert_eq!(
         documents.first_difference(&without_tombstone),
         Some(&Key::new(b"gone"))

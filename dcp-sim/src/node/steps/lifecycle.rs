@@ -7,17 +7,17 @@
 //!   (N3).
 //! - A vBucket that was active when its node died continues, if at all, on a new branch.
 
-use lowtide_checkpoint::internal::{Invariant, invariant, violated};
+use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{
     AfterStop, FailoverLog, Seqno, State, VBucket, VBucketState, VbUuid, Vbid,
 };
+use lowtide_persistence::EngineCall;
 
 use crate::fault::{self, Fault};
-use crate::node::engine::{EngineAnswer, EngineCall, EngineDone};
 use crate::node::error::NodeError;
 use crate::node::event::Action;
 use crate::node::state::Node;
-use crate::node::vbuckets::{Observation, Stored};
+use crate::node::vbuckets::{Observation, Partition, Stored};
 use crate::wire::StreamEndReason;
 
 impl Node {
@@ -39,7 +39,6 @@ impl Node {
             high,
             purge,
             prepares,
-            documents,
             collections,
         } = stored;
         self.purged(vb, purge);
@@ -66,9 +65,8 @@ impl Node {
         };
         let vbucket =
             VBucket::recover(vb, &persisted, high, role, after, self.checkpoint_config())?;
-        self.insert(vbucket, &persisted, high, documents);
-        self.require(vb)?.collections = collections;
-        self.partitions.set_prepares(vb, &prepares);
+        let partition = Partition::new(vbucket, &self.cache, high, prepares, collections);
+        self.insert(partition, &persisted, high);
         let has_branched = role == State::Active && after != AfterStop::Orderly;
         if role != persisted.state || has_branched {
             self.queued(vb, actions);
@@ -100,8 +98,7 @@ impl Node {
         self.end_streams(vb, StreamEndReason::StateChanged, actions);
         self.partitions.remove(vb);
         self.purged.remove(&vb);
-        self.flusher.detach(vb);
-        self.dirty.remove(&vb);
+        self.shards.of_mut(vb).detach(vb);
         self.followed.remove(&vb);
         self.call(EngineCall::Drop(vb), actions);
         Ok(())
@@ -150,51 +147,8 @@ impl Node {
         follows
     }
 
-    pub(in crate::node) fn engine_done(
-        &mut self,
-        done: EngineDone,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), NodeError> {
-        let EngineDone { call, result } = done;
-        invariant!(
-            self.is_engine_busy && self.calls.is_running(call),
-            "N1",
-            "a call that was answered was in progress"
-        );
-        self.is_engine_busy = false;
-        // The vBucket was dropped and may be created again: the answer concerns the old one.
-        if !self.calls.end() {
-            self.proceed(actions);
-            return Ok(());
-        }
-        match (call, result) {
-            (call, Err(error)) => {
-                self.call_failed(call, error, actions);
-                return Ok(());
-            }
-            (EngineCall::Rollback(vb, _), Ok(EngineAnswer::NeedsReset)) => {
-                self.calls.push_first(EngineCall::Reset(vb));
-            }
-            (
-                EngineCall::Rollback(vb, _) | EngineCall::Reset(vb),
-                Ok(EngineAnswer::RolledBack(stored)),
-            ) => {
-                self.rolled_back(vb, *stored, actions)?;
-            }
-            (EngineCall::Reopen, Ok(EngineAnswer::Reopened(attached))) => self.reopened(attached),
-            (EngineCall::Create(vb) | EngineCall::Drop(vb), Ok(EngineAnswer::Done)) => {
-                if !self.calls.is_unsettled(vb) {
-                    actions.push(Action::Settled { vb });
-                }
-            }
-            (_, Ok(_)) => return Err(violated("N7", "a call has an answer of its kind").into()),
-        }
-        self.failures = 0;
-        self.proceed(actions);
-        Ok(())
-    }
-
-    fn rolled_back(
+    /// Brings memory to where the engine went back to.
+    pub(in crate::node) fn rolled_back(
         &mut self,
         vb: Vbid,
         stored: Stored,
@@ -209,7 +163,6 @@ impl Node {
             high,
             purge,
             prepares,
-            documents,
             collections,
         } = stored;
         self.purged.insert(vb, purge);
@@ -217,12 +170,14 @@ impl Node {
         // Without a commit the store has no state; memory goes on with its own.
         let persisted = state.unwrap_or_else(|| VBucketState::new(partition.vbucket.state(), log));
         partition.vbucket.rollback(high, &persisted)?;
-        partition.documents = documents;
+        partition.documents.clear(high);
+        let documents = &mut partition.documents;
+        prepares.into_iter().for_each(|item| documents.put(item));
         partition.collections = collections;
         // The store has an old failover log; the next flush writes the current one.
         partition.vbucket.queue_current_state()?;
-        self.flusher.attach(vb, persisted, high);
-        self.partitions.set_prepares(vb, &prepares);
+        self.shards.of_mut(vb).attach(vb, persisted, high);
+        self.hold_if_unsettled(vb, actions);
         self.end_streams(vb, StreamEndReason::Rollback, actions);
         self.partitions
             .observe(|| Observation::RolledBack { vb, seqno: high });

@@ -1,15 +1,17 @@
-//! Memory recovery of a whole node, down to the quota's lower mark.
-//!
-//! The mildest step comes first, over all vBuckets: close and expel everywhere, then drop cursors
-//! in the vBuckets that take most. Consumers with a dropped cursor read from disk.
+//! Quota of a node, the recovery of memory down to the quota's lower mark, and the eviction of
+//! documents.
 
 #[cfg(doc)]
 use lowtide_checkpoint::Quota;
 use lowtide_checkpoint::{MemoryState, QuotaConfig, QuotaStats};
+use lowtide_persistence::recover_memory;
 
 use crate::node::error::NodeError;
 use crate::node::state::Node;
-use crate::node::vbuckets::Partition;
+
+/// Entries of a vBucket that an eviction examines. Those of idle vBuckets are examined with each
+/// tick.
+const EXAMINED: usize = 256;
 
 impl Node {
     /// Changes the quota's configuration.
@@ -37,44 +39,17 @@ impl Node {
     /// Recovers memory down to the quota's lower mark, as far as possible, if it is above the upper
     /// one.
     pub(in crate::node) fn recover_memory(&mut self) {
-        if self.quota.state() == MemoryState::Available {
-            return;
-        }
-        for partition in self.partitions.iter() {
-            let manager = partition.vbucket.manager();
-            if manager.stats().open_items > 0 {
-                manager.close();
-            }
-            manager.expel();
-        }
-        // A manager reports the size of its items. The quota counts the chunks that hold them,
-        // which are freed with their last item. So a round that frees the requested bytes may not
-        // be enough.
-        while self.recover_from_the_fullest() {}
+        let vbuckets = self.partitions.iter().map(|partition| &partition.vbucket);
+        recover_memory(&self.quota, vbuckets);
     }
 
-    /// Runs one round over all vBuckets. Returns `true` if memory was freed.
-    fn recover_from_the_fullest(&self) -> bool {
-        let bytes = |partition: &Partition| partition.vbucket.manager().stats().memory_bytes();
-        let mut fullest: Vec<_> = self
-            .partitions
-            .iter()
-            .map(|one| (bytes(one), one))
-            .collect();
-        fullest.sort_by_key(|(bytes, one)| (std::cmp::Reverse(*bytes), one.vbucket.id()));
-        let mut has_freed = false;
-        for (_, partition) in fullest {
-            let excess_bytes = self.quota.excess_bytes();
-            if excess_bytes == 0 {
-                return false;
-            }
-            has_freed |= partition
-                .vbucket
-                .manager()
-                .recover_memory(excess_bytes)
-                .freed_bytes
-                > 0;
+    /// Evicts documents that the engine has, if the cache is nearly full.
+    pub(in crate::node) fn evict_documents(&mut self) {
+        if !self.cache.is_above_mark() {
+            return;
         }
-        has_freed
+        for partition in self.partitions.iter_mut() {
+            partition.documents.evict(EXAMINED);
+        }
     }
 }

@@ -11,22 +11,28 @@
 
 use std::sync::Arc;
 
-use lowtide_checkpoint::{Key, Namespace, State, VBucketError, Vbid};
-use lowtide_persistence::{Engine, EngineError, ReadViews, Snapshot};
+use lowtide_checkpoint::{Item, Key, Namespace, State, VBucketError, Vbid};
+use lowtide_persistence::{Documents, Engine, EngineError, Known, ReadViews, Snapshot};
 
 use crate::fault::{self, Fault};
 use crate::node::error::NodeError;
 use crate::node::state::Node;
-use crate::node::vbuckets::{Document, Documents};
 
 /// Reader of one vBucket.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reader<'a> {
     /// An active: all writes.
-    Memory(&'a Documents),
+    Memory(MemoryReader<'a>),
     /// A replica: complete snapshots on its disk.
     Disk(DiskReader),
+}
+
+/// Reader of an active: what memory does not know, the engine has.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryReader<'a> {
+    vb: Vbid,
+    documents: &'a Documents,
 }
 
 /// Reader of a replica. It may outlive its vBucket; the engine then reports that the vBucket is
@@ -75,13 +81,19 @@ impl Node {
             });
         }
         match partition.vbucket.state() {
-            State::Active => Ok(Reader::Memory(&partition.documents)),
+            State::Active => Ok(Reader::Memory(MemoryReader {
+                vb,
+                documents: &partition.documents,
+            })),
             State::Replica | State::Pending if fault::is(Fault::ReplicasShowMemory) => {
-                Ok(Reader::Memory(&partition.documents))
+                Ok(Reader::Memory(MemoryReader {
+                    vb,
+                    documents: &partition.documents,
+                }))
             }
             State::Replica | State::Pending => Ok(Reader::Disk(DiskReader {
                 vb,
-                views: self.flusher.views().clone(),
+                views: self.shards.of(vb).views().clone(),
             })),
             state @ State::Dead => {
                 Err(NodeError::VBucket(VBucketError::WrongState { vb, state }).into())
@@ -95,13 +107,14 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// Same as [`DiskReader::view`].
-    pub fn get(&self, engine: &dyn Engine, key: &Key) -> Result<Option<Document>, ReadError> {
+    pub fn get(&self, engine: &dyn Engine, key: &Key) -> Result<Option<Item>, ReadError> {
         match self {
-            Self::Memory(documents) => Ok(documents.get(key).cloned()),
-            Self::Disk(reader) => {
-                let found = reader.view(engine)?.get(Namespace::Committed, key)?;
-                Ok(found.map(|item| Document::of(&item)))
-            }
+            Self::Memory(MemoryReader { vb, documents }) => match documents.peek(key) {
+                Known::Revision(item) => Ok(Some(item.clone())),
+                Known::Absent => Ok(None),
+                Known::Unknown => Ok(engine.get(*vb, Namespace::Committed, key)?),
+            },
+            Self::Disk(reader) => Ok(reader.view(engine)?.get(Namespace::Committed, key)?),
         }
     }
 }

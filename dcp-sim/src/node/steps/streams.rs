@@ -195,6 +195,7 @@ impl Node {
                 .tick(now)
                 .map_err(|source| NodeError::Consumer { peer, source })?;
         }
+        self.evict_documents();
         Ok(())
     }
 }

@@ -4,7 +4,7 @@
 use lowtide_persistence::Engine;
 use lowtide_persistence::disk::Fault;
 
-use super::engine::{Rig, rig};
+use super::engine::{Rig, is_rolled_back, rig};
 use super::*;
 
 const DROP: Event = Event::Drop { vb: VB };
@@ -36,15 +36,12 @@ fn assert_is_created_again(rig: &Rig) {
     assert_eq!(
         (
             partition.vbucket.high_seqno(),
-            partition.documents.iter().count()
+            partition.documents.stats().entries
         ),
         (Seqno::ZERO, 0)
     );
     let stored = Stored::read(rig.engine(), VB).expect("the engine has it");
-    assert_eq!(
-        (stored.high, stored.documents.iter().count()),
-        (Seqno::ZERO, 0)
-    );
+    assert_eq!((stored.high, rig.stored()), (Seqno::ZERO, Vec::new()));
     assert_eq!(rig.node.persisted_seqno(VB), Some(Seqno::ZERO));
 }
 
@@ -146,7 +143,7 @@ fn vbucket_not_created_yet_is_not_flushed_and_delays_no_other() {
     assert!(
         woken
             .iter()
-            .any(|action| matches!(action, Action::WakeFlusher)),
+            .any(|action| matches!(action, Action::WakeFlusher { .. })),
         "{woken:?}"
     );
     let flushed = rig.flush();
@@ -160,7 +157,7 @@ fn vbucket_not_created_yet_is_not_flushed_and_delays_no_other() {
     let made = rig.answer();
     assert!(
         made.iter()
-            .any(|action| matches!(action, Action::WakeFlusher)),
+            .any(|action| matches!(action, Action::WakeFlusher { .. })),
         "{made:?}"
     );
     let flushed = rig.flush();
@@ -205,22 +202,13 @@ fn reopened_store_does_not_affect_a_vbucket_in_rollback() {
         Some(Seqno(2)),
         "not so memory"
     );
-    rig.step(Event::FlushDue);
+    rig.step(FLUSH);
     assert!(
         matches!(rig.wanted[..], [Action::Call(EngineCall::Rollback(..))]),
         "{:?}",
         rig.wanted
     );
     let done = rig.answer();
-    assert!(
-        matches!(
-            done[0],
-            Action::RolledBack {
-                seqno: Seqno(1),
-                ..
-            }
-        ),
-        "{done:?}"
-    );
+    assert!(is_rolled_back(&done, 1), "{done:?}");
     assert_eq!(rig.node.persisted_seqno(VB), Some(Seqno(1)));
 }

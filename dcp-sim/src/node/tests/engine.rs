@@ -1,5 +1,4 @@
-//! A node and its engine: one operation at a time, retries, and rollbacks of memory and disk
-//! together.
+//! A node and its engine: retries, and rollbacks of memory and disk together.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -53,71 +52,92 @@ impl Rig {
 
     /// Returns the actions that do not concern the engine.
     pub(super) fn step(&mut self, event: Event) -> Vec<Action> {
-        let actions = self.node.step(event, 1).expect("nothing is refused");
+        let actions = self.try_step(event).expect("nothing is refused");
         let (engines, others) = actions
             .into_iter()
-            .partition(|action| matches!(action, Action::Commit(_) | Action::Call(_)));
+            .partition(|action| matches!(action, Action::Commit { .. } | Action::Call(_)));
         self.wanted.extend::<Vec<_>>(engines);
         others
     }
 
+    /// Steps the node. A write's read of the engine is answered at once.
+    fn try_step(&mut self, event: Event) -> Result<Vec<Action>, NodeError> {
+        let mut actions = self.node.step(event, 1)?;
+        match actions.pop() {
+            Some(Action::Fetch(write)) => {
+                let stored = write.read(self.engine());
+                self.node.step(Event::Fetched { write, stored }, 1)
+            }
+            last => {
+                actions.extend(last);
+                Ok(actions)
+            }
+        }
+    }
+
     pub(super) fn set(&mut self, key: &str, bytes: usize) -> Result<Vec<Action>, NodeError> {
-        let value = Some(Bytes::from(vec![b'v'; bytes]));
-        self.node.step(
-            Event::Write {
-                vb: VB,
-                key: Key::new(key.as_bytes()),
-                value,
-            },
-            1,
-        )
+        self.set_in(VB, key, bytes)
+    }
+
+    pub(super) fn set_in(
+        &mut self,
+        vb: Vbid,
+        key: &str,
+        bytes: usize,
+    ) -> Result<Vec<Action>, NodeError> {
+        let write = Event::Write {
+            vb,
+            key: Key::new(key.as_bytes()),
+            value: Some(Bytes::from(vec![b'v'; bytes])),
+        };
+        self.try_step(write)
+    }
+
+    /// Returns the keys and seqnos of the engine, by seqno.
+    pub(super) fn stored(&self) -> Vec<(String, u64)> {
+        let mut stored = Vec::new();
+        Stored::read_with(self.engine(), VB, &mut |item| {
+            let key = String::from_utf8_lossy(item.key.user()).into_owned();
+            stored.push((key, item.seqno.0));
+        })
+        .expect("readable");
+        stored
     }
 
     /// Executes the engine's first operation and passes the result to the node.
     pub(super) fn answer(&mut self) -> Vec<Action> {
         let done = match self.wanted.remove(0) {
-            Action::Commit(group) => Event::FlushDone(group.commit(self.engine(), 1)),
+            Action::Commit { shard, group } => {
+                let group = group.commit(self.engine(), 1);
+                Event::FlushDone { shard, group }
+            }
             Action::Call(EngineCall::Reopen) => {
                 self.engine = None;
                 self.engine = Some(open(&self.disk));
-                Event::EngineDone(EngineCall::Reopen.run(self.engine()))
+                Event::EngineDone(run_call(EngineCall::Reopen, self.engine()))
             }
-            Action::Call(call) => Event::EngineDone(call.run(self.engine())),
+            Action::Call(call) => Event::EngineDone(run_call(call, self.engine())),
             other => panic!("{other:?}"),
         };
         self.step(done)
     }
 
     pub(super) fn flush(&mut self) -> Vec<Action> {
-        self.step(Event::FlushDue);
+        self.step(FLUSH);
         self.answer()
     }
 }
 
-fn is_persisted(actions: &[Action], upto: u64) -> bool {
+pub(super) fn is_persisted(actions: &[Action], upto: u64) -> bool {
     actions
         .iter()
         .any(|action| matches!(action, Action::Persisted { seqno, .. } if seqno.0 == upto))
 }
 
-#[test]
-fn engine_operations_run_one_at_a_time() {
-    let mut rig = rig(NodeConfig::default());
-    rig.set("a", 10).expect("active");
-    rig.step(Event::FlushDue);
-    for (vb, uuid) in [(Vbid(1), VbUuid(5)), (Vbid(2), VbUuid(6))] {
-        rig.step(Event::Create { vb, uuid });
-        assert!(!rig.node.is_settled(vb));
-    }
-    rig.step(Event::FlushDue);
-    for waiting in [2, 1] {
-        assert_eq!(rig.wanted.len(), 1, "{waiting} more wait");
-        rig.answer();
-    }
-    assert!(!rig.node.is_settled(Vbid(2)) && rig.node.is_settled(Vbid(1)));
-    rig.answer();
-    assert!(rig.wanted.is_empty() && rig.node.is_settled(Vbid(2)));
-    assert_eq!(rig.engine().vbuckets(), [VB, Vbid(1), Vbid(2)]);
+pub(super) fn is_rolled_back(actions: &[Action], to: u64) -> bool {
+    actions
+        .iter()
+        .any(|action| matches!(action, Action::RolledBack { seqno, .. } if seqno.0 == to))
 }
 
 #[test]
@@ -130,7 +150,7 @@ fn failed_flush_is_retried_and_a_poisoned_store_is_reopened() {
         Action::Later {
             pause_micros,
             event,
-        } if matches!(**event, Event::FlushDue) => Some(*pause_micros),
+        } if matches!(**event, Event::FlushDue { shard: 0 }) => Some(*pause_micros),
         _ => None,
     });
     assert!(pause.is_some_and(|micros| micros > 0), "{failed:?}");
@@ -150,15 +170,12 @@ fn failed_flush_is_retried_and_a_poisoned_store_is_reopened() {
     );
     let reopened = rig.answer();
     assert!(
-        matches!(reopened[..], [Action::WakeFlusher]),
+        matches!(reopened[..], [Action::WakeFlusher { shard: 0 }]),
         "{reopened:?}"
     );
     rig.set("b", 10).expect("active");
     assert!(is_persisted(&rig.flush(), 2));
-    assert_eq!(
-        Stored::read(rig.engine(), VB).expect("readable").documents,
-        rig.node.partition(VB).expect("there").documents
-    );
+    assert_eq!(rig.stored(), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
     assert!(rig.node.is_idle());
 }
 
@@ -194,32 +211,19 @@ fn rollback_happens_in_the_engine_before_memory() {
         "the engine is first"
     );
     let done = rig.answer();
-    assert!(
-        matches!(
-            done[0],
-            Action::RolledBack {
-                seqno: Seqno(2),
-                ..
-            }
-        ),
-        "{done:?}"
-    );
+    assert!(is_rolled_back(&done, 2), "{done:?}");
     let partition = rig.node.partition(VB).expect("there");
     assert_eq!(partition.vbucket.high_seqno(), Seqno(2));
-    assert_eq!(partition.documents.live().count(), 2);
+    let gone = partition.documents.peek(&Key::new(b"c"));
+    assert_eq!(gone, Known::Unknown, "memory is emptied");
     assert_eq!(rig.node.persisted_seqno(VB), Some(Seqno(2)));
     assert!(rig.node.follow_more(1, &[VB]).is_ok());
     // The current state is committed, though no item is.
     rig.flush();
     let stored = Stored::read(rig.engine(), VB).expect("readable");
     assert_eq!(stored.state.map(|state| state.state), Some(State::Replica));
-    assert_eq!(
-        (stored.high, stored.documents),
-        (
-            Seqno(2),
-            rig.node.partition(VB).expect("there").documents.clone()
-        )
-    );
+    assert_eq!(stored.high, Seqno(2));
+    assert_eq!(rig.stored(), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
 }
 
 /// Guards against a producer with invalid messages: the engine rolled back, and memory refused to.
@@ -277,7 +281,7 @@ fn rollback_below_the_oldest_state_resets_the_vbucket() {
     assert_eq!(
         (
             partition.vbucket.high_seqno(),
-            partition.documents.iter().count()
+            partition.documents.stats().entries
         ),
         (Seqno::ZERO, 0)
     );
@@ -287,7 +291,7 @@ fn rollback_below_the_oldest_state_resets_the_vbucket() {
 /// Hands a node the answer of a call that it did not ask for.
 fn answer_without_a_call() -> Result<Vec<Action>, NodeError> {
     let mut rig = rig(NodeConfig::new());
-    let done = EngineCall::Reopen.run(rig.engine());
+    let done = run_call(EngineCall::Reopen, rig.engine());
     rig.node.step(Event::EngineDone(done), 1)
 }
 

@@ -45,7 +45,7 @@ fn receive(rig: &mut Rig, range: (u64, u64), items: &[(u64, &str)]) {
             )
             .expect("inside");
     }
-    rig.node.dirty.insert(VB);
+    let _due = rig.node.shards.of_mut(VB).queued(VB);
 }
 
 /// Returns the seqno of the document that a client reads.

@@ -1,9 +1,9 @@
 //! Observations of a replica's streams, for a host that checks them against the active's history.
 
-use lowtide_checkpoint::{Seqno, SnapshotMarker, VbUuid, Vbid};
+use lowtide_checkpoint::{Item, Seqno, SnapshotMarker, VbUuid, Vbid};
 
 /// An event of a vBucket that follows an active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Observation {
     /// A stream was opened.
@@ -26,12 +26,8 @@ pub enum Observation {
     Item {
         /// The vBucket.
         vb: Vbid,
-        /// Its seqno.
-        seqno: Seqno,
-        /// [`Document::digest`](super::Document::digest) of the resulting document.
-        revision: u64,
-        /// [`Documents::content`](super::Documents::content) after the item.
-        content: u64,
+        /// The item, as it was queued.
+        item: Item,
     },
     /// The vBucket was rolled back.
     RolledBack {

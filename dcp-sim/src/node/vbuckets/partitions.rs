@@ -6,23 +6,42 @@ use lowtide_checkpoint::{
     CheckpointError, FailoverLog, Item, Seqno, SnapshotMarker, SnapshotType, State, VBucket,
     VBucketError, Vbid,
 };
+use lowtide_persistence::{CacheBudget, Documents};
 
-use super::documents::Documents;
+use super::completion::complete;
 use super::observation::Observation;
-use super::prepares::Prepares;
 use crate::consumer;
 use crate::producer::Collections;
 
-/// A vBucket and its documents.
+/// A vBucket, and what memory holds of its documents.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Partition {
     /// The vBucket: order, memory and state.
     pub vbucket: VBucket,
-    /// Newest revision of each key.
+    /// Newest revisions that are not persisted, open prepares, and a cache.
     pub documents: Documents,
     /// Highest seqno of each collection.
     pub collections: Collections,
+}
+
+impl Partition {
+    /// Creates a vBucket whose engine has everything up to `high`, with these open prepares.
+    pub(in crate::node) fn new(
+        vbucket: VBucket,
+        cache: &CacheBudget,
+        high: Seqno,
+        prepares: Vec<Item>,
+        collections: Collections,
+    ) -> Self {
+        let mut documents = Documents::new(cache.clone(), high);
+        prepares.into_iter().for_each(|item| documents.put(item));
+        Self {
+            vbucket,
+            documents,
+            collections,
+        }
+    }
 }
 
 /// vBuckets by number, with the changes that their streams brought.
@@ -33,13 +52,10 @@ pub(in crate::node) struct PartitionTable {
     /// vBuckets that moved to another branch.
     rebranched: BTreeSet<Vbid>,
     observations: Option<Vec<Observation>>,
-    /// Prepares without commit or abort.
-    prepares: BTreeMap<Vbid, Prepares>,
 }
 
 impl PartitionTable {
     pub(in crate::node) fn insert(&mut self, vb: Vbid, partition: Partition) {
-        self.prepares.remove(&vb);
         self.partitions.insert(vb, partition);
     }
 
@@ -47,7 +63,6 @@ impl PartitionTable {
         self.partitions.remove(&vb);
         self.changed.remove(&vb);
         self.rebranched.remove(&vb);
-        self.prepares.remove(&vb);
     }
 
     pub(in crate::node) fn get(&self, vb: Vbid) -> Option<&Partition> {
@@ -62,6 +77,10 @@ impl PartitionTable {
         self.partitions.values()
     }
 
+    pub(in crate::node) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
+        self.partitions.values_mut()
+    }
+
     /// Returns the vBuckets that a stream changed since the last call.
     pub(in crate::node) fn take_changed(&mut self) -> BTreeSet<Vbid> {
         std::mem::take(&mut self.changed)
@@ -70,19 +89,6 @@ impl PartitionTable {
     /// Returns the vBuckets that a stream moved to another branch since the last call.
     pub(in crate::node) fn take_rebranched(&mut self) -> BTreeSet<Vbid> {
         std::mem::take(&mut self.rebranched)
-    }
-
-    /// Replaces the open prepares of a vBucket, after a rollback or a warm-up.
-    pub(in crate::node) fn set_prepares<'a>(
-        &mut self,
-        vb: Vbid,
-        prepares: impl IntoIterator<Item = &'a Item>,
-    ) {
-        let mut open = Prepares::default();
-        prepares
-            .into_iter()
-            .for_each(|prepare| open.record(prepare));
-        self.prepares.insert(vb, open);
     }
 
     pub(in crate::node) fn observe_from_now(&mut self) {
@@ -158,23 +164,23 @@ impl consumer::Replicas for PartitionTable {
     }
 
     fn apply_item(&mut self, vb: Vbid, item: Item) -> Result<(), VBucketError> {
-        let partition = self.partitions.get_mut(&vb).ok_or(not_here(vb))?;
-        let prepares = self.prepares.entry(vb).or_default();
-        let high_completed = partition.vbucket.high_completed_seqno();
-        let item = prepares.complete(vb, item, high_completed)?;
-        partition.vbucket.receive(item.clone())?;
-        let revision = partition.documents.apply(&item);
-        partition.collections.record(&item);
-        prepares.record(&item);
-        let seqno = item.seqno;
-        let content = partition.documents.content();
+        let Partition {
+            vbucket,
+            documents,
+            collections,
+        } = self.require(vb)?;
+        let item = complete(vb, item, documents, vbucket.high_completed_seqno())?;
+        vbucket.receive(item.clone())?;
+        documents.put(item.clone());
+        collections.record(&item);
+        let range = vbucket.manager().open_range();
+        let is_from_disk = range.snapshot_type != SnapshotType::Memory;
+        if is_from_disk && item.seqno == range.end {
+            // The completions of some prepares are not in it.
+            documents.completed(vbucket.high_completed_seqno());
+        }
         self.changed.insert(vb);
-        self.observe(|| Observation::Item {
-            vb,
-            seqno,
-            revision,
-            content,
-        });
+        self.observe(|| Observation::Item { vb, item });
         Ok(())
     }
 

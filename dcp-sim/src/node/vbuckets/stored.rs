@@ -1,15 +1,14 @@
-//! Content of one vBucket in a store, for warm-up and after a rollback.
+//! State, prepares and collections of one vBucket in a store, for warm-up and after a rollback.
 
 use lowtide_checkpoint::{Item, Operation, Seqno, VBucketState, Vbid};
 use lowtide_persistence::{Engine, EngineError, ScanLimit, whole_seqno};
 
-use super::documents::Documents;
 use crate::producer::Collections;
 
 /// Limit of one slice of the scan.
 const SLICE: ScanLimit = ScanLimit::new(4_096, 16 << 20);
 
-/// Content of a vBucket in its store.
+/// State, prepares and collections of a vBucket in its store.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stored {
@@ -21,8 +20,6 @@ pub struct Stored {
     pub purge: Seqno,
     /// Prepares without commit or abort.
     pub prepares: Vec<Item>,
-    /// Newest revision of each key.
-    pub documents: Documents,
     /// Highest seqno of each collection.
     pub collections: Collections,
 }
@@ -33,18 +30,29 @@ impl Stored {
     /// # Errors
     /// Same as the engine's reads.
     pub fn read(engine: &dyn Engine, vb: Vbid) -> Result<Self, EngineError> {
+        Self::read_with(engine, vb, &mut |_| {})
+    }
+
+    /// Reads a vBucket, and shows every item to `seen`, by seqno. O(documents).
+    ///
+    /// # Errors
+    /// Same as the engine's reads.
+    pub fn read_with(
+        engine: &dyn Engine,
+        vb: Vbid,
+        seen: &mut dyn FnMut(&Item),
+    ) -> Result<Self, EngineError> {
         let snapshot = engine.snapshot(vb)?;
         let completed = snapshot
             .state()
             .map_or(Seqno::ZERO, |state| state.high_completed_seqno);
         let mut prepares = Vec::new();
-        let mut documents = Documents::default();
         let mut collections = Collections::default();
         let mut from = Some(Seqno::ZERO);
         while let Some(start) = from {
             let slice = snapshot.scan(start, snapshot.high(), SLICE)?;
             for item in slice.items {
-                documents.apply(&item);
+                seen(&item);
                 collections.record(&item);
                 if item.operation == Operation::Prepare && item.seqno > completed {
                     prepares.push(item);
@@ -57,7 +65,6 @@ impl Stored {
             high: snapshot.high(),
             purge: snapshot.info().purge,
             prepares,
-            documents,
             collections,
         })
     }

@@ -20,8 +20,8 @@ use super::documents::Revision;
 use super::position::{Position, Seen};
 use super::session::{Received, Session};
 use super::temper::{Asks, Temper};
-use crate::node::{Document, NodeId};
-use crate::sim::oracle::Sees;
+use crate::node::NodeId;
+use crate::sim::oracle::{Document, Sees};
 use crate::wire::{Status, StreamEndReason, StreamRequestFlags};
 
 /// Extent of a stream request.

@@ -6,3 +6,6 @@ pub(in crate::sim) mod durability;
 pub(in crate::sim) mod liveness;
 pub(in crate::sim) mod settled;
 pub(in crate::sim) mod source;
+mod stores;
+
+pub(in crate::sim) use stores::Stores;

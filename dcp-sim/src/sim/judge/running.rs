@@ -8,6 +8,7 @@ mod persisted;
 pub(super) mod persistence_order;
 mod reads;
 mod streams;
+pub(in crate::sim) mod writes;
 
 pub(in crate::sim) use foreign::Foreign;
 pub(in crate::sim) use memory::TakenIn;

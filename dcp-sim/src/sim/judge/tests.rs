@@ -6,14 +6,14 @@ use lowtide_checkpoint::{
     State, VBucketState, VbUuid, Vbid,
 };
 
-use super::at_rest::{agreement, contents, settled, source};
+use super::at_rest::{Stores, agreement, contents, settled, source};
 use super::running::persistence_order::PersistenceOrder;
 use super::running::{Reads, Seen, Streams, memory};
 use crate::input::Change;
-use crate::node::{Documents, Node, NodeConfig, NodeId, Observation, Stored};
+use crate::node::{Node, NodeConfig, NodeId, Observation, Stored};
 use crate::producer::Collections;
 use crate::sim::config::{ClusterConfig, Topology};
-use crate::sim::oracle::{History, Oracle};
+use crate::sim::oracle::{Contents, Copies, Digests, History, Oracle};
 
 const VB: Vbid = Vbid(0);
 
@@ -28,35 +28,41 @@ fn topology() -> Topology {
     config.topology().expect("valid")
 }
 
-/// A node whose copy has the high seqno `high` and that document.
-fn node(number: NodeId, high: u64, value: &'static str) -> Node {
-    node_of(&[VB], number, high, value)
+/// A document of that seqno.
+fn contents_of(high: u64, value: &'static str) -> Contents {
+    let item = Item {
+        seqno: Seqno(high),
+        ..Item::mutation(Key::new(b"k"), Bytes::from_static(value.as_bytes()))
+    };
+    [item].into_iter().collect()
 }
 
-fn node_of(vbs: &[Vbid], number: NodeId, high: u64, value: &'static str) -> Node {
+/// The stores of the copies of a vBucket, by number of their nodes, each with a document.
+fn stores(values: &[&'static str]) -> Stores {
+    let mut stores = Stores::default();
+    for (number, value) in values.iter().enumerate() {
+        stores.insert(number, VB, contents_of(7, value));
+    }
+    stores
+}
+
+/// A node whose copy has the high seqno `high`.
+fn node(number: NodeId, high: u64) -> Node {
     let state = if number == 0 {
         State::Active
     } else {
         State::Replica
     };
-    let item = Item {
-        seqno: Seqno(high),
-        ..Item::mutation(Key::new(b"k"), Bytes::from_static(value.as_bytes()))
-    };
-    let documents: Documents = [item].into_iter().collect();
     let mut node = Node::new(NodeConfig::default()).expect("a valid configuration");
-    for &vb in vbs {
-        let stored = Stored {
-            state: Some(VBucketState::new(state, FailoverLog::new(VbUuid(1)))),
-            high: Seqno(high),
-            purge: Seqno::ZERO,
-            prepares: Vec::new(),
-            documents: documents.clone(),
-            collections: Collections::default(),
-        };
-        node.warm_up(vb, stored, state, AfterStop::Orderly, &mut Vec::new())
-            .expect("it stays what it was");
-    }
+    let stored = Stored {
+        state: Some(VBucketState::new(state, FailoverLog::new(VbUuid(1)))),
+        high: Seqno(high),
+        purge: Seqno::ZERO,
+        prepares: Vec::new(),
+        collections: Collections::default(),
+    };
+    node.warm_up(VB, stored, state, AfterStop::Orderly, &mut Vec::new())
+        .expect("it stays what it was");
     node
 }
 
@@ -84,7 +90,7 @@ fn persisted_seqno_that_falls_stays_or_exceeds_the_high_seqno_is_a_violation() {
 
 #[test]
 fn replica_that_is_behind_or_missing_is_a_violation() {
-    let (active, same, behind) = (node(0, 7, "v"), node(1, 7, "v"), node(1, 6, "v"));
+    let (active, same, behind) = (node(0, 7), node(1, 7), node(1, 6));
     assert!(settled::check(&topology(), &[&active, &same]).holds());
     assert_eq!(
         settled::check(&topology(), &[&active, &behind]).violations,
@@ -95,22 +101,17 @@ fn replica_that_is_behind_or_missing_is_a_violation() {
 
 #[test]
 fn replica_with_another_document_is_a_violation() {
-    let (active, same, other) = (node(0, 7, "v"), node(1, 7, "v"), node(1, 7, "w"));
-    assert!(agreement::check(&topology(), &[&active, &same], true).holds());
-    assert_eq!(
-        agreement::check(&topology(), &[&active, &other], true).violations,
-        1
-    );
-    assert_eq!(
-        agreement::check(&topology(), &[&active], true).violations,
-        1
-    );
+    let violations =
+        |values: &[&'static str]| agreement::check(&topology(), &stores(values), true).violations;
+    assert_eq!(violations(&["v", "v"]), 0);
+    assert_eq!(violations(&["v", "w"]), 1);
+    assert_eq!(violations(&["v"]), 1);
 }
 
 #[test]
 fn missing_changed_or_extra_documents_are_violations() {
-    let active = node(0, 7, "v");
-    let union = source::union(&topology(), &[&active]);
+    let stores = stores(&["v"]);
+    let union = source::union(&topology(), &stores);
     let verdict = |writes: &[(&'static str, Option<&'static str>)]| {
         let mut oracle = Oracle::default();
         for &(key, value) in writes {
@@ -138,13 +139,14 @@ fn document_in_two_vbuckets_is_a_violation() {
         ..ClusterConfig::default()
     };
     let topology = config.topology().expect("valid");
-    let active = node_of(&[Vbid(0), Vbid(1)], 0, 7, "v");
+    let mut stores = stores(&["v"]);
+    stores.insert(0, Vbid(1), contents_of(7, "v"));
     let mut oracle = Oracle::default();
     oracle.apply(&Change {
         key: Bytes::from_static(b"k"),
         value: Some(Bytes::from_static(b"v")),
     });
-    let union = source::union(&topology, &[&active]);
+    let union = source::union(&topology, &stores);
     assert_eq!(source::check(&oracle, &union).violations, 1);
 }
 
@@ -153,7 +155,7 @@ fn marker_without_a_stream_is_a_violation() {
     let mut streams = Streams::default();
     let marker = SnapshotMarker::new(SnapshotType::Memory, Seqno(1), Seqno(3));
     let observation = Observation::Marker { vb: VB, marker };
-    streams.observe(1, &observation, &History::default());
+    streams.observe(1, &observation, &mut Copies::default(), &History::default());
     let [contents, order, _] = streams.verdicts();
     assert_eq!((contents.violations, order.violations), (0, 1));
 }
@@ -167,10 +169,9 @@ fn items_on_disk_without_a_state_are_a_violation() {
             high: Seqno(high),
             purge: Seqno::ZERO,
             prepares: Vec::new(),
-            documents: Documents::default(),
             collections: Collections::default(),
         };
-        streams.started(1, VB, &stored, &History::default());
+        streams.started(1, VB, &stored, &Digests::default(), &History::default());
         let [contents, ..] = streams.verdicts();
         contents.violations
     };
@@ -204,9 +205,9 @@ fn report_of_a_missing_copy_is_a_violation() {
 /// W21: a check without a history panics in checked builds, and is an error in others.
 #[test]
 fn check_without_a_history_ends_the_run() {
-    let active = node(0, 7, "v");
+    let (active, stores) = (node(0, 7), stores(&["v"]));
     let history = History::default();
-    let check = || contents::check(&topology(), &[&active], &history);
+    let check = || contents::check(&topology(), &[&active], &stores, &history);
     let checked = catch_unwind(AssertUnwindSafe(check));
     assert!(!matches!(checked, Ok(Ok(_))));
 }

@@ -17,13 +17,13 @@ use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
 mod branch;
 
 use self::branch::{Branch, Write};
-use crate::node::Documents;
+use super::copies::Digests;
 pub(in crate::sim) use branch::Sees;
 
 /// Content of the copy that starts a branch.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::sim) struct Copied<'a> {
-    pub(in crate::sim) documents: &'a Documents,
+    pub(in crate::sim) documents: &'a Digests,
     pub(in crate::sim) high: Seqno,
     /// Seqno up to which tombstones may be missing.
     pub(in crate::sim) purged: Seqno,
@@ -75,16 +75,18 @@ impl History {
     }
 
     /// Records a write. Returns the violation if its seqno is wrong.
+    ///
+    /// One that has waited may be on an older branch: its active does not know yet that another copy
+    /// leads. It is lost with its branch.
     pub(in crate::sim) fn record(
         &mut self,
         (vb, uuid): (Vbid, VbUuid),
-        seqno: Seqno,
-        key: Key,
-        revision: u64,
-        is_live: bool,
+        (seqno, key): (Seqno, Key),
+        (revision, is_live): (u64, bool),
+        has_waited: bool,
     ) -> Option<String> {
-        let is_newest = self.newest.get(&vb) == Some(&uuid);
-        let Some(branch) = self.branches.get_mut(&(vb, uuid)).filter(|_| is_newest) else {
+        let may_be = has_waited || self.newest.get(&vb) == Some(&uuid);
+        let Some(branch) = self.branches.get_mut(&(vb, uuid)).filter(|_| may_be) else {
             return Some(format!(
                 "vBucket {vb}: {seqno} was written on {uuid}, which is not its branch"
             ));
@@ -117,11 +119,10 @@ impl History {
             .unwrap_or(&empty);
         let mut branch = Branch::new(parent, start);
         let mut later: BTreeMap<Seqno, u64> = BTreeMap::new();
-        for (key, document) in documents
-            .iter()
-            .filter(|(_, document)| document.seqno > start)
-        {
-            later.insert(document.seqno, document.digest(key));
+        for revision in documents.revisions() {
+            if revision.seqno > start {
+                later.insert(revision.seqno, revision.digest);
+            }
         }
         let mut unknown = later.clone();
         for write in &before.writes {

@@ -124,6 +124,8 @@ impl Shape {
             flush_limit: ReadLimit::NONE
                 .with_items(self.size(d::FLUSH_ITEMS))
                 .with_bytes(self.size(d::FLUSH_BYTES)),
+            flush_shards: self.size(d::FLUSH_SHARDS),
+            cache_bytes: self.size(d::CACHE),
             quota: Some(
                 QuotaConfig::default()
                     .with_limit_bytes(self.size(d::QUOTA))

@@ -188,4 +188,6 @@ rows! {
         300 * SECOND,
         OneOf(&[300 * SECOND, 300 * SECOND, 300 * SECOND, 100_000, SECOND]),
     );
+    FLUSH_SHARDS = row("flush-shards", Count, [1, 64], 1, OneOf(&[1, 1, 2, 3, 4]));
+    CACHE = row("cache-bytes", Bytes, [0, 1 << 40], 64 * MIB, OneOf(&[0, 4 * KIB, 64 * KIB, 64 * MIB]));
 }

@@ -11,13 +11,13 @@
 use std::collections::BTreeMap;
 
 use lowtide_checkpoint::internal::{Invariant, Violation};
-use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
+use lowtide_checkpoint::{Item, Seqno, VbUuid, Vbid};
 
 use crate::node::NodeId;
 use crate::producer::ProducerLimits;
 use crate::sim::config::{FaultConfig, FaultPlan};
-use crate::sim::judge::{Persisted, Reads, Streams, branches, memory};
-use crate::sim::oracle::History;
+use crate::sim::judge::{Persisted, Reads, Streams, branches, memory, writes};
+use crate::sim::oracle::{Copies, History, Revision};
 use crate::sim::record::{FaultFigures, InvariantVerdict};
 use crate::sim::rng::SimRng;
 
@@ -48,6 +48,7 @@ pub(super) fn required(chaos: &mut Option<Chaos>) -> Result<&mut Chaos, Violatio
 pub(in crate::sim) struct Chaos {
     pub(in crate::sim) plan: FaultPlan,
     pub(in crate::sim) history: History,
+    pub(super) copies: Copies,
     pub(in crate::sim) persisted: Persisted,
     pub(in crate::sim) figures: FaultFigures,
     pub(super) rng: SimRng,
@@ -67,6 +68,7 @@ pub(in crate::sim) struct Chaos {
     pub(super) reads: Reads,
     pub(super) streams: Streams,
     pub(super) branches: InvariantVerdict,
+    writes: InvariantVerdict,
 }
 
 impl Chaos {
@@ -82,6 +84,7 @@ impl Chaos {
         Self {
             plan: FaultPlan::new(faults, seed),
             history,
+            copies: Copies::default(),
             persisted: Persisted::default(),
             figures: FaultFigures::default(),
             rng: SimRng::stream(seed, STREAM),
@@ -96,6 +99,7 @@ impl Chaos {
             reads: Reads::default(),
             streams: Streams::default(),
             branches: branches::verdict(),
+            writes: writes::verdict(),
         }
     }
 
@@ -118,16 +122,28 @@ impl Chaos {
         self.rng.range(5_000, 300_000)
     }
 
+    /// Records a write that a node accepted on that branch, at once or after it has waited. Tombstones
+    /// up to `purged` may be missing there.
     pub(super) fn record(
         &mut self,
+        node: NodeId,
         branch: (Vbid, VbUuid),
-        seqno: Seqno,
-        key: Key,
-        revision: u64,
-        is_live: bool,
+        item: &Item,
+        purged: Seqno,
+        has_waited: bool,
     ) {
-        self.branches
-            .check(self.history.record(branch, seqno, key, revision, is_live));
+        let copy = self.copies.at(node, branch.0);
+        self.writes
+            .check(writes::violation(copy.get(&item.key), item, purged));
+        copy.apply(item);
+        let Revision {
+            digest, is_live, ..
+        } = Revision::of(item);
+        let place = (item.seqno, item.key.clone());
+        let recorded = self
+            .history
+            .record(branch, place, (digest, is_live), has_waited);
+        self.branches.check(recorded);
     }
 
     /// Records that a copy was created again.
@@ -144,6 +160,7 @@ impl Chaos {
         let mut verdicts: Vec<_> = self.streams.verdicts().into();
         verdicts.extend([
             self.branches,
+            self.writes,
             self.persisted.verdict(),
             self.memory,
             self.reads.verdict(),

@@ -7,13 +7,14 @@
 
 use lowtide_checkpoint::internal::Invariant;
 use lowtide_checkpoint::{Seqno, VbUuid, Vbid};
+use lowtide_persistence::EngineCall;
 
 use super::chaos;
 use super::state::World;
-use crate::node::{EngineCall, NodeId, Stored};
+use crate::node::{NodeId, Stored};
 use crate::sim::error::SimError;
 use crate::sim::judge::{TakenIn, memory};
-use crate::sim::oracle::{Branched, Copied};
+use crate::sim::oracle::{Branched, Copied, Digests};
 
 impl World {
     /// Checks W16 after a node accepted input.
@@ -32,7 +33,9 @@ impl World {
             return Ok(());
         };
         for observation in self.hosts.at_mut(node)?.node.take_observations() {
-            chaos.streams.observe(node, &observation, &chaos.history);
+            chaos
+                .streams
+                .observe(node, &observation, &mut chaos.copies, &chaos.history);
         }
         Ok(())
     }
@@ -67,11 +70,24 @@ impl World {
             chaos.persisted.lowered(node, vb, Seqno::ZERO);
             chaos.reads.forget(node, vb);
         }
+        if let EngineCall::Drop(vb) = call {
+            chaos.copies.dropped(node, vb);
+        }
     }
 
-    pub(super) fn call_discarded(&mut self, node: NodeId, call: EngineCall, high: Seqno) {
+    /// Records what the store has after such a call.
+    pub(super) fn call_discarded(
+        &mut self,
+        node: NodeId,
+        call: EngineCall,
+        high: Seqno,
+        stored: Digests,
+    ) {
         if let EngineCall::Rollback(vb, _) | EngineCall::Reset(vb) = call {
             self.order.restart(node, vb, high);
+            if let Some(chaos) = &mut self.chaos {
+                chaos.copies.goes_back(node, vb, stored);
+            }
         }
     }
 
@@ -84,7 +100,10 @@ impl World {
                     .node
                     .partition(vb)
                     .invariant("W21", "a node has the copy that it rolled back")?;
-                chaos.streams.rolled_back(node, partition, &chaos.history);
+                let documents = chaos.copies.at(node, vb);
+                chaos
+                    .streams
+                    .rolled_back(node, partition, documents, &chaos.history);
             }
         }
         self.reconcile_soon();
@@ -92,13 +111,16 @@ impl World {
     }
 
     /// Compares the store of a starting node with the node's acknowledgements.
-    pub(super) fn started(&mut self, node: NodeId, vb: Vbid, stored: &Stored) {
+    pub(super) fn started(&mut self, node: NodeId, vb: Vbid, stored: &Stored, documents: Digests) {
         self.order.restart(node, vb, stored.high);
         let Some(chaos) = &mut self.chaos else { return };
         chaos
             .persisted
             .started(node, vb, (stored.high, stored.whole()));
-        chaos.streams.started(node, vb, stored, &chaos.history);
+        chaos
+            .streams
+            .started(node, vb, stored, &documents, &chaos.history);
+        chaos.copies.started(node, vb, documents);
     }
 
     /// Records a branch that a copy started; `before` is its previous branch.
@@ -122,7 +144,7 @@ impl World {
         let newest = log.newest();
         let id = (vb, newest.uuid);
         let copy = Copied {
-            documents: &partition.documents,
+            documents: chaos.copies.at(node, vb),
             high: partition.vbucket.high_seqno(),
             purged: host.node.purge_seqno(vb),
         };

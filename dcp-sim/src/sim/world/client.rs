@@ -5,14 +5,15 @@
 //! know whether it was accepted. The client does not retry, and no later write depends on it.
 
 use lowtide_checkpoint::internal::Invariant;
-use lowtide_checkpoint::{CheckpointError, Key, VBucketError, Vbid};
+use lowtide_checkpoint::{CheckpointError, VBucketError, Vbid};
 
 use super::chaos;
 use super::due::Due;
+use super::host::is_internal;
 use super::state::World;
 use super::view::{Observer, RunProgress};
 use crate::input::Change;
-use crate::node::{Action, Document, Event, NodeError, NodeId};
+use crate::node::{Action, Event, NodeError, NodeId};
 use crate::sim::error::SimError;
 use crate::sim::judge::{TakenIn, managers};
 use crate::sim::limits;
@@ -80,36 +81,47 @@ impl World {
         let key = self.foreign.key(&change.key);
         let event = Event::Write {
             vb,
-            key: key.clone(),
+            key,
             value: change.value.clone(),
         };
         let node = self.topology.active(vb);
-        if self.chaos.is_none() {
-            self.figures.mutations += 1;
-            self.written.push(vb);
-            return self.step(node, event);
-        }
-        let true_nanos = self.clock.now_nanos();
-        if !self.is_reachable(node)? {
+        if self.chaos.is_some() && !self.is_reachable(node)? {
             self.refused();
             return Ok(());
         }
+        self.step_with_write(node, vb, change.bytes(), event)
+    }
+
+    /// Steps a node with a write, or with what the engine had for one. In a run with faults the node
+    /// may refuse it.
+    pub(super) fn step_with_write(
+        &mut self,
+        node: NodeId,
+        vb: Vbid,
+        bytes: usize,
+        event: Event,
+    ) -> Result<(), SimError> {
+        if self.chaos.is_none() {
+            return self.step(node, event);
+        }
+        let has_waited = matches!(event, Event::Fetched { .. });
+        let true_nanos = self.clock.now_nanos();
         let before_bytes = self.memory_bytes(node)?;
         let host = self.hosts.at_mut(node)?;
         // The node recovers memory before it decides, and so does the judge.
         let was_full = host.node.is_memory_full();
         match host.node.step(event, host.time(true_nanos)) {
             Ok(actions) => {
-                self.figures.mutations += 1;
-                self.taken(node, vb, &key, &actions)?;
-                self.taken_in(
-                    node,
-                    TakenIn {
-                        bytes: change.bytes(),
-                        before_bytes,
-                        was_full,
-                    },
-                )?;
+                if self.taken(node, vb, &actions, has_waited)? {
+                    self.taken_in(
+                        node,
+                        TakenIn {
+                            bytes,
+                            before_bytes,
+                            was_full,
+                        },
+                    )?;
+                }
                 self.carry_out(node, actions)
             }
             Err(error) if is_refusal(&error) => {
@@ -125,37 +137,35 @@ impl World {
     }
 
     /// Records an accepted write. It belongs to the history, with or without an answer to its
-    /// client.
+    /// client. Returns `false` if the write waits for a read of the engine.
     fn taken(
         &mut self,
         node: NodeId,
         vb: Vbid,
-        key: &Key,
         actions: &[Action],
-    ) -> Result<(), SimError> {
+        has_waited: bool,
+    ) -> Result<bool, SimError> {
+        let item = actions.iter().find_map(|action| match action {
+            Action::Written { item, .. } => Some(item),
+            _ => None,
+        });
+        let Some(item) = item else {
+            return Ok(false);
+        };
         let host = self.hosts.at(node)?;
         let partition = host
             .node
             .partition(vb)
             .invariant("W21", "a node has the vBucket of a write that it accepted")?;
         let incarnation = host.incarnation;
-        let written = actions
-            .iter()
-            .filter(|action| matches!(action, Action::Written { .. }))
-            .count() as u64;
-        let documents = &partition.documents;
-        let document = documents
-            .get(key)
-            .invariant("W21", "a node has the document of a write that it accepted")?;
-        let revision = document.digest(key);
         let branch = partition.vbucket.failover_log().newest().uuid;
+        let purged = host.node.purge_seqno(vb);
         let chaos = chaos::required(&mut self.chaos)?;
-        let Document { seqno, value, .. } = document;
-        chaos.record((vb, branch), *seqno, key.clone(), revision, value.is_some());
+        chaos.record(node, (vb, branch), item, purged, has_waited);
         let delay = chaos.answer_micros();
         self.clock
-            .schedule(delay, Due::Answer(node, incarnation, written));
-        Ok(())
+            .schedule(delay, Due::Answer(node, incarnation, 1));
+        Ok(true)
     }
 
     /// Delivers an answer, if its node is up and reachable.
@@ -238,6 +248,8 @@ impl World {
 fn is_refusal(error: &NodeError) -> bool {
     match error {
         NodeError::NotHere { .. } => true,
+        // The vBucket is not in the engine yet, or the disk fails.
+        NodeError::Fetch(error) => !is_internal(error),
         NodeError::VBucket(VBucketError::WrongState { .. }) => true,
         NodeError::VBucket(VBucketError::Checkpoint { source, .. }) => {
             matches!(source, CheckpointError::NoMemory { .. })

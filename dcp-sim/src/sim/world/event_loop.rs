@@ -60,7 +60,13 @@ impl World {
         match due {
             Due::Client => self.client(observer),
             Due::Node(node, incarnation, event) if self.is_incarnation(node, incarnation)? => {
-                self.step(node, *event)
+                match *event {
+                    Event::Fetched { ref write, .. } => {
+                        let (vb, bytes) = (write.vbucket(), write.bytes());
+                        self.step_with_write(node, vb, bytes, *event)
+                    }
+                    event => self.step(node, event),
+                }
             }
             Due::Compact(node, incarnation) if self.is_incarnation(node, incarnation)? => {
                 self.compact_on(node)
@@ -122,7 +128,7 @@ impl World {
             match action {
                 Action::ToProducer(peer, bytes) => self.transmit((peer, node), false, bytes)?,
                 Action::ToConsumer(peer, bytes) => self.transmit((node, peer), true, bytes)?,
-                Action::Commit(group) => self.commit(node, group)?,
+                Action::Commit { shard, group } => self.commit(node, shard, group)?,
                 Action::Backfill {
                     peer,
                     connection,
@@ -131,7 +137,10 @@ impl World {
                     self.backfill(node, (peer, connection), step)?;
                 }
                 Action::Call(call) => self.call(node, call)?,
-                Action::WakeFlusher => self.schedule(node, GATHER_MICROS, Event::FlushDue)?,
+                Action::Fetch(write) => self.fetch(node, write)?,
+                Action::WakeFlusher { shard } => {
+                    self.schedule(node, GATHER_MICROS, Event::FlushDue { shard })?;
+                }
                 Action::WakeSender(peer) => {
                     self.schedule(node, GATHER_MICROS, Event::SendDue { peer })?;
                 }
@@ -139,8 +148,14 @@ impl World {
                     pause_micros,
                     event,
                 } => self.schedule(node, pause_micros, *event)?,
+                Action::Written { vb, .. } => {
+                    self.figures.mutations += 1;
+                    if self.chaos.is_none() {
+                        self.written.push(vb);
+                    }
+                }
                 // No simulated client waits for a durable write.
-                Action::Written { .. } | Action::Prepared { .. } => {}
+                Action::Prepared { .. } => {}
                 Action::StateSet { vb, state } => self.state_set(node, vb, state),
                 Action::Persisted {
                     vb,

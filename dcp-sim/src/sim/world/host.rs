@@ -100,6 +100,8 @@ pub(in crate::sim) struct Host {
     pub(in crate::sim) slowness: u64,
     /// Deviation of its clock from the true time; positive if ahead.
     pub(in crate::sim) clock_offset_nanos: i64,
+    /// Time at which the last read for a write ends.
+    pub(in crate::sim) fetches_end_micros: u64,
     /// The last stop was orderly, without losses.
     pub(in crate::sim) was_stopped_in_order: bool,
 }
@@ -116,6 +118,7 @@ impl Host {
             job: None,
             slowness: 1,
             clock_offset_nanos: 0,
+            fetches_end_micros: 0,
             was_stopped_in_order: false,
         }
     }

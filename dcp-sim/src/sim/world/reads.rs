@@ -11,9 +11,10 @@ use lowtide_persistence::{ScanLimit, Snapshot};
 use super::chaos;
 use super::due::Due;
 use super::state::World;
-use crate::node::{Documents, NodeId, ReadError, Reader};
+use crate::node::{NodeId, ReadError, Reader};
 use crate::sim::error::SimError;
 use crate::sim::judge::Seen;
+use crate::sim::oracle::Digests;
 
 /// Number of reads per read of all documents.
 const WHOLE: u64 = 16;
@@ -117,7 +118,7 @@ impl World {
         if is_whole {
             let content = match &view {
                 Some(view) => content(view.as_ref()),
-                None => Ok(partition.documents.content()),
+                None => Ok(chaos.copies.at(node, vb).content()),
             };
             match content {
                 Ok(content) => chaos.reads.whole(seen, content, &chaos.history),
@@ -131,5 +132,5 @@ impl World {
 
 fn content(view: &dyn Snapshot) -> Result<u64, lowtide_persistence::EngineError> {
     let all = view.scan(Seqno::ZERO, view.high(), ScanLimit::NONE)?;
-    Ok(all.items.into_iter().collect::<Documents>().content())
+    Ok(all.items.into_iter().collect::<Digests>().content())
 }

@@ -9,10 +9,11 @@ use lowtide_checkpoint::{Item, Key, Namespace, Operation, Seqno};
 
 use super::budget::CacheBudget;
 use super::entry::{Content, Entry, Usage};
-use super::fetch::{Fetch, FetchError, Found};
+use super::fetch::{Fetch, FetchError, Found, Known};
 use super::prepares::Prepares;
 use super::stats::DocumentsStats;
 use super::table::Table;
+use crate::fault::{self, Fault};
 
 /// The documents of one vBucket that memory holds. The host locks it, with the vBucket.
 ///
@@ -80,6 +81,19 @@ impl Documents {
         })
     }
 
+    /// Returns what memory knows of a key, and changes nothing.
+    ///
+    /// A host that reads the engine while nothing else happens needs no fetch.
+    #[must_use]
+    pub fn peek(&self, key: &Key) -> Known<'_> {
+        let entry = self.table.find(key).and_then(|slot| self.table.get(slot));
+        match entry.map(|entry| &entry.content) {
+            Some(Content::Revision(item)) => Known::Revision(item),
+            Some(Content::Absent(_)) => Known::Absent,
+            Some(Content::Unknown(_)) | None => Known::Unknown,
+        }
+    }
+
     /// Ends a fetch with what the engine had: its newest committed revision of the key, or `None`.
     /// Returns the newest revision, which is another one if the key was written meanwhile.
     ///
@@ -112,7 +126,7 @@ impl Documents {
         };
         let known = self.table.get(slot).and_then(|entry| entry.content.age());
         // What was put meanwhile is newer.
-        if known < content.age() {
+        if known < content.age() || fault::is(Fault::LateFetchWins) {
             self.table.replace(slot, content);
             self.settle();
         }

@@ -14,6 +14,17 @@ pub enum Found {
     Unknown(Fetch),
 }
 
+/// The answer of memory alone, without a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known<'a> {
+    /// The newest revision. It may be a tombstone.
+    Revision(&'a Item),
+    /// The key has no revision, neither in memory nor in the engine.
+    Absent,
+    /// Only the engine knows.
+    Unknown,
+}
+
 /// A read of the engine in progress. The key keeps its place in memory until the fetch ends with
 /// [`Documents::fetched`] or [`Documents::abandon`]. One that is dropped keeps the place until the
 /// documents are cleared.

@@ -1,13 +1,13 @@
 //! W3: every replica has the documents of its active: keys, values, seqnos, revisions, CAS,
 //! tombstones.
 
-use crate::node::Node;
+use super::stores::Stores;
 use crate::sim::config::Topology;
 use crate::sim::record::InvariantVerdict;
 
 pub(in crate::sim) fn check(
     topology: &Topology,
-    nodes: &[&Node],
+    stores: &Stores,
     with_tombstones: bool,
 ) -> InvariantVerdict {
     let mut verdict = InvariantVerdict::new(
@@ -15,7 +15,7 @@ pub(in crate::sim) fn check(
         "every replica equals its active, document by document",
     );
     for vb in topology.vbuckets() {
-        let copy_on = |node: usize| nodes.get(node)?.partition(vb);
+        let copy_on = |node| stores.get(node, vb);
         for replica in topology.replicas(vb) {
             let (Some(active), Some(copy)) = (copy_on(topology.active(vb)), copy_on(replica))
             else {
@@ -23,13 +23,13 @@ pub(in crate::sim) fn check(
                 continue;
             };
             let differing = if with_tombstones {
-                active.documents.first_difference(&copy.documents)
+                active.first_difference(copy)
             } else {
-                active.documents.first_live_difference(&copy.documents)
+                active.first_live_difference(copy)
             };
             verdict.check(differing.map(|key| {
-                let active = active.documents.get(key);
-                let copy = copy.documents.get(key);
+                let active = active.get(key);
+                let copy = copy.get(key);
                 format!("vBucket {vb}, key {key}: active {active:?}, node {replica} {copy:?}")
             }));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lowtide_checkpoint::internal::Violation;
 
+use super::stores::Stores;
 use crate::node::Node;
 use crate::sim::config::Topology;
 use crate::sim::oracle::History;
@@ -12,6 +13,7 @@ use crate::sim::record::InvariantVerdict;
 pub(in crate::sim) fn check(
     topology: &Topology,
     nodes: &[&Node],
+    stores: &Stores,
     history: &History,
 ) -> Result<InvariantVerdict, Violation> {
     let mut verdict = InvariantVerdict::new(
@@ -19,10 +21,9 @@ pub(in crate::sim) fn check(
         "the actives hold exactly what was written and not lost with a branch",
     );
     for vb in topology.vbuckets() {
-        let Some(active) = nodes
-            .get(topology.active(vb))
-            .and_then(|node| node.partition(vb))
-        else {
+        let number = topology.active(vb);
+        let active = nodes.get(number).and_then(|node| node.partition(vb));
+        let (Some(active), Some(documents)) = (active, stores.get(number, vb)) else {
             verdict.check(Some(format!("vBucket {vb} has no active")));
             continue;
         };
@@ -36,17 +37,13 @@ pub(in crate::sim) fn check(
         }));
         let written: BTreeMap<_, _> = history.live(vb)?.collect();
         for (key, &digest) in &written {
-            let found = active
-                .documents
-                .get(key)
-                .map(|document| document.digest(key));
+            let found = documents.get(key).map(|document| document.digest(key));
             verdict.check(
                 (found != Some(digest))
                     .then(|| format!("vBucket {vb}, {key}: {found:x?}, not {digest:x}")),
             );
         }
-        for (key, _) in active
-            .documents
+        for (key, _) in documents
             .live()
             .filter(|(key, _)| !written.contains_key(key))
         {

@@ -1,9 +1,12 @@
-//! W4: every reopened store has exactly its node's documents and state, and passes its own check.
+//! W4: every reopened store has exactly the documents that it had before, its node's state and what
+//! its node's memory knows, and passes its own check.
 
-use lowtide_checkpoint::{Key, Seqno};
-use lowtide_persistence::{Engine, EngineError};
+use lowtide_checkpoint::Seqno;
+use lowtide_persistence::{Engine, EngineError, Known};
 
-use crate::node::{Documents, Node, NodeId, Partition, Stored};
+use super::stores::Stores;
+use crate::node::{Node, NodeId, Partition};
+use crate::sim::oracle::{Contents, Document};
 use crate::sim::record::InvariantVerdict;
 
 /// Compares a node with its reopened store.
@@ -14,6 +17,7 @@ pub(in crate::sim) fn check(
     verdict: &mut InvariantVerdict,
     number: NodeId,
     node: &Node,
+    stores: &Stores,
     reopened: &dyn Engine,
     with_tombstones: bool,
 ) -> Result<(), EngineError> {
@@ -30,8 +34,14 @@ pub(in crate::sim) fn check(
         .partitions()
         .filter(|partition| found.contains(&partition.vbucket.id()))
     {
-        let violation = compare(partition, reopened, with_tombstones)?;
         let vb = partition.vbucket.id();
+        let Some(closed) = stores.get(number, vb) else {
+            verdict.check(Some(format!(
+                "node {number}, vBucket {vb}: it had no store"
+            )));
+            continue;
+        };
+        let violation = compare(partition, closed, reopened, with_tombstones)?;
         verdict.check(violation.map(|what| format!("node {number}, vBucket {vb}: {what}")));
     }
     Ok(())
@@ -46,18 +56,36 @@ pub(in crate::sim) fn verdict() -> InvariantVerdict {
 
 fn compare(
     partition: &Partition,
+    closed: &Contents,
     reopened: &dyn Engine,
     with_tombstones: bool,
 ) -> Result<Option<String>, EngineError> {
     let vb = partition.vbucket.id();
-    let stored = Stored::read(reopened, vb)?.documents;
+    let stored = Contents::read(reopened, vb)?;
     let differing = if with_tombstones {
-        partition.documents.first_difference(&stored)
+        closed.first_difference(&stored)
     } else {
-        partition.documents.first_live_difference(&stored)
+        closed.first_live_difference(&stored)
     };
     if let Some(key) = differing {
-        return Ok(Some(difference(key, &partition.documents, &stored)));
+        let (closed, stored) = (closed.get(key), stored.get(key));
+        return Ok(Some(format!(
+            "key {key}: {closed:?} before, now {stored:?}"
+        )));
+    }
+    for (key, document) in stored.iter() {
+        let is_right = match partition.documents.peek(key) {
+            Known::Revision(item) => Document::of(item) == *document,
+            // A tombstone may be purged.
+            Known::Absent => document.value.is_none() && !with_tombstones,
+            Known::Unknown => true,
+        };
+        if !is_right {
+            let memory = partition.documents.peek(key);
+            return Ok(Some(format!(
+                "key {key}: memory {memory:?}, disk {document:?}"
+            )));
+        }
     }
     let high = partition.vbucket.high_seqno();
     let info = reopened.info(vb)?;
@@ -86,12 +114,4 @@ fn compare(
     }
     // Data that was read correctly may be damaged elsewhere.
     Ok(reopened.check(vb)?.into_iter().next())
-}
-
-fn difference(key: &Key, memory: &Documents, disk: &Documents) -> String {
-    format!(
-        "key {key}: memory {:?}, disk {:?}",
-        memory.get(key),
-        disk.get(key)
-    )
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::node::Node;
+use super::stores::Stores;
 use crate::sim::config::Topology;
 use crate::sim::oracle::Oracle;
 use crate::sim::record::InvariantVerdict;
@@ -19,14 +19,12 @@ pub(in crate::sim) struct Union<'a> {
 }
 
 /// Collects the live documents of all actives. W2 reports a vBucket without an active.
-pub(in crate::sim) fn union<'a>(topology: &Topology, nodes: &[&'a Node]) -> Union<'a> {
-    let actives = topology.vbuckets().filter_map(|vb| {
-        nodes
-            .get(topology.active(vb))
-            .and_then(|node| node.partition(vb))
-    });
+pub(in crate::sim) fn union<'a>(topology: &Topology, stores: &'a Stores) -> Union<'a> {
+    let actives = topology
+        .vbuckets()
+        .filter_map(|vb| stores.get(topology.active(vb), vb));
     let mut union = Union::default();
-    for (key, value) in actives.flat_map(|active| active.documents.live()) {
+    for (key, value) in actives.flat_map(|active| active.live()) {
         if union.documents.insert(key.user(), value).is_some() {
             union.twice.push(key.user());
         }

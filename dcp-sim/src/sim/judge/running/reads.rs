@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use lowtide_checkpoint::{Key, Seqno, VbUuid, Vbid};
+use lowtide_checkpoint::{Item, Key, Seqno, VbUuid, Vbid};
 
-use crate::node::{Document, NodeId};
-use crate::sim::oracle::History;
+use crate::node::NodeId;
+use crate::sim::oracle::{History, Revision};
 use crate::sim::record::InvariantVerdict;
 
 /// State that a read saw: its last visible seqno, and the branch.
@@ -66,12 +66,13 @@ impl Reads {
         &mut self,
         seen: Seen,
         key: &Key,
-        found: Option<&Document>,
+        found: Option<&Item>,
         history: &History,
     ) {
         let found = found
-            .filter(|document| document.value.is_some())
-            .map(|document| document.digest(key));
+            .map(Revision::of)
+            .filter(|revision| revision.is_live)
+            .map(|revision| revision.digest);
         let written = history.live_at(seen.vb, seen.branch, seen.seqno, key);
         let what = format!("{key} is {found:x?}, written was {written:x?}");
         self.check(seen, (found != written).then_some(what));

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use lowtide_checkpoint::{Seqno, VbUuid, Vbid};
 
 use crate::node::{NodeId, Observation, Partition, Stored};
-use crate::sim::oracle::History;
+use crate::sim::oracle::{Copies, Digests, History};
 use crate::sim::record::InvariantVerdict;
 
 /// One copy that follows an active.
@@ -60,10 +60,12 @@ impl Default for Streams {
 }
 
 impl Streams {
+    /// Checks an observation, and applies it to the copies.
     pub(in crate::sim) fn observe(
         &mut self,
         node: NodeId,
         observation: &Observation,
+        copies: &mut Copies,
         history: &History,
     ) {
         match *observation {
@@ -91,12 +93,10 @@ impl Streams {
                     format!("node {node}, vBucket {vb}: a snapshot {from} to {to} came {what} {before:?}")
                 }));
             }
-            Observation::Item {
-                vb,
-                seqno,
-                revision,
-                content,
-            } => {
+            Observation::Item { vb, ref item } => {
+                let copy = copies.at(node, vb);
+                let (seqno, revision) = (item.seqno, copy.apply(item));
+                let content = copy.content();
                 let follower = self.follower(node, vb);
                 let before = *follower;
                 follower.last = seqno;
@@ -107,7 +107,10 @@ impl Streams {
                 );
                 self.item(node, vb, before, (seqno, revision, content), history);
             }
-            Observation::RolledBack { vb, seqno } => *self.follower(node, vb) = Follower::at(seqno),
+            Observation::RolledBack { vb, seqno } => {
+                *self.follower(node, vb) = Follower::at(seqno);
+                copies.went_back(node, vb);
+            }
         }
     }
 
@@ -117,6 +120,7 @@ impl Streams {
         node: NodeId,
         vb: Vbid,
         stored: &Stored,
+        documents: &Digests,
         history: &History,
     ) {
         let Some(state) = &stored.state else {
@@ -135,7 +139,7 @@ impl Streams {
         }
         let branch = state.failover_log.newest().uuid;
         let expected = history.content_at(vb, branch, stored.high);
-        let found = stored.documents.content();
+        let found = documents.content();
         self.contents.check((expected != Some(found)).then(|| {
             let high = stored.high;
             format!(
@@ -149,6 +153,7 @@ impl Streams {
         &mut self,
         node: NodeId,
         partition: &Partition,
+        documents: &Digests,
         history: &History,
     ) {
         let vb = partition.vbucket.id();
@@ -158,7 +163,7 @@ impl Streams {
             return;
         }
         let expected = history.content_at(vb, point.uuid, point.seqno);
-        let found = partition.documents.content();
+        let found = documents.content();
         self.rollbacks.check((expected != Some(found)).then(|| {
             format!("node {node}, vBucket {vb}: at {point:?} it holds {found:x}, its history {expected:x?}")
         }));

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use lowtide_checkpoint::Item;
 
 use super::*;
-use crate::node::Document;
+use crate::sim::oracle::Revision;
 
 const VB: Vbid = Vbid(3);
 
@@ -19,19 +19,16 @@ fn item(seqno: u64, key: &str, value: Option<&'static str>) -> Item {
 }
 
 fn write(history: &mut History, uuid: u64, item: &Item) -> Option<String> {
-    let document = Document::of(item);
-    let revision = document.digest(&item.key);
-    let is_live = document.value.is_some();
-    history.record(
-        (VB, VbUuid(uuid)),
-        item.seqno,
-        item.key.clone(),
-        revision,
+    let Revision {
+        digest: revision,
         is_live,
-    )
+        ..
+    } = Revision::of(item);
+    let (seqno, key) = (item.seqno, item.key.clone());
+    history.record((VB, VbUuid(uuid)), (seqno, key), (revision, is_live), false)
 }
 
-fn copied(documents: &Documents) -> Copied<'_> {
+fn copied(documents: &Digests) -> Copied<'_> {
     Copied {
         documents,
         high: Seqno::MAX,
@@ -59,7 +56,7 @@ fn written() -> (History, Vec<Item>) {
 fn history_content_is_exact_at_every_seqno() {
     let (history, items) = written();
     for upto in 0..=5 {
-        let documents: Documents = items[..upto].iter().cloned().collect();
+        let documents: Digests = items[..upto].iter().cloned().collect();
         assert_eq!(
             history.content_at(VB, VbUuid(1), Seqno(upto as u64)),
             Some(documents.content())
@@ -81,7 +78,7 @@ fn repeated_or_skipped_seqno_is_a_violation() {
 fn branch_contains_the_writes_of_its_copy() {
     let (mut history, items) = written();
     // The complete snapshot up to 3, and only the last item of the next one.
-    let documents: Documents = [&items[1], &items[2], &items[4]]
+    let documents: Digests = [&items[1], &items[2], &items[4]]
         .into_iter()
         .cloned()
         .collect();
@@ -117,7 +114,7 @@ fn branch_contains_the_writes_of_its_copy() {
 #[test]
 fn purged_deletion_inside_a_partial_snapshot_is_on_the_branch() {
     let (mut history, items) = written();
-    let documents: Documents = [&items[1], &items[2]].into_iter().cloned().collect();
+    let documents: Digests = [&items[1], &items[2]].into_iter().cloned().collect();
     let copy = |documents, high, purged| Copied {
         documents,
         high: Seqno(high),
@@ -130,7 +127,7 @@ fn purged_deletion_inside_a_partial_snapshot_is_on_the_branch() {
     };
     // It never had the deletion: that write is lost with the old branch.
     assert_eq!(begin(2, copy(&documents, 4, 4)), None);
-    let purged: Documents = [&items[2]].into_iter().cloned().collect();
+    let purged: Digests = [&items[2]].into_iter().cloned().collect();
     assert_eq!(begin(3, copy(&purged, 4, 4)), None);
     assert!(
         begin(4, copy(&purged, 4, 3)).is_some(),
@@ -149,7 +146,7 @@ fn purged_deletion_inside_a_partial_snapshot_is_on_the_branch() {
 fn replaced_writes_of_a_partial_snapshot_may_remain_on_the_starting_copys_disk() {
     let (mut history, items) = written();
     // The copy has everything in memory, and on disk the part up to 3 of a snapshot from 1 to 5.
-    let documents: Documents = items.iter().cloned().collect();
+    let documents: Digests = items.iter().cloned().collect();
     history.branch(
         (VB, VbUuid(2)),
         Some(VbUuid(1)),
@@ -168,7 +165,7 @@ fn replaced_writes_of_a_partial_snapshot_may_remain_on_the_starting_copys_disk()
         "what was there then, and only inside"
     );
     let mut lost = written().0;
-    let short: Documents = [&items[1], &items[2]].into_iter().cloned().collect();
+    let short: Digests = [&items[1], &items[2]].into_iter().cloned().collect();
     lost.branch((VB, VbUuid(2)), Some(VbUuid(1)), Seqno(0), copied(&short));
     assert_eq!(
         lost.revision_at(VB, VbUuid(2), Seqno(4)),
@@ -187,7 +184,7 @@ fn replaced_writes_of_a_partial_snapshot_may_remain_on_the_starting_copys_disk()
 #[test]
 fn branch_that_starts_twice_is_a_violation() {
     let (mut history, items) = written();
-    let documents: Documents = items.iter().cloned().collect();
+    let documents: Digests = items.iter().cloned().collect();
     let again = history.branch(
         (VB, VbUuid(1)),
         Some(VbUuid(1)),
@@ -213,14 +210,14 @@ fn branch_that_starts_twice_is_a_violation() {
 #[test]
 fn branch_with_other_documents_is_a_violation() {
     let (mut history, items) = written();
-    let short: Documents = items[..2].iter().cloned().collect();
+    let short: Digests = items[..2].iter().cloned().collect();
     assert!(
         history
             .branch((VB, VbUuid(2)), Some(VbUuid(1)), Seqno(3), copied(&short))
             .violation
             .is_some()
     );
-    let foreign: Documents = items.iter().cloned().chain([item(6, "x", None)]).collect();
+    let foreign: Digests = items.iter().cloned().chain([item(6, "x", None)]).collect();
     assert!(
         history
             .branch((VB, VbUuid(3)), Some(VbUuid(1)), Seqno(5), copied(&foreign))

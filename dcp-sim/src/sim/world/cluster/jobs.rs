@@ -39,6 +39,8 @@ impl World {
         request.purge_upto = purge_upto;
         host.job = unless_internal(engine.compact(vb, request))
             .map_err(|source| SimError::Engine { node, source })?;
+        // An engine may hide what it purges before its first step.
+        self.report_purges(node)?;
         self.begin_job(node)
     }
 
@@ -89,10 +91,15 @@ impl World {
         Ok(())
     }
 
-    /// Reports the purged seqnos to the node at once, since the next stream may depend on them.
     fn compacted(&mut self, node: NodeId) -> Result<(), SimError> {
-        let host = self.hosts.at_mut(node)?;
-        host.job = None;
+        self.hosts.at_mut(node)?.job = None;
+        self.note_end("compacting", node);
+        self.report_purges(node)
+    }
+
+    /// Reports the purged seqnos to the node at once: the next stream may depend on them.
+    fn report_purges(&mut self, node: NodeId) -> Result<(), SimError> {
+        let host = self.hosts.at(node)?;
         let engine = host
             .engine
             .as_ref()
@@ -105,7 +112,6 @@ impl World {
                 .map_err(|source| SimError::Engine { node, source })?;
             purged.extend(info.map(|info| (vb, info.purge)));
         }
-        self.note_end("compacting", node);
         for (vb, seqno) in purged {
             self.step(node, Event::Purged { vb, seqno })?;
         }

@@ -1,14 +1,17 @@
 //! Machines: engine calls with their durations, and stops and starts of nodes.
 //!
-//! An engine is called at once; its answer arrives when the disk would be done. If the power fails
+//! An engine is called at once; its answer arrives when the disk would be done. Operations that a node
+//! has in progress at once delay one another as little as those of an NVMe device do: each takes its
+//! own time. If the power fails
 //! during a call, the machine goes down and the answer is lost.
 
 use lowtide_checkpoint::{AfterStop, State, Vbid};
 use lowtide_persistence::disk::PowerLoss;
-use lowtide_persistence::{BackfillStep, EngineError, FlushGroup};
+use lowtide_persistence::{BackfillStep, EngineAnswer, EngineCall, EngineError, FlushGroup};
 
-use crate::node::{EngineAnswer, EngineCall, EngineDone, Event, NodeId, Stored};
+use crate::node::{CallDone, Event, NodeId, PendingWrite, Stored, run_call_with};
 use crate::sim::error::SimError;
+use crate::sim::oracle::Digests;
 use crate::sim::world::due::Due;
 use crate::sim::world::host::{Host, Loss, is_internal, unless_internal};
 use crate::sim::world::state::World;
@@ -20,6 +23,7 @@ impl World {
     pub(in crate::sim::world) fn commit(
         &mut self,
         node: NodeId,
+        shard: usize,
         group: FlushGroup,
     ) -> Result<(), SimError> {
         let true_nanos = self.clock.now_nanos();
@@ -38,7 +42,8 @@ impl World {
             if let Some(timeline) = &mut self.timeline {
                 timeline.flushed(node, committed.items() as u64, micros);
             }
-            self.schedule(node, micros, Event::FlushDone(committed))?;
+            let group = committed;
+            self.schedule(node, micros, Event::FlushDone { shard, group })?;
         }
         if self.chaos.is_some() {
             self.maintain(node)?;
@@ -73,6 +78,30 @@ impl World {
         Ok(())
     }
 
+    /// Reads a store for a write. The answers come in the order of the reads, as those of a
+    /// connection do.
+    pub(in crate::sim::world) fn fetch(
+        &mut self,
+        node: NodeId,
+        write: PendingWrite,
+    ) -> Result<(), SimError> {
+        let now_micros = self.clock.now_micros();
+        let host = self.hosts.at_mut(node)?;
+        let (stored, micros) = host.timed(|host| {
+            let engine = host.engine.as_ref();
+            engine.map(|engine| write.read(engine.as_ref()))
+        });
+        if host.has_lost_power() {
+            return self.lose_power(node);
+        }
+        let Some(stored) = stored else {
+            return Ok(());
+        };
+        host.fetches_end_micros = host.fetches_end_micros.max(now_micros + micros);
+        let delay = host.fetches_end_micros - now_micros;
+        self.schedule(node, delay, Event::Fetched { write, stored })
+    }
+
     pub(in crate::sim::world) fn call(
         &mut self,
         node: NodeId,
@@ -89,8 +118,9 @@ impl World {
             // A process that cannot open its store ends and restarts.
             return self.crash(node, Loss::Process);
         };
+        let (done, documents) = done;
         if let Ok(EngineAnswer::RolledBack(stored)) = &done.result {
-            self.call_discarded(node, call, stored.high);
+            self.call_discarded(node, call, stored.high, documents);
         }
         self.schedule(node, micros, Event::EngineDone(done))
     }
@@ -161,6 +191,7 @@ impl World {
         self.note_end("compacting", node);
         self.note_begin("down", node);
         if let Some(chaos) = &mut self.chaos {
+            chaos.copies.lost(node);
             let delay = chaos.restart_micros();
             self.clock.schedule(delay, Due::Start(node));
         }
@@ -199,9 +230,10 @@ impl World {
         if let Some(chaos) = &mut self.chaos {
             chaos
                 .persisted
-                .found(node, |vb| found.iter().any(|&(of, _)| of == vb));
+                .found(node, |vb| found.iter().any(|&(of, ..)| of == vb));
         }
-        for (vb, stored) in found {
+        for (vb, stored, documents) in found {
+            self.started(node, vb, &stored, documents);
             self.take_on(node, vb, stored, in_order)?;
         }
         self.reconcile_soon();
@@ -217,7 +249,6 @@ impl World {
     ) -> Result<(), SimError> {
         // A vBucket without a role is dropped by the manager later.
         let role = self.topology.role(vb, node).unwrap_or(State::Replica);
-        self.started(node, vb, &stored);
         let before = stored
             .state
             .as_ref()
@@ -248,11 +279,12 @@ impl World {
 }
 
 impl Host {
-    /// Performs an engine call; `None` if the store cannot be opened, or the node is down.
+    /// Performs an engine call; `None` if the store cannot be opened, or the node is down. Returns
+    /// the documents of a vBucket that went back, too.
     ///
     /// # Errors
     /// [`EngineError::Internal`] of opening.
-    fn carry_out(&mut self, call: EngineCall) -> Result<Option<EngineDone>, EngineError> {
+    fn carry_out(&mut self, call: EngineCall) -> Result<Option<(CallDone, Digests)>, EngineError> {
         if call == EngineCall::Reopen {
             self.job = None;
             if let Some(engine) = self.engine.take() {
@@ -262,16 +294,26 @@ impl Host {
             }
             self.engine = unless_internal(self.storage.open())?;
         }
-        Ok(self.engine.as_ref().map(|engine| call.run(engine.as_ref())))
+        let engine = self.engine.as_ref();
+        Ok(engine.map(|engine| {
+            let mut documents = Digests::default();
+            let done = run_call_with(call, engine.as_ref(), &mut |item| {
+                documents.apply(item);
+            });
+            (done, documents)
+        }))
     }
 
-    fn read_store(&mut self) -> Result<Vec<(Vbid, Stored)>, EngineError> {
+    fn read_store(&mut self) -> Result<Vec<(Vbid, Stored, Digests)>, EngineError> {
         let engine = self.engine.insert(self.storage.open()?);
-        engine
-            .vbuckets()
-            .into_iter()
-            .map(|vb| Ok((vb, Stored::read(engine.as_ref(), vb)?)))
-            .collect()
+        let read = |vb| {
+            let mut documents = Digests::default();
+            let stored = Stored::read_with(engine.as_ref(), vb, &mut |item| {
+                documents.apply(item);
+            })?;
+            Ok((vb, stored, documents))
+        };
+        engine.vbuckets().into_iter().map(read).collect()
     }
 }
 

@@ -1,17 +1,12 @@
-//! Documents of one vBucket in memory: the newest revision of every key, including tombstones.
-//!
-//! A digest is computed once, when its document arrives. Storing eight bytes is cheaper than
-//! reading an old value again to subtract its digest.
-//!
-//! # Invariants
-//!
-//! - [`Documents::content`] is the sum of the live documents' digests. So two sets are compared at
-//!   any time without a walk.
+//! Documents of one vBucket: the newest revision of every key, including tombstones.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-use lowtide_checkpoint::{Cas, Item, Key, Namespace, Seqno};
+use lowtide_checkpoint::{Cas, Item, Key, Namespace, Seqno, Vbid};
+use lowtide_persistence::{Engine, EngineError};
+
+use crate::node::Stored;
 
 /// Newest revision of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +34,7 @@ impl Document {
             value,
         }
     }
-}
 
-impl Document {
     /// Returns a 64-bit digest of key, value, seqno, CAS and revision. Tombstones have one, too.
     #[must_use]
     pub fn digest(&self, key: &Key) -> u64 {
@@ -66,72 +59,40 @@ const fn mix(number: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Documents by key.
+/// Documents by key, from an engine or folded from items.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Documents {
-    by_key: HashMap<Key, Digested, FixedState>,
-    content: u64,
-}
+pub struct Contents(BTreeMap<Key, Document>);
 
-/// A document and its digest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Digested {
-    document: Document,
-    digest: u64,
-}
-
-impl Digested {
-    fn live_digest(&self) -> u64 {
-        if self.document.value.is_some() {
-            self.digest
-        } else {
-            0
-        }
+impl Contents {
+    /// Reads a vBucket. O(documents).
+    ///
+    /// # Errors
+    /// Same as the engine's reads.
+    pub fn read(engine: &dyn Engine, vb: Vbid) -> Result<Self, EngineError> {
+        let mut contents = Self::default();
+        Stored::read_with(engine, vb, &mut |item| contents.apply(item))?;
+        Ok(contents)
     }
-}
 
-impl Documents {
-    /// Applies an item of the committed name space; others change no document. Returns the digest
-    /// of the resulting document.
-    pub fn apply(&mut self, item: &Item) -> u64 {
-        let document = Document::of(item);
-        let digest = document.digest(&item.key);
+    /// Applies an item of the committed name space; others change no document.
+    pub fn apply(&mut self, item: &Item) {
         if item.operation.namespace() == Some(Namespace::Committed) {
-            let digested = Digested { document, digest };
-            self.content = self.content.wrapping_add(digested.live_digest());
-            if let Some(before) = self.by_key.insert(item.key.clone(), digested) {
-                self.content = self.content.wrapping_sub(before.live_digest());
-            }
+            self.0.insert(item.key.clone(), Document::of(item));
         }
-        digest
-    }
-
-    /// Returns the sum of the digests of all live documents.
-    #[must_use]
-    pub fn content(&self) -> u64 {
-        self.content
     }
 
     /// Returns the newest revision of a key.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Document> {
-        self.by_key.get(key).map(|digested| &digested.document)
+        self.0.get(key)
     }
 
-    /// Returns the digest of the newest revision of a key.
-    #[must_use]
-    pub fn digest(&self, key: &Key) -> Option<u64> {
-        self.by_key.get(key).map(|digested| digested.digest)
-    }
-
-    /// Returns all documents by key, including tombstones. O(n log n).
+    /// Returns all documents by key, including tombstones.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Document)> {
-        let mut entries: Vec<_> = self.entries().collect();
-        entries.sort_unstable_by_key(|&(key, _)| key);
-        entries.into_iter()
+        self.0.iter()
     }
 
-    /// Returns the live documents by key. O(n log n).
+    /// Returns the live documents by key.
     pub fn live(&self) -> impl Iterator<Item = (&Key, &Bytes)> {
         self.iter()
             .filter_map(|(key, document)| Some((key, document.value.as_ref()?)))
@@ -158,25 +119,16 @@ impl Documents {
         let differs = |(key, document): &(&'a Key, &'a Document), in_other: &Self| {
             counts(document) && in_other.get(key).filter(|found| counts(found)) != Some(*document)
         };
-        let here = self.entries().filter(|entry| differs(entry, other));
-        let there = other.entries().filter(|entry| differs(entry, self));
-        here.chain(there).map(|(key, _)| key).min()
-    }
-
-    /// Returns the entries in arbitrary order; no result may depend on it.
-    fn entries(&self) -> impl Iterator<Item = (&Key, &Document)> {
-        self.by_key
-            .iter()
-            .map(|(key, digested)| (key, &digested.document))
+        let here = self.iter().find(|entry| differs(entry, other));
+        let there = other.iter().find(|entry| differs(entry, self));
+        here.into_iter().chain(there).map(|(key, _)| key).min()
     }
 }
 
-impl FromIterator<Item> for Documents {
+impl FromIterator<Item> for Contents {
     fn from_iter<T: IntoIterator<Item = Item>>(items: T) -> Self {
-        let mut documents = Self::default();
-        for item in items {
-            documents.apply(&item);
-        }
-        documents
+        let mut contents = Self::default();
+        items.into_iter().for_each(|item| contents.apply(&item));
+        contents
     }
 }
