@@ -42,6 +42,10 @@
 //! let mut due = VecDeque::from(node.step(write, now)?);
 //! while let Some(action) = due.pop_front() {
 //!     let event = match action {
+//!         Action::Fetch(write) => {
+//!             let stored = write.read(&engine);
+//!             Event::Fetched { write, stored }
+//!         }
 //!         Action::WakeFlusher { shard } => Event::FlushDue { shard },
 //!         Action::Commit { shard, group } => {
 //!             let group = group.commit(&engine, 1);
