@@ -110,6 +110,8 @@ pub struct Capabilities {
     /// Whether a purge spares a tombstone that is its collection's highest seqno, so that this
     /// seqno stays known.
     pub keeps_collections_highest: bool,
+    /// Whether a get of a key that is not there reads the disk. A host keeps a filter of keys then.
+    pub reads_for_absent_keys: bool,
 }
 
 impl Capabilities {
@@ -121,6 +123,7 @@ impl Capabilities {
             limits,
             history,
             keeps_collections_highest: false,
+            reads_for_absent_keys: false,
         }
     }
 
@@ -129,6 +132,15 @@ impl Capabilities {
     pub const fn with_collections_highest(self, keeps_collections_highest: bool) -> Self {
         Self {
             keeps_collections_highest,
+            ..self
+        }
+    }
+
+    /// Sets whether a get of a key that is not there reads the disk.
+    #[must_use]
+    pub const fn with_reads_for_absent_keys(self, reads_for_absent_keys: bool) -> Self {
+        Self {
+            reads_for_absent_keys,
             ..self
         }
     }

@@ -74,6 +74,27 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
     fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError>;
 
+    /// Passes the keys of a name space that have a revision, tombstones included, to `see`, until it
+    /// breaks off. An engine with an index by key reads no documents for it. O(keys).
+    ///
+    /// # Errors
+    /// [`EngineError::Disk`] or [`EngineError::Corrupt`]; the keys passed before are sound.
+    fn visit_keys(
+        &self,
+        namespace: Namespace,
+        see: &mut dyn FnMut(&Key) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        let mut next = Some(KeyRange::all(namespace));
+        while let Some(range) = next {
+            let slice = self.scan_keys(&range, READ_TOGETHER)?;
+            if slice.items.iter().any(|item| see(&item.key).is_break()) {
+                break;
+            }
+            next = slice.next.map(|from| range.with_from(from));
+        }
+        Ok(())
+    }
+
     /// Returns the number of items in a scan of `from..=to`, without reading them. O(log n) if the
     /// engine has sums by seqno, otherwise a walk over its index in memory.
     ///

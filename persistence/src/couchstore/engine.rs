@@ -165,6 +165,7 @@ impl Engine for Couchstore {
             limits: document::LIMITS,
             history: RetainedHistory::SinceCompaction,
             keeps_collections_highest: true,
+            reads_for_absent_keys: true,
         }
     }
 

@@ -24,6 +24,7 @@
 //! - The budget counts exactly what its vBuckets hold (D3).
 //! - Above the limit no clean revision enters, and each operation evicts up to a few (D4).
 //! - A fetch that began before a [`Documents::clear`] is void (D5).
+//! - A filter of keys lets every key pass that has a revision (D6).
 
 mod budget;
 mod check;
@@ -35,6 +36,9 @@ mod documents;
 mod entry;
 mod eviction;
 mod fetch;
+mod filtering;
+mod filters;
+mod key_filter;
 mod prepares;
 mod stats;
 mod table;
@@ -42,6 +46,7 @@ mod table;
 pub use budget::CacheBudget;
 pub use documents::Documents;
 pub use fetch::{Fetch, FetchError, Found, Known};
+pub use filtering::{FilterScan, FilterScanVoid};
 pub use stats::DocumentsStats;
 
 #[cfg(test)]

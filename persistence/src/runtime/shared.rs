@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lowtide_checkpoint::internal::sync::Signal;
-use lowtide_checkpoint::{CheckpointConfig, ItemLimits, MemoryState, Quota, Reclaimer, Vbid};
+use lowtide_checkpoint::{
+    CheckpointConfig, ItemLimits, MemoryState, Quota, Reclaimer, Seqno, Vbid,
+};
 
 use super::command::Command;
 use super::engine::slot::{EngineSlot, Generation};
@@ -53,6 +55,9 @@ pub(super) struct Shared {
     pub(super) upkeep_due: Signal,
     /// Raised when memory should be recovered, or can be freed.
     pub(super) memory_due: Signal,
+    /// Raised when a filter of keys should be filled; never if the engine needs none.
+    pub(super) filters_due: Signal,
+    needs_filters: bool,
     /// Those that wait for memory.
     memory_waiters: Mutex<Vec<Arc<Signal>>>,
     pub(super) observer: Arc<dyn StoreObserver>,
@@ -69,6 +74,8 @@ pub(super) struct SharedParts {
     pub(super) host: Arc<dyn Host>,
     pub(super) slot: EngineSlot,
     pub(super) limits: ItemLimits,
+    /// Whether the engine reads the disk to learn that a key is absent.
+    pub(super) needs_filters: bool,
     pub(super) flushers: usize,
     pub(super) quota: Quota,
     pub(super) cache: CacheBudget,
@@ -95,6 +102,8 @@ impl Shared {
             stop: Signal::new(),
             upkeep_due: Signal::new(),
             memory_due: Signal::new(),
+            filters_due: Signal::new(),
+            needs_filters: parts.needs_filters,
             memory_waiters: Mutex::new(ranks::MEMORY_WAITERS, Vec::new()),
             observer: parts.observer,
             counts: EventCounts::default(),
@@ -135,6 +144,19 @@ impl Shared {
                 drop(partition.documents());
             }
         })
+    }
+
+    pub(super) fn needs_filters(&self) -> bool {
+        self.needs_filters
+    }
+
+    /// Records what is durable in a vBucket's documents.
+    pub(super) fn documents_persisted(&self, partition: &Partition, seqno: Seqno) {
+        let mut documents = partition.documents();
+        documents.persisted(seqno);
+        if self.needs_filters && documents.needs_filter() {
+            self.filters_due.raise();
+        }
     }
 
     /// Tells a vBucket's flusher of a change, and the memory thread if memory is short. The caller

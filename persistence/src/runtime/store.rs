@@ -117,6 +117,7 @@ impl Store {
             host: options.host,
             slot,
             limits: engine.capabilities().limits,
+            needs_filters: engine.capabilities().reads_for_absent_keys,
             flushers: options.flushers,
             quota,
             cache,
@@ -176,6 +177,14 @@ impl Store {
             &store.shared,
             threads::memory::run,
         )?);
+        if store.shared.needs_filters() {
+            keep(threads::start(
+                "filters",
+                &store.shared,
+                threads::filters::run,
+            )?);
+            store.shared.filters_due.raise();
+        }
         Ok(store)
     }
 
@@ -278,6 +287,7 @@ impl Store {
         self.shared.slot.give_up();
         self.shared.upkeep_due.raise();
         self.shared.memory_due.raise();
+        self.shared.filters_due.raise();
         for inbox in &self.shared.inboxes {
             inbox.send(Command::Stop);
         }

@@ -1,6 +1,7 @@
-//! The threads of a store: flushers, upkeep, memory, and the reclaimer. Each is one function that
+//! The threads of a store: flushers, upkeep, memory, filters of keys. Each is one function that
 //! returns when the store stops.
 
+pub(super) mod filters;
 pub(super) mod flush;
 pub(super) mod memory;
 pub(super) mod upkeep;

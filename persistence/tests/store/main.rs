@@ -2,6 +2,7 @@
 
 mod closing;
 mod failing_disk;
+mod filters;
 mod figures;
 mod followers;
 mod replicas;

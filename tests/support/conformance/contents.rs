@@ -205,6 +205,20 @@ fn keys_add_up(snapshot: &dyn Snapshot, items: &[Item]) {
             (expected.len() - 1, None),
             "the end is not included"
         );
+        for most in [1, 2, usize::MAX] {
+            let mut keys = Vec::new();
+            let visited = snapshot.visit_keys(namespace, &mut |key| {
+                keys.push(key.clone());
+                if keys.len() == most {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            visited.expect("readable");
+            let expected = expected.iter().map(|item| &item.key).take(most);
+            assert!(keys.iter().eq(expected), "{namespace:?}, {most} keys");
+        }
         let nothing = between.with_from(last.key.clone());
         assert!(
             snapshot

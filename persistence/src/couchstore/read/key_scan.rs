@@ -3,6 +3,8 @@
 //! The first byte of a stored key gives its name space (`document`). So each name space is one
 //! range of the by-id tree, or two: the committed one lies around the others.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use lowtide_checkpoint::{Key, Namespace};
 
@@ -51,6 +53,29 @@ impl CommitView {
             }
         }
         Ok(slice)
+    }
+
+    /// Passes the keys of a name space to `see`, until it breaks off. No body is read.
+    pub(crate) fn visit_keys(
+        &self,
+        namespace: Namespace,
+        see: &mut dyn FnMut(&Key) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        for (from, to) in stored_ranges(&KeyRange::all(namespace)) {
+            let mut walk = Walk::from(self, Tree::ById, &from)?;
+            'range: while let Some(mut leaf) = walk.next_leaf()? {
+                while let Some((id, value)) = leaf.advance() {
+                    let row = by_id::row(id, value).ok_or_else(|| self.corrupt_row(Tree::ById))?;
+                    if to.as_ref().is_some_and(|to| row.id >= &to[..]) {
+                        break 'range;
+                    }
+                    if see(&self.key(&row)?).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn key(&self, row: &Row<'_>) -> Result<Key, EngineError> {

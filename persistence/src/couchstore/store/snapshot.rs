@@ -1,6 +1,7 @@
 //! A pinned commit of one vBucket. Later commits do not change it, and neither does the vBucket's
 //! end.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use lowtide_checkpoint::{Item, Key, Namespace, Seqno, VBucketState};
@@ -37,6 +38,14 @@ impl Snapshot for CouchSnapshot {
 
     fn scan_keys(&self, range: &KeyRange, limit: ScanLimit) -> Result<KeySlice, EngineError> {
         self.0.view.scan_keys(range, limit)
+    }
+
+    fn visit_keys(
+        &self,
+        namespace: Namespace,
+        see: &mut dyn FnMut(&Key) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        self.0.view.visit_keys(namespace, see)
     }
 
     fn count(&self, from: Seqno, to: Seqno) -> Result<u64, EngineError> {

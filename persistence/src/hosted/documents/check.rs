@@ -3,7 +3,7 @@
 use lowtide_checkpoint::Namespace;
 
 use super::documents::Documents;
-use super::entry::Content;
+use super::entry::{Content, Entry};
 
 impl Documents {
     /// Walks everything that memory holds. Returns what is wrong, one line for each finding. O(n).
@@ -18,6 +18,9 @@ impl Documents {
             fetches += entry.usage.fetches as usize;
             if self.table.find(key) != Some(slot) {
                 wrong.push(format!("{key:?} at slot {slot} is not found there"));
+            }
+            if !self.is_in_filters(entry) {
+                wrong.push(format!("{key:?} is not in a filter of keys"));
             }
             match &entry.content {
                 Content::Unknown(_) if entry.usage.fetches == 0 => {
@@ -40,7 +43,19 @@ impl Documents {
         compare("indexed entries", self.table.indexed(), self.table.len());
         compare("bytes of entries", self.table.bytes(), bytes);
         compare("fetches", self.fetches, fetches);
-        compare("charged bytes", self.charged, bytes + self.prepares.bytes());
+        let held = bytes + self.prepares.bytes() + self.filters.bytes();
+        compare("charged bytes", self.charged, held);
         wrong
+    }
+
+    /// Returns whether each filter has the entry's key that must have it. The one that is being
+    /// filled may lack what is persisted.
+    fn is_in_filters(&self, entry: &Entry) -> bool {
+        let Content::Revision(item) = &entry.content else {
+            return true;
+        };
+        let hash = self.table.hash(&item.key);
+        let is_persisted = item.seqno <= self.persisted;
+        self.filters.may_contain(hash) && (is_persisted || self.filters.filling_has(hash))
     }
 }

@@ -10,6 +10,7 @@ use lowtide_checkpoint::{Item, Key, Namespace, Operation, Seqno};
 use super::budget::CacheBudget;
 use super::entry::{Content, Entry, Usage};
 use super::fetch::{Fetch, FetchError, Found, Known};
+use super::filters::Filters;
 use super::prepares::Prepares;
 use super::stats::DocumentsStats;
 use super::table::Table;
@@ -23,6 +24,7 @@ use crate::fault::{self, Fault};
 pub struct Documents {
     pub(super) table: Table,
     pub(super) prepares: Prepares,
+    pub(super) filters: Filters,
     /// Revisions at or below it are in the engine.
     pub(super) persisted: Seqno,
     /// Number that fetches carry. Each clearing draws another one.
@@ -36,6 +38,7 @@ pub struct Documents {
     pub(super) fetches: usize,
     hits: u64,
     misses: u64,
+    filtered: u64,
     pub(super) evictions: u64,
 }
 
@@ -49,6 +52,7 @@ impl Documents {
         Self {
             table: Table::new(budget.seed()),
             prepares: Prepares::default(),
+            filters: Filters::default(),
             persisted,
             generation: budget.next_generation(),
             hand: 0,
@@ -57,6 +61,7 @@ impl Documents {
             fetches: 0,
             hits: 0,
             misses: 0,
+            filtered: 0,
             evictions: 0,
         }
     }
@@ -70,6 +75,10 @@ impl Documents {
         if let Some(found) = slot.and_then(|slot| self.known(slot)) {
             self.hits += 1;
             return found;
+        }
+        if slot.is_none() && !self.filters.may_contain(self.table.hash(key)) {
+            self.filtered += 1;
+            return Found::Absent;
         }
         self.misses += 1;
         self.begin_fetch(key, slot);
@@ -211,6 +220,7 @@ impl Documents {
     pub fn clear(&mut self, persisted: Seqno) {
         self.table.clear();
         self.prepares.clear();
+        self.filters.clear();
         self.persisted = persisted;
         self.generation = self.budget.next_generation();
         self.hand = 0;
@@ -228,13 +238,14 @@ impl Documents {
             memory_bytes: self.charged,
             hits: self.hits,
             misses: self.misses,
+            filtered: self.filtered,
             evictions: self.evictions,
         }
     }
 
     /// Charges what is held now.
     pub(super) fn settle(&mut self) {
-        let held = self.table.bytes() + self.prepares.bytes();
+        let held = self.table.bytes() + self.prepares.bytes() + self.filters.bytes();
         self.budget.recharge(self.charged, held);
         self.charged = held;
     }
@@ -279,6 +290,7 @@ impl Documents {
     }
 
     fn put_revision(&mut self, item: Item) {
+        self.filters.add(self.table.hash(&item.key));
         match self.table.find(&item.key) {
             Some(slot) => {
                 let known = self.table.get(slot).and_then(|entry| entry.content.age());

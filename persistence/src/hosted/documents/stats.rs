@@ -12,12 +12,14 @@ pub struct DocumentsStats {
     pub prepares: usize,
     /// Number of fetches in progress.
     pub fetches: usize,
-    /// Bytes of memory of entries and prepares.
+    /// Bytes of memory of entries, prepares and filters.
     pub memory_bytes: usize,
     /// Number of lookups that memory answered.
     pub hits: u64,
     /// Number of lookups that needed a fetch.
     pub misses: u64,
+    /// Number of lookups that the filter of keys answered: the key is absent.
+    pub filtered: u64,
     /// Number of entries that were evicted.
     pub evictions: u64,
 }
@@ -31,6 +33,7 @@ impl Sum for DocumentsStats {
             memory_bytes: sum.memory_bytes + one.memory_bytes,
             hits: sum.hits + one.hits,
             misses: sum.misses + one.misses,
+            filtered: sum.filtered + one.filtered,
             evictions: sum.evictions + one.evictions,
         })
     }

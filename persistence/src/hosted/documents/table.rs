@@ -63,9 +63,14 @@ impl Table {
         self.bytes
     }
 
+    /// Returns the hash of a key.
+    pub(super) fn hash(&self, key: &Key) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
     /// Returns the slot of a key.
     pub(super) fn find(&self, key: &Key) -> Option<usize> {
-        let hash = self.hash(key);
+        let hash = short(self.hash(key));
         let is_key = |place: &Place| {
             place.hash == hash
                 && self
@@ -87,7 +92,7 @@ impl Table {
     /// Inserts an entry whose key has none. Amortised O(1).
     pub(super) fn insert(&mut self, entry: Entry) {
         let slot = self.len;
-        let hash = self.hash(entry.content.key());
+        let hash = short(self.hash(entry.content.key()));
         self.bytes += entry.content.memory_bytes();
         match self.chunks.get_mut(slot / CHUNK) {
             Some(chunk) => chunk.push(entry),
@@ -130,7 +135,7 @@ impl Table {
         let removed = if slot == last_slot {
             last
         } else {
-            let hash = self.hash(last.content.key());
+            let hash = short(self.hash(last.content.key()));
             let place = self
                 .index
                 .find_mut(spread(hash), |place| place.slot as usize == last_slot)
@@ -179,7 +184,7 @@ impl Table {
 
     /// Removes the place of an entry that was at `slot`.
     fn remove_place(&mut self, entry: &Entry, slot: usize) {
-        let hash = self.hash(entry.content.key());
+        let hash = short(self.hash(entry.content.key()));
         // Two places may name the slot now: that of the entry which took it has another key's hash,
         // or the same hash and the same slot, and either may go.
         let place = self
@@ -197,10 +202,11 @@ impl Table {
                 .shrink_to(2 * self.len, |place| spread(place.hash));
         }
     }
+}
 
-    fn hash(&self, key: &Key) -> u32 {
-        (self.hasher.hash_one(key) >> 32) as u32
-    }
+/// Returns the part of a hash that a row of the index has.
+const fn short(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// Returns the hash that the index uses: it takes the bucket from the low bits, and a tag from the

@@ -7,6 +7,7 @@ use super::*;
 
 mod eviction;
 mod fetches;
+mod filters;
 mod memory;
 mod model;
 mod prepares;

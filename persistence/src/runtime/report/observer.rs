@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use lowtide_checkpoint::{MemoryRecovery, QuotaStats};
+use lowtide_checkpoint::{MemoryRecovery, QuotaStats, Vbid};
 
 use crate::contract::{CompactionReport, EngineError};
 
@@ -59,6 +59,15 @@ pub enum StoreEvent<'a> {
     UpkeepFailed {
         /// The error.
         error: &'a EngineError,
+    },
+    /// The filter of a vBucket's keys is filled: from now on it spares the reads of absent keys.
+    KeysFiltered {
+        /// The vBucket.
+        vb: Vbid,
+        /// The number of keys on disk.
+        keys: usize,
+        /// The time of the scan, in microseconds.
+        micros: u64,
     },
     /// The store was closed or dropped.
     Closed,
@@ -125,6 +134,9 @@ impl StoreObserver for TracingObserver {
                 "upkeep done"
             ),
             StoreEvent::UpkeepFailed { error } => warn!(%error, "upkeep failed"),
+            StoreEvent::KeysFiltered { vb, keys, micros } => {
+                debug!(%vb, keys, micros, "filtered the keys of a vBucket");
+            }
             StoreEvent::Closed => debug!("closed"),
         }
     }

@@ -270,7 +270,7 @@ impl FlusherThread<'_> {
         let Some(partition) = self.shared.partitions.get(vb) else {
             return;
         };
-        partition.documents().persisted(persisted.seqno);
+        self.shared.documents_persisted(&partition, persisted.seqno);
         partition.persisted.advance(persisted.seqno);
         partition.vbucket.manager().expel();
     }

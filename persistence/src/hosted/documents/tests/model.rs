@@ -44,6 +44,14 @@ enum Step {
     Limit {
         bytes: usize,
     },
+    BeginFilter {
+        expected: usize,
+    },
+    FillFilter {
+        keys: usize,
+    },
+    CompleteFilter,
+    AbandonFilter,
 }
 
 const KEYS: usize = 6;
@@ -64,6 +72,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..6_usize).prop_map(|items| Step::Rollback { items }),
         2 => (0..20_usize).prop_map(|entries| Step::Evict { entries }),
         1 => (0..2000_usize).prop_map(|bytes| Step::Limit { bytes }),
+        1 => (0..10_usize).prop_map(|expected| Step::BeginFilter { expected }),
+        2 => (1..4_usize).prop_map(|keys| Step::FillFilter { keys }),
+        1 => Just(Step::CompleteFilter),
+        1 => Just(Step::AbandonFilter),
     ]
 }
 
@@ -71,6 +83,13 @@ struct InProgress {
     fetch: Fetch,
     /// Answer of the engine, once it was read.
     read: Option<Option<Item>>,
+    is_void: bool,
+}
+
+/// A scan for a filter, with the keys that the engine had when it began.
+struct Scan {
+    scan: FilterScan,
+    left: Vec<Key>,
     is_void: bool,
 }
 
@@ -82,6 +101,7 @@ struct Rig {
     persisted: usize,
     next_seqno: u64,
     fetches: Vec<InProgress>,
+    scan: Option<Scan>,
 }
 
 fn name(key: usize) -> Key {
@@ -105,6 +125,7 @@ impl Rig {
             persisted: 0,
             next_seqno: 1,
             fetches: Vec::new(),
+            scan: None,
         }
     }
 
@@ -179,6 +200,40 @@ impl Rig {
                 self.documents.evict(entries);
             }
             Step::Limit { bytes } => self.documents.budget.set_limit_bytes(bytes),
+            Step::BeginFilter { expected } => {
+                let left = (0..KEYS).map(name);
+                self.scan = Some(Scan {
+                    left: left.filter(|key| self.in_engine(key).is_some()).collect(),
+                    scan: self.documents.begin_filter(expected),
+                    is_void: false,
+                });
+            }
+            Step::FillFilter { keys } => self.fill_filter(keys),
+            Step::CompleteFilter => {
+                self.fill_filter(KEYS);
+                if let Some(Scan { scan, is_void, .. }) = self.scan.take() {
+                    assert_eq!(self.documents.complete_filter(scan).is_err(), is_void);
+                }
+            }
+            Step::AbandonFilter => {
+                if let Some(Scan { scan, .. }) = self.scan.take() {
+                    self.documents.abandon_filter(scan);
+                }
+            }
+        }
+    }
+
+    fn fill_filter(&mut self, keys: usize) {
+        let Some(Scan {
+            scan,
+            left,
+            is_void,
+        }) = &mut self.scan
+        else {
+            return;
+        };
+        for key in left.drain(..keys.min(left.len())) {
+            assert_eq!(self.documents.filter_key(scan, &key).is_err(), *is_void);
         }
     }
 
@@ -204,7 +259,7 @@ impl Rig {
         });
     }
 
-    /// Guards D1 where memory answers.
+    /// Guards D1 and D6 where memory answers.
     fn find(&mut self, key: &Key) {
         let newest = self.newest(key);
         match self.documents.find(key) {
@@ -263,6 +318,9 @@ impl Rig {
         for one in &mut self.fetches {
             one.is_void = true;
         }
+        if let Some(scan) = &mut self.scan {
+            scan.is_void = true;
+        }
         for prepare in self.open_prepares().into_values() {
             self.documents.put(prepare);
         }
@@ -291,7 +349,7 @@ impl Rig {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Guards D1 to D5 over any history.
+    /// Guards D1 to D6 over any history.
     #[test]
     fn any_history_matches_the_list_of_all_items(
         steps in proptest::collection::vec(step(), 1..120),
