@@ -21,7 +21,10 @@ pub mod waiting;
 
 pub use backfill::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use backoff::Backoff;
-pub use documents::{CacheBudget, Documents, DocumentsStats, Fetch, FetchError, FilterScan, FilterScanVoid, Found, Known};
+pub use documents::{
+    CacheBudget, Documents, DocumentsStats, Fetch, FetchError, FilterScan, FilterScanVoid, Found,
+    Known,
+};
 pub use engine_calls::{
     Attached, CallNext, CallOutcome, Calls, EngineAnswer, EngineCall, EngineDone,
 };

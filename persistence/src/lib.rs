@@ -84,7 +84,10 @@ pub use hosted::waiting;
 pub use hosted::{Attached, CallNext, CallOutcome, Calls, EngineAnswer, EngineCall, EngineDone};
 pub use hosted::{BackfillOutcome, BackfillRead, BackfillScan, BackfillStep};
 pub use hosted::{Backoff, FlushNext, FlushOutcome, FlushShard, recover_memory};
-pub use hosted::{CacheBudget, Documents, DocumentsStats, Fetch, FetchError, FilterScan, FilterScanVoid, Found, Known};
+pub use hosted::{
+    CacheBudget, Documents, DocumentsStats, Fetch, FetchError, FilterScan, FilterScanVoid, Found,
+    Known,
+};
 pub use hosted::{
     DeliveryError, FollowerError, FollowerEvent, FollowerItems, FollowerMachine, FollowerTurn,
 };

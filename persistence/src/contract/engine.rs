@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn setter_of_capabilities_sets_what_purges_spare_alone() {
+    fn each_setter_of_capabilities_sets_its_own_field() {
         let (limits, history) = (ItemLimits::NONE, RetainedHistory::Pinned);
         assert_eq!(
             Capabilities::new(limits, history).with_collections_highest(true),
@@ -326,6 +326,16 @@ mod tests {
                 limits,
                 history,
                 keeps_collections_highest: true,
+                reads_for_absent_keys: false,
+            }
+        );
+        assert_eq!(
+            Capabilities::new(limits, history).with_reads_for_absent_keys(true),
+            Capabilities {
+                limits,
+                history,
+                keeps_collections_highest: false,
+                reads_for_absent_keys: true,
             }
         );
     }

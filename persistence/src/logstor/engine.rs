@@ -146,6 +146,7 @@ impl Engine for Logstor {
                 .with_reserved_collection_max(0),
             history: RetainedHistory::Pinned,
             keeps_collections_highest: true,
+            reads_for_absent_keys: false,
         }
     }
 

@@ -31,9 +31,7 @@ fn open(rig: &Rig) -> (Store, Receiver<usize>) {
 
 fn write(store: &Store, numbers: std::ops::Range<usize>) {
     for number in numbers {
-        store
-            .set(VB, &format!("key {number}"), "v")
-            .expect("taken");
+        let _ = store.set(VB, &format!("key {number}"), "v").expect("taken");
     }
     store.flush(VB).expect("a working disk");
 }

@@ -2,8 +2,8 @@
 
 mod closing;
 mod failing_disk;
-mod filters;
 mod figures;
+mod filters;
 mod followers;
 mod replicas;
 mod rig;

@@ -74,8 +74,10 @@ impl EventCounts {
                     .add(recovery.cursors_dropped.len() as u64);
             }
             StoreEvent::UpkeepDone { .. } => self.upkeep_jobs.add(1),
-            StoreEvent::Reopening { .. } | StoreEvent::UpkeepFailed { .. } | StoreEvent::Closed => {
-            }
+            StoreEvent::Reopening { .. }
+            | StoreEvent::UpkeepFailed { .. }
+            | StoreEvent::KeysFiltered { .. }
+            | StoreEvent::Closed => {}
         }
     }
 }
