@@ -17,6 +17,7 @@ mod engines;
 mod idle;
 mod latency;
 mod live;
+mod memory;
 mod recording;
 mod throughput;
 
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// Documents that a follower reads from disk.
     #[arg(long, default_value_t = 2_000_000)]
     backfill_items: u64,
+    /// Keys of the part about memory.
+    #[arg(long, default_value_t = 10_000_000)]
+    memory_keys: u64,
     /// Names of the engines; both if there are none.
     #[arg(long, value_delimiter = ',')]
     engines: Vec<String>,
@@ -62,6 +66,8 @@ enum Part {
     Backfill,
     /// The processor time of a store that does nothing.
     Idle,
+    /// The memory of a store with many keys.
+    Memory,
 }
 
 /// A table whose rows are medians, with the spread of each.
@@ -113,13 +119,14 @@ pub fn run(arguments: &Arguments) {
     let dir = storage::made(&arguments.dir);
     let runs = arguments.runs;
     println!("medians of {runs}; {}", storage::file_system(&dir));
-    let parts: [(Part, fn(&Arguments, &std::path::Path)); 6] = [
+    let parts: [(Part, fn(&Arguments, &std::path::Path)); 7] = [
         (Part::Durable, durable::run),
         (Part::Throughput, throughput::run),
         (Part::Latency, latency::run),
         (Part::Live, live::run),
         (Part::Backfill, backfill::run),
         (Part::Idle, idle::run),
+        (Part::Memory, memory::run),
     ];
     for (part, run) in parts {
         if arguments.only.is_empty() || arguments.only.contains(&part) {
