@@ -1,5 +1,5 @@
 //! The memory of a store with many keys: changes and documents in memory have a limit together, and
-//! the engine's index comes beside it.
+//! the engine's index comes on top.
 //!
 //! Keys are of 16 bytes, values of 84: a document has 100. All are written once, then a part of them
 //! is read, and as many keys that are not there.
