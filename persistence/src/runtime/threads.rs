@@ -2,6 +2,8 @@
 //! returns when the store stops.
 
 pub(super) mod flush;
+mod flushing;
+mod leading;
 pub(super) mod memory;
 pub(super) mod upkeep;
 

@@ -4,6 +4,7 @@ mod closing;
 mod failing_disk;
 mod figures;
 mod followers;
+mod leading;
 mod replicas;
 mod rig;
 mod writes;
