@@ -154,7 +154,9 @@ pub fn run(arguments: &Arguments, dir: &Path) {
         }
     }
     let columns = arguments.threads.iter();
-    let columns: Vec<String> = columns.map(|threads| format!("{threads} threads")).collect();
+    let columns: Vec<String> = columns
+        .map(|threads| format!("{threads} threads"))
+        .collect();
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let mut table = Medians::new("writes a second that wait until they are on disk", &columns);
     for ((name, _), lives) in peers.iter().zip(&lives) {

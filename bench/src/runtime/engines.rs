@@ -47,7 +47,7 @@ impl EngineKind {
     pub fn options(self) -> StoreOptions {
         let options = match self {
             Self::Logstor => StoreOptions::new(logstor()),
-            Self::Couchstore => StoreOptions::new(CouchstoreConfig::default()),
+            Self::Couchstore => StoreOptions::couchstore(),
         };
         options.with_vbuckets(VBUCKETS)
     }
