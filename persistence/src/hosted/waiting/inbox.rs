@@ -17,51 +17,17 @@
 //! - R13. One thread at a time has the shard. The flusher is woken for whatever a thread waits for
 //!   when a leader gives the shard back, and for what the leader left undone.
 
+mod dirty_mark;
+mod pending;
+
 use lowtide_checkpoint::Vbid;
 use lowtide_checkpoint::internal::sync::Signal;
 
+pub use self::dirty_mark::DirtyMark;
+pub use self::pending::Mail;
+use self::pending::{Pending, Place, Sleep};
 use crate::fault::{self, Fault};
-use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, ranks};
-
-const CLEAN: usize = 0;
-const MARKED: usize = 1;
-
-/// The mark of a vBucket that is in its flusher's inbox.
-#[derive(Debug)]
-pub struct DirtyMark(AtomicUsize);
-
-impl Default for DirtyMark {
-    fn default() -> Self {
-        Self(AtomicUsize::new(CLEAN))
-    }
-}
-
-impl DirtyMark {
-    /// Sets the mark. Returns whether it was not set.
-    fn set(&self) -> bool {
-        // Always a write, never only a load: a flusher that clears the mark afterwards thereby sees
-        // what was queued before.
-        self.0.swap(MARKED, Ordering::AcqRel) == CLEAN
-    }
-
-    /// Clears the mark, before the changes are read.
-    pub fn clear(&self) {
-        if fault::is(Fault::MarkClearedBlindly) {
-            self.0.store(CLEAN, Ordering::Relaxed);
-            return;
-        }
-        self.0.swap(CLEAN, Ordering::AcqRel);
-    }
-}
-
-/// The contents of an inbox, taken out by its thread.
-#[derive(Debug)]
-pub struct Mail<C> {
-    /// vBuckets with changes.
-    pub dirty: Vec<Vbid>,
-    /// Commands, in their order.
-    pub commands: Vec<C>,
-}
+use crate::sync::{Mutex, MutexGuard, ranks};
 
 /// The inbox of one thread, with commands `C` and the shard `S`.
 #[derive(Debug)]
@@ -70,102 +36,10 @@ pub struct Inbox<C, S = ()> {
     signal: Signal,
 }
 
-#[derive(Debug)]
-struct Pending<C, S> {
-    mail: Mail<C>,
-    place: Place<S>,
-    sleep: Sleep,
-    /// A thread waits for what was marked.
-    is_wanted: bool,
-    /// A thread has led since the flusher lay down.
-    was_led: bool,
-    has_ended: bool,
-}
-
-/// The place of the shard.
-#[derive(Debug)]
-enum Place<S> {
-    /// The flusher has it.
-    WithFlusher,
-    /// A leader has it, and gives it back.
-    WithLeader,
-    /// The flusher dozes or sleeps. A thread may lead.
-    Here(S),
-    /// A leader has left something undone. Only the flusher takes it.
-    ForFlusher(S),
-}
-
-/// The sleep of the flusher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sleep {
-    /// It is awake, or was woken.
-    Awake,
-    /// It wakes by itself after a moment.
-    Dozing,
-    /// It is woken by anything.
-    Sleeping,
-}
-
-impl<C> Mail<C> {
-    const fn new() -> Self {
-        Self {
-            dirty: Vec::new(),
-            commands: Vec::new(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.dirty.is_empty() && self.commands.is_empty()
-    }
-}
-
-impl<C, S> Pending<C, S> {
-    fn take_mail(&mut self) -> Mail<C> {
-        self.is_wanted = false;
-        std::mem::replace(&mut self.mail, Mail::new())
-    }
-
-    fn take_by_flusher(&mut self) -> Mail<C> {
-        self.sleep = Sleep::Awake;
-        self.take_mail()
-    }
-
-    /// Takes out the shard if the flusher has a reason to work on it.
-    fn take_for_flusher(&mut self) -> Option<S> {
-        match std::mem::replace(&mut self.place, Place::WithFlusher) {
-            Place::ForFlusher(shard) => Some(shard),
-            Place::Here(shard) if !self.mail.is_empty() => Some(shard),
-            other => {
-                self.place = other;
-                None
-            }
-        }
-    }
-
-    /// Returns whether the flusher is to be woken for what is in the inbox.
-    fn is_due(&self) -> bool {
-        match (&self.place, self.sleep) {
-            // The leader looks again when it gives the shard back.
-            (Place::WithLeader, _) | (_, Sleep::Awake) => false,
-            (Place::ForFlusher(_), _) => true,
-            (_, Sleep::Dozing) => self.is_wanted || !self.mail.commands.is_empty(),
-            (_, Sleep::Sleeping) => !self.mail.is_empty(),
-        }
-    }
-}
-
 impl<C, S> Default for Inbox<C, S> {
     fn default() -> Self {
-        let pending = Pending {
-            mail: Mail::new(),
-            place: Place::WithFlusher,
-            sleep: Sleep::Awake,
-            is_wanted: false,
-            was_led: false,
-            has_ended: false,
-        };
         Self {
-            pending: Mutex::new(ranks::INBOX, pending),
+            pending: Mutex::new(ranks::INBOX, Pending::default()),
             signal: Signal::new(),
         }
     }
