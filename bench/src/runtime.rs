@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Seconds of each timed part whose length is a time.
     #[arg(long, default_value_t = 2)]
     seconds: u64,
+    /// Numbers of threads that wait for their writes.
+    #[arg(long, value_delimiter = ',', default_value = "1,16,256")]
+    threads: Vec<usize>,
     /// Documents that are written without waiting.
     #[arg(long, default_value_t = 500_000)]
     items: u64,

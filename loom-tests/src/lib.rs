@@ -121,7 +121,7 @@ const ALL_FAULTS: [Fault; 18] = [
 ];
 
 /// Every fault of the log store, and of the threads of a store.
-const STORE_FAULTS: [StoreFault; 12] = [
+const STORE_FAULTS: [StoreFault; 13] = [
     StoreFault::ClosedBeforeItIsIndexed,
     StoreFault::RelocatedAnyway,
     StoreFault::FreedWhileRead,
@@ -133,6 +133,7 @@ const STORE_FAULTS: [StoreFault; 12] = [
     StoreFault::WaiterRegistersLate,
     StoreFault::InboxLowersLate,
     StoreFault::MarkClearedBlindly,
+    StoreFault::LeaderLeavesMail,
     StoreFault::GateClosedBlindly,
 ];
 

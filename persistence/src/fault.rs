@@ -39,6 +39,8 @@ pub enum Fault {
     InboxLowersLate,
     /// A flusher clears a vBucket's mark by a store that does not see what was queued before.
     MarkClearedBlindly,
+    /// A thread that gives a shard back to its flusher does not look at what was marked meanwhile.
+    LeaderLeavesMail,
     /// A store is closed without a look at the writes that are being taken.
     GateClosedBlindly,
     /// A failed engine call is retried after all other calls.

@@ -20,6 +20,8 @@
 //! - R10. A write is checked against the newest revision (`operations/write`).
 //! - R11. No event of a follower waits for the next one (`operations/follow`).
 //! - R12. A replica is a copy (`operations/apply`).
+//! - R13. One thread at a time has a shard, and leaves nothing undone ([`crate::hosted::waiting::inbox`],
+//!   `threads/leading`).
 
 mod command;
 mod engine;
@@ -31,6 +33,7 @@ mod options;
 mod partition;
 mod report;
 mod rollback;
+mod shard;
 mod shared;
 mod store;
 mod threads;

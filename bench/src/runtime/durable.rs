@@ -18,8 +18,6 @@ use super::{Arguments, Medians};
 use crate::engines::{memory, ours};
 use crate::store::storage;
 
-const THREADS: [usize; 3] = [1, 16, 256];
-
 /// A store that many threads write to.
 trait Peer: Sync {
     /// Writes a document. It is on disk when this returns.
@@ -146,17 +144,20 @@ pub fn run(arguments: &Arguments, dir: &Path) {
             let dir = storage::new_dir(dir);
             let peer = open(dir.path());
             let lasts = Duration::from_secs(arguments.seconds);
-            let rates = THREADS.map(|threads| {
+            let rates = arguments.threads.iter().map(|&threads| {
                 if threads > peer.threads_max() {
                     return f64::NAN;
                 }
                 measured(&*peer, threads, lasts)
             });
-            lives.push(rates.to_vec());
+            lives.push(rates.collect());
         }
     }
-    let columns = THREADS.map(|threads| format!("{threads} threads"));
-    let columns = columns.each_ref().map(String::as_str);
+    let columns = arguments.threads.iter();
+    let columns: Vec<String> = columns
+        .map(|threads| format!("{threads} threads"))
+        .collect();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let mut table = Medians::new("writes a second that wait until they are on disk", &columns);
     for ((name, _), lives) in peers.iter().zip(&lives) {
         table.row(name, lives);

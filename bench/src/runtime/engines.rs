@@ -47,7 +47,7 @@ impl EngineKind {
     pub fn options(self) -> StoreOptions {
         let options = match self {
             Self::Logstor => StoreOptions::new(logstor()),
-            Self::Couchstore => StoreOptions::new(CouchstoreConfig::default()),
+            Self::Couchstore => StoreOptions::couchstore(),
         };
         options.with_vbuckets(VBUCKETS)
     }
@@ -56,7 +56,7 @@ impl EngineKind {
     pub fn open(self, dir: &Path, options: StoreOptions) -> Store {
         let store = Store::open(dir, options).expect("opens");
         let is_made = |store: &Store| {
-            let bytes = store.engine_stats().expect("open").file_bytes;
+            let bytes = store.stats().engine.expect("open").common.file_bytes;
             self == Self::Couchstore || bytes >= PREPARED_BYTES
         };
         while !is_made(&store) {

@@ -39,7 +39,7 @@ fn life(kind: EngineKind, dir: &Path, seconds: u64) -> Vec<f64> {
         }
     }
     flush(&store);
-    let before = store.engine_stats().expect("open").written_bytes;
+    let before = store.stats().engine.expect("open").common.written_bytes;
     let count = 2 * seconds * RATE;
     let mut times: Vec<u64> = Vec::with_capacity(count as usize);
     paced(RATE, count, |n| {
@@ -50,7 +50,7 @@ fn life(kind: EngineKind, dir: &Path, seconds: u64) -> Vec<f64> {
         times.push(took.as_nanos() as u64);
     });
     flush(&store);
-    let written = store.engine_stats().expect("open").written_bytes - before;
+    let written = store.stats().engine.expect("open").common.written_bytes - before;
     let of_writes = count * 300;
     store.close().expect("a working disk");
     times.sort_unstable();

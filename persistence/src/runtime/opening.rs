@@ -80,6 +80,7 @@ impl Shared {
         let partition = Arc::new(Partition::new(PartitionParts {
             vbucket,
             shard: self.shard_of(vb),
+            leader: self.leader.clone(),
             views,
             documents,
             high,
@@ -114,6 +115,7 @@ impl Shared {
         let partition = Arc::new(Partition::new(PartitionParts {
             vbucket: VBucket::new(vb, &state, self.checkpoint_config()),
             shard: self.shard_of(vb),
+            leader: self.leader.clone(),
             views,
             documents: Documents::new(self.cache.clone(), Seqno::ZERO),
             high: Seqno::ZERO,

@@ -12,6 +12,9 @@ use crate::couchstore::CouchstoreConfig;
 use crate::disk::{Disk, OsDisk};
 use crate::logstor::LogstorConfig;
 
+/// Number of flushers of couchstore: the file system makes syncs of several files durable together.
+const COUCHSTORE_FLUSHERS: usize = 8;
+
 /// The options of a store. An engine must be chosen; everything else has a default.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -26,7 +29,8 @@ pub struct StoreOptions {
     /// actives. *Default*: 1.
     pub vbuckets: u16,
     /// The number of flusher threads. A vBucket belongs to one of them. *Default*: 2, which keeps a
-    /// device busy that syncs one file at a time.
+    /// device busy that syncs one file at a time; 8 for couchstore, which syncs a file for each
+    /// vBucket.
     pub flushers: usize,
     /// The limits of changes in memory: unpersisted ones, and those that followers have not read.
     /// *Default*: 64 MiB.
@@ -75,7 +79,7 @@ impl StoreOptions {
     /// Returns the options of a store on couchstore: a file for each vBucket, in Couchbase's format.
     #[must_use]
     pub fn couchstore() -> Self {
-        Self::new(CouchstoreConfig::default())
+        Self::new(CouchstoreConfig::default()).with_flushers(COUCHSTORE_FLUSHERS)
     }
 
     /// Sets the disk.

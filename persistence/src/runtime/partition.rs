@@ -1,17 +1,26 @@
 //! One vBucket of an open store: the vBucket itself, the documents that memory holds, and those that
 //! wait for its flusher.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use lowtide_checkpoint::{Item, Key, Seqno, VBucket, Vbid};
 
 use super::error::StoreError;
 use crate::contract::EngineError;
 use crate::hosted::waiting::inbox::DirtyMark;
-use crate::hosted::waiting::persisted::PersistedSeqno;
+use crate::hosted::waiting::persisted::{Awaited, PersistedSeqno};
 use crate::hosted::{Documents, FetchError, Found};
 use crate::read_views::ReadViews;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, RwLock, ranks};
+
+/// A store whose threads may flush in a flusher's place.
+pub(super) trait Lead: Send + Sync {
+    /// Flushes the changes of a shard, unless a thread is at it or its flusher has more to do.
+    fn lead(&self, shard: usize);
+
+    /// Has the flusher flush the changes of a shard without delay.
+    fn hurry(&self, shard: usize);
+}
 
 /// One vBucket of an open store.
 #[derive(Debug)]
@@ -19,6 +28,7 @@ pub(super) struct Partition {
     pub(super) vbucket: VBucket,
     /// The number of its flusher.
     pub(super) shard: usize,
+    leader: Weak<dyn Lead>,
     pub(super) dirty: DirtyMark,
     pub(super) persisted: PersistedSeqno,
     /// The views of readers while it is a replica.
@@ -35,6 +45,7 @@ pub(super) struct Partition {
 pub(super) struct PartitionParts {
     pub(super) vbucket: VBucket,
     pub(super) shard: usize,
+    pub(super) leader: Weak<dyn Lead>,
     pub(super) views: ReadViews,
     pub(super) documents: Documents,
     /// The high seqno on disk.
@@ -47,6 +58,7 @@ impl Partition {
         Self {
             vbucket: parts.vbucket,
             shard: parts.shard,
+            leader: parts.leader,
             dirty: DirtyMark::default(),
             persisted: PersistedSeqno::new(parts.high),
             views: parts.views,
@@ -57,6 +69,24 @@ impl Partition {
 
     pub(super) fn id(&self) -> Vbid {
         self.vbucket.id()
+    }
+
+    /// Has a write flushed that the thread is about to wait for: by the thread itself if it can.
+    pub(super) fn lead(&self, awaited: Awaited) {
+        self.ask(awaited, |leader| leader.lead(self.shard));
+    }
+
+    /// Same as [`Partition::lead`], but the flusher does it. The caller may not wait for a flush.
+    pub(super) fn hurry(&self, awaited: Awaited) {
+        self.ask(awaited, |leader| leader.hurry(self.shard));
+    }
+
+    fn ask(&self, awaited: Awaited, ask: impl FnOnce(&dyn Lead)) {
+        if self.persisted.reached() < awaited.seqno
+            && let Some(leader) = self.leader.upgrade()
+        {
+            ask(&*leader);
+        }
     }
 
     pub(super) fn documents(&self) -> MutexGuard<'_, Documents> {

@@ -1,7 +1,7 @@
 //! The part of a store that its handle, its threads and its followers share.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use lowtide_checkpoint::internal::sync::Signal;
@@ -13,10 +13,11 @@ use super::command::Command;
 use super::engine::slot::{EngineSlot, Generation};
 use super::error::StoreError;
 use super::host::{Host, micros_since};
-use super::partition::{Partition, Partitions};
+use super::partition::{Lead, Partition, Partitions};
 use super::report::health::HealthWatch;
 use super::report::observer::{StoreEvent, StoreObserver};
 use super::report::stats::EventCounts;
+use super::shard::Shard;
 use crate::contract::{Budget, EngineError};
 use crate::disk::Disk;
 use crate::hosted::CacheBudget;
@@ -43,7 +44,7 @@ pub(super) struct Shared {
     /// The engine's, which do not change when it is reopened.
     pub(super) limits: ItemLimits,
     pub(super) partitions: Partitions,
-    pub(super) inboxes: Vec<Inbox<Command>>,
+    pub(super) inboxes: Vec<Inbox<Command, Shard>>,
     pub(super) quota: Quota,
     pub(super) reclaimer: Reclaimer,
     pub(super) cache: CacheBudget,
@@ -64,6 +65,8 @@ pub(super) struct Shared {
     pub(super) counts: EventCounts,
     gate: Gate,
     pub(super) followers: Followers,
+    /// This store, for threads that wait for a write.
+    pub(super) leader: Weak<dyn Lead>,
 }
 
 /// The parts of [`Shared`] that [`Store::open`](super::Store::open) makes.
@@ -85,8 +88,8 @@ pub(super) struct SharedParts {
 }
 
 impl Shared {
-    pub(super) fn new(parts: SharedParts) -> Self {
-        Self {
+    pub(super) fn new(parts: SharedParts) -> Arc<Self> {
+        Arc::new_cyclic(|itself: &Weak<Self>| Self {
             dir: parts.dir,
             disk: parts.disk,
             host: parts.host,
@@ -109,7 +112,8 @@ impl Shared {
             counts: EventCounts::default(),
             gate: Gate::default(),
             followers: Followers::new(),
-        }
+            leader: itself.clone(),
+        })
     }
 
     /// Returns the configuration of a vBucket's manager.

@@ -111,7 +111,7 @@ impl Store {
         let (engine, _) = slot.engine()?;
         let was_orderly = orderly_stop::take(&*options.disk, &dir)?;
         let cache = CacheBudget::with_seed(options.cache_bytes, options.host.draw_uuid());
-        let shared = Arc::new(Shared::new(SharedParts {
+        let shared = Shared::new(SharedParts {
             dir,
             disk: options.disk,
             host: options.host,
@@ -124,7 +124,7 @@ impl Store {
             health,
             upkeep_budget: options.upkeep_budget,
             observer: options.observer,
-        }));
+        });
         let mut opening = Opening {
             shared: &shared,
             shards: (0..options.flushers)

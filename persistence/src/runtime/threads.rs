@@ -3,6 +3,8 @@
 
 pub(super) mod filters;
 pub(super) mod flush;
+mod flushing;
+mod leading;
 pub(super) mod memory;
 pub(super) mod upkeep;
 

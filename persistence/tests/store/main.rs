@@ -5,6 +5,7 @@ mod failing_disk;
 mod figures;
 mod filters;
 mod followers;
+mod leading;
 mod replicas;
 mod rig;
 mod writes;

@@ -1,6 +1,6 @@
 //! Events inside a store, for metrics, logs and spans.
 //!
-//! The store calls one observer, from its own threads. With the feature `tracing` the default one
+//! The store calls one observer, from its own threads and from those that wait. With the feature `tracing` the default one
 //! passes them to `tracing`.
 
 use std::fmt;
@@ -73,7 +73,8 @@ pub enum StoreEvent<'a> {
     Closed,
 }
 
-/// Watches a store. It is called on the store's threads and must not wait: what it does delays them.
+/// Watches a store. It is called on the store's threads, and on those that wait for a write or for
+/// memory. It must not wait: what it does delays them.
 pub trait StoreObserver: Send + Sync + fmt::Debug + 'static {
     /// Takes note of an event.
     fn observe(&self, event: &StoreEvent<'_>);

@@ -13,8 +13,8 @@ use crate::runtime::shared::Shared;
 /// The pause of a job that is ahead of the concurrent commits.
 const AHEAD: Duration = Duration::from_millis(1);
 /// The pause after there was nothing to do. Every flush asks for upkeep: without the pause each would
-/// wake the thread, which costs as much as a small flush.
-const REST: Duration = Duration::from_millis(1);
+/// wake the thread, which costs as much as a small flush. The engine is asked 100 times a second.
+const REST: Duration = Duration::from_millis(10);
 
 pub(in crate::runtime) fn run(shared: &Shared) {
     let mut backoff = Backoff::new();
