@@ -37,14 +37,15 @@ impl Documents {
         self.filters.is_wanted()
     }
 
-    /// Begins a filter for that many keys. It costs 12 bits for each, which count as used and are
-    /// not evicted.
+    /// Begins a filter for that many keys, or for as many as the one before it has got. It costs 12
+    /// bits for each, which count as used and are not evicted.
     ///
     /// The host then takes a snapshot of the engine, passes every key of the committed name space to
     /// [`Documents::filter_key`], and ends with [`Documents::complete_filter`]. The snapshot must not
     /// be older than this call. O(entries).
     pub fn begin_filter(&mut self, expected_keys: usize) -> FilterScan {
-        let mut filter = KeyFilter::new(expected_keys);
+        // What is not on disk yet was added as well.
+        let mut filter = KeyFilter::new(expected_keys.max(self.filters.added()));
         for entry in self.table.iter() {
             // The snapshot may lack what is not persisted.
             if let Content::Revision(item) = &entry.content {

@@ -41,6 +41,11 @@ impl Filters {
         self.filling.is_none() && complete.is_none_or(KeyFilter::is_overfull)
     }
 
+    /// Returns the number of keys that the filter which answers has got.
+    pub(super) fn added(&self) -> usize {
+        self.complete.as_ref().map_or(0, KeyFilter::added)
+    }
+
     /// Begins to fill a filter for the scan with that number.
     pub(super) fn begin(&mut self, filter: KeyFilter, number: u64) {
         self.filling = Some((filter, number));

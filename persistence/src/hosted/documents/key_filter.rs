@@ -75,6 +75,11 @@ impl KeyFilter {
         self.added > self.expected.saturating_mul(2)
     }
 
+    /// Returns about how many keys were added.
+    pub(super) fn added(&self) -> usize {
+        self.added
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.blocks.capacity() * size_of::<[u32; WORDS]>()
     }
