@@ -121,7 +121,7 @@ const ALL_FAULTS: [Fault; 18] = [
 ];
 
 /// Every fault of the log store, and of the threads of a store.
-const STORE_FAULTS: [StoreFault; 12] = [
+const STORE_FAULTS: [StoreFault; 14] = [
     StoreFault::ClosedBeforeItIsIndexed,
     StoreFault::RelocatedAnyway,
     StoreFault::FreedWhileRead,
@@ -134,6 +134,8 @@ const STORE_FAULTS: [StoreFault; 12] = [
     StoreFault::InboxLowersLate,
     StoreFault::MarkClearedBlindly,
     StoreFault::GateClosedBlindly,
+    StoreFault::EndIsNotKept,
+    StoreFault::WakeUpTakenForPersisted,
 ];
 
 /// Runs the model named `model` of the calling test program again with each of the faults, and

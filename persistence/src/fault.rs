@@ -41,6 +41,10 @@ pub enum Fault {
     MarkClearedBlindly,
     /// A store is closed without a look at the writes that are being taken.
     GateClosedBlindly,
+    /// The end of a store wakes those that wait for a write, and is not kept for those that look later.
+    EndIsNotKept,
+    /// A thread that waits until a write is persisted takes any wake-up for success.
+    WakeUpTakenForPersisted,
 }
 
 lowtide_checkpoint::internal::fault_switch!(Fault);
