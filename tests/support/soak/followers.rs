@@ -4,6 +4,7 @@
 //! # Invariants
 //!
 //! - It goes back only to the end of a snapshot that its parent knows, or to the start.
+//! - It has no error: no read of the disk fails.
 //! - A follower that stalls holds no items meanwhile: memory recovery can drop its cursor, not more.
 
 use std::collections::BTreeMap;
@@ -133,7 +134,6 @@ impl<'a> Reading<'a> {
                     self.number
                 )),
                 Ok(None) | Err(StoreError::Closed) => return,
-                Err(StoreError::Engine(_)) => tell(&[Line::count("failed-follower-reads", 1)]),
                 Err(error) => bad(format!("follower {}: {error}", self.number)),
             }
             if self.has_goal && self.is_at_goal() {
