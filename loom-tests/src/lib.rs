@@ -121,7 +121,7 @@ const ALL_FAULTS: [Fault; 18] = [
 ];
 
 /// Every fault of the log store, and of the threads of a store.
-const STORE_FAULTS: [StoreFault; 13] = [
+const STORE_FAULTS: [StoreFault; 15] = [
     StoreFault::ClosedBeforeItIsIndexed,
     StoreFault::RelocatedAnyway,
     StoreFault::FreedWhileRead,
@@ -135,6 +135,8 @@ const STORE_FAULTS: [StoreFault; 13] = [
     StoreFault::MarkClearedBlindly,
     StoreFault::LeaderLeavesMail,
     StoreFault::GateClosedBlindly,
+    StoreFault::EndIsNotKept,
+    StoreFault::WakeUpTakenForPersisted,
 ];
 
 /// Runs the model named `model` of the calling test program again with each of the faults, and

@@ -49,6 +49,10 @@ pub enum Fault {
     LateFetchWins,
     /// An engine call does not wait for the flush of its vBucket.
     CallBesideItsFlush,
+    /// The end of a store wakes those that wait for a write, and is not kept for those that look later.
+    EndIsNotKept,
+    /// A thread that waits until a write is persisted takes any wake-up for success.
+    WakeUpTakenForPersisted,
 }
 
 lowtide_checkpoint::internal::fault_switch!(Fault);

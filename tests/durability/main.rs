@@ -9,6 +9,7 @@ mod kill_loop;
 mod power_loss;
 mod restart;
 mod rig;
+mod soak;
 
 /// The command line under test.
 const DCP_SIM: Program = Program(env!("CARGO_BIN_EXE_dcp-sim-under-test"));

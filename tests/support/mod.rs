@@ -6,6 +6,7 @@ pub mod fixtures;
 pub mod git;
 pub mod history;
 pub mod killing;
+pub mod soak;
 pub mod stores;
 pub mod threads;
 

@@ -8,6 +8,9 @@ use crate::step::{Failure, Step};
 /// Seconds for each fuzz target, unless the caller names a number.
 const FUZZ_SECONDS: u32 = 60;
 
+/// Seconds of the soak of both engines, unless the caller names a number.
+const SOAK_SECONDS: u32 = 600;
+
 /// Text of `cargo xtask help`.
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask COMMAND
@@ -17,6 +20,7 @@ Usage: cargo xtask COMMAND
   models              run the real types on loom's scheduler
   seeds               run the simulator on its fixed seeds
   fuzz [SECONDS]      run each fuzz target for that long, 60 s by default; needs nightly and cargo-fuzz
+  soak [SECONDS]      kill a store again and again on a failing disk, half of the time with each engine, 600 s by default
   bench [ARGUMENTS]   run the benchmarks against peers, with the runner's own arguments
   plot                draw the plot of docs/performance.md from its table
   help                print this text
@@ -36,6 +40,11 @@ pub(crate) enum Command {
     /// Every fuzz target.
     Fuzz {
         /// Time for each.
+        seconds: u32,
+    },
+    /// The soak of both engines.
+    Soak {
+        /// Time for both.
         seconds: u32,
     },
     /// The benchmarks.
@@ -64,7 +73,14 @@ impl Command {
             "fix" => Self::Fix,
             "models" => Self::Models,
             "seeds" => Self::Seeds,
-            "fuzz" => return Self::fuzz(rest),
+            "fuzz" => {
+                let seconds = seconds("fuzz", rest, FUZZ_SECONDS)?;
+                return Ok(Self::Fuzz { seconds });
+            }
+            "soak" => {
+                let seconds = seconds("soak", rest, SOAK_SECONDS)?;
+                return Ok(Self::Soak { seconds });
+            }
             "bench" => {
                 return Ok(Self::Bench {
                     arguments: rest.to_vec(),
@@ -79,18 +95,18 @@ impl Command {
             Some(extra) => Err(usage(&format!("{name} takes no argument, got {extra:?}"))),
         }
     }
+}
 
-    fn fuzz(rest: &[String]) -> Result<Self, Failure> {
-        let seconds = match rest {
-            [] => Some(FUZZ_SECONDS),
-            [seconds] => seconds.parse().ok().filter(|&seconds| seconds > 0),
-            _ => None,
-        };
-        let error = "fuzz takes one argument, a number of seconds above 0";
-        seconds
-            .map(|seconds| Self::Fuzz { seconds })
-            .ok_or_else(|| Failure::new(error).with_hint("cargo xtask fuzz 60"))
-    }
+/// Reads the one argument of a command that runs for a time.
+fn seconds(command: &str, rest: &[String], default: u32) -> Result<u32, Failure> {
+    let seconds = match rest {
+        [] => Some(default),
+        [seconds] => seconds.parse().ok().filter(|&seconds| seconds > 0),
+        _ => None,
+    };
+    let error = format!("{command} takes one argument, a number of seconds above 0");
+    let hint = format!("cargo xtask {command} {default}");
+    seconds.ok_or_else(|| Failure::new(&error).with_hint(&hint))
 }
 
 /// Everything that must pass. The first steps fail fastest.
@@ -138,6 +154,16 @@ pub(crate) fn fix() -> Vec<Step> {
     ]
 }
 
+/// The soak, of checked builds: a violated invariant ends it at once.
+pub(crate) fn soak(seconds: u32) -> Vec<Step> {
+    let each = seconds.div_ceil(2);
+    let soak = |engine| {
+        let program = "run -p lowtide-tests --bin store-soak";
+        Step::cargo(&format!("{program} -- --engine {engine} --seconds {each}"))
+    };
+    ["logstor", "couchstore"].map(soak).into()
+}
+
 /// The benchmarks against peers, which are a workspace of their own.
 pub(crate) fn bench(arguments: &[String]) -> Vec<Step> {
     let bench = Step::cargo("run --release --manifest-path bench/Cargo.toml --");
@@ -170,7 +196,7 @@ mod tests {
         assert_eq!(
             names,
             [
-                "verify", "fix", "models", "seeds", "fuzz", "bench", "plot", "help"
+                "verify", "fix", "models", "seeds", "fuzz", "soak", "bench", "plot", "help"
             ]
         );
         for name in names {
@@ -180,11 +206,32 @@ mod tests {
 
     #[test]
     fn unknown_or_surplus_arguments_are_refused() {
-        for line in ["", "verfiy", "verify now", "fuzz 0", "fuzz x", "fuzz 1 2"] {
+        for line in [
+            "",
+            "verfiy",
+            "verify now",
+            "fuzz 0",
+            "fuzz x",
+            "fuzz 1 2",
+            "soak 0",
+        ] {
             assert!(parse(line).is_err(), "{line:?}");
         }
         assert_eq!(parse("fuzz"), Ok(Command::Fuzz { seconds: 60 }));
         assert_eq!(parse("fuzz 5"), Ok(Command::Fuzz { seconds: 5 }));
+    }
+
+    #[test]
+    fn soak_gives_each_engine_half_of_its_time() {
+        let program = "cargo run -p lowtide-tests --bin store-soak --";
+        assert_eq!(parse("soak"), Ok(Command::Soak { seconds: 600 }));
+        assert_eq!(
+            lines(&soak(9)),
+            [
+                format!("{program} --engine logstor --seconds 5"),
+                format!("{program} --engine couchstore --seconds 5"),
+            ]
+        );
     }
 
     #[test]

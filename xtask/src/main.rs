@@ -55,6 +55,7 @@ fn run(command: &Command) -> Result<(), Failure> {
             fuzzing::make_corpora(root)?;
             fuzzing::steps(&fuzzing::targets(root)?, *seconds)
         }
+        Command::Soak { seconds } => commands::soak(*seconds),
         Command::Bench { arguments } => commands::bench(arguments),
         Command::Plot => return plot::write(root),
     };

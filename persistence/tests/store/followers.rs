@@ -128,6 +128,39 @@ fn stalled_follower_reads_from_disk_what_memory_recovery_took() {
     }
 }
 
+/// Guards S35 where the engine is replaced during a backfill: the pinned snapshot is of the old one,
+/// whose segments the new one uses again. The disk is sound, so the follower reports no error.
+#[test]
+fn follower_in_a_backfill_goes_on_after_its_engine_was_replaced() {
+    for rig in Rig::each() {
+        let store = rig.open();
+        // More than one slice, and more than memory keeps.
+        let rounds = |from: u32, to: u32| {
+            for number in from..to {
+                let key = format!("key-{}", number % 400);
+                let _taken = store.set(VB, &key, vec![7; 6_000]).expect("taken");
+                if number % 50 == 0 {
+                    store.flush(VB).expect("it is written in the end");
+                }
+            }
+            store.flush(VB).expect("it is written in the end");
+        };
+        rounds(0, 800);
+        let mut follower = store.follow(VB, "f", ResumePoint::START).expect("there");
+        let mut reader = Reader::default();
+        while !reader.events.contains(&"items") {
+            let followed = follower.next_for(LONG).expect("readable").expect("in time");
+            reader.take(&followed);
+        }
+        assert!(reader.last < 800, "the rest of the snapshot is to come");
+        rig.disk.fail_sync(1);
+        rounds(800, 4_000);
+        assert!(store.stats().reopenings > 0);
+        reader.read_to(&mut follower, 4_000);
+        assert_eq!(reader.documents.len(), 400);
+    }
+}
+
 /// Guards R11: one thread waits for many vBuckets.
 #[test]
 fn follower_of_many_vbuckets_gets_the_changes_of_each() {

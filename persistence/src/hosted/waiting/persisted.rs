@@ -156,7 +156,9 @@ impl PersistedSeqno {
     /// Reports that nothing more will be persisted, and wakes all waiters.
     pub fn end(&self, end: WaitEnd) {
         let mut waiting = self.waiting.lock();
-        waiting.ended.get_or_insert(end);
+        if !fault::is(Fault::EndIsNotKept) {
+            waiting.ended.get_or_insert(end);
+        }
         let woken = std::mem::take(&mut waiting.waiters);
         drop(waiting);
         woken.into_values().for_each(Waiter::wake);
@@ -184,6 +186,9 @@ impl PersistedSeqno {
             drop(waiting);
             is_last = !sleep(&signal);
             self.waiting.lock().waiters.remove(&id);
+            if !is_last && fault::is(Fault::WakeUpTakenForPersisted) {
+                return Some(WaitEnd::Persisted);
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use lowtide_checkpoint::{ResumePoint, Seqno, Vbid, WaitSet};
 use crate::contract::{EngineError, ScanLimit};
 use crate::hosted::waiting::followers::BY_STORE;
 use crate::hosted::{FollowerError, FollowerEvent, FollowerMachine, FollowerTurn};
+use crate::runtime::engine::slot::Generation;
 use crate::runtime::error::StoreError;
 use crate::runtime::partition::Partition;
 use crate::runtime::shared::Shared;
@@ -55,6 +56,8 @@ struct Following {
     machine: FollowerMachine,
     partition: Arc<Partition>,
     is_ready: bool,
+    /// The engine that was open when a step last failed.
+    failed_in: Option<Generation>,
 }
 
 /// The result of asking the vBuckets that may have something.
@@ -124,6 +127,7 @@ impl Follower {
                 machine,
                 partition,
                 is_ready: false,
+                failed_in: None,
             },
         );
         self.make_ready(number);
@@ -335,7 +339,14 @@ impl Following {
                     may_be_rolled_back = false;
                     drop(self.partition.documents());
                 }
-                Err(FollowerError::Engine { source, .. }) => return Err(source.into()),
+                Err(FollowerError::Engine { source, .. }) => {
+                    // The snapshot may be of an engine that was replaced since, whose segments the
+                    // open one uses again. The next snapshot is of the open one.
+                    let (_, open) = shared.slot.engine()?;
+                    if self.failed_in.replace(open) == Some(open) {
+                        return Err(source.into());
+                    }
+                }
                 Err(error) => return Err(StoreError::Follower(error)),
             }
         }

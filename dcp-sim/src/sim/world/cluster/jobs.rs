@@ -79,6 +79,7 @@ impl World {
                 let delay = micros + COMPACTION_PAUSE_MICROS;
                 self.clock
                     .schedule(delay, Due::Compact(node, host.incarnation));
+                self.report_purges(node)?;
             }
             Some(Err(source)) if is_internal(&source) => {
                 return Err(SimError::Engine { node, source });

@@ -217,7 +217,11 @@ impl Host {
         for vb in [ONE, TWO] {
             self.run(Step::Release(vb));
         }
+        // Each flush of a sound store persists something, and a reopened store stays open.
+        let mut left = self.writes + 8;
         while self.is_woken || self.is_poisoned {
+            assert!(left > 0, "F8, F9: a sound store asks for flush after flush");
+            left -= 1;
             if self.is_poisoned {
                 self.reopen();
             }
