@@ -60,16 +60,18 @@ fn figures_and_observer_report_the_same_events() {
         assert!(store.wait_for_health(Health::is_serving, LONG).is_serving());
         let stats = store.stats();
         assert_eq!((stats.vbuckets, stats.followers), (4, 1));
-        assert!(stats.memory.used_bytes < stats.memory.limit_bytes);
+        // A write is taken as long as there is memory, and may need more than is left.
+        assert!(stats.memory.used_bytes < 2 * stats.memory.limit_bytes);
         assert!(stats.documents.memory_bytes > 0 && stats.documents.entries > 0);
         assert!(stats.flushes > 0 && stats.flushed_items >= taken);
         assert!(stats.failed_flushes + stats.reopenings > 0);
-        assert!(stats.memory_recoveries > 0);
         assert!(stats.engine.expect("it is open").common.commits > 0);
         drop(follower);
         assert_eq!(store.stats().followers, 0);
         store.close().expect("a working disk");
-        assert!(store.stats().engine.is_none());
+        let stats = store.stats();
+        assert!(stats.engine.is_none());
+        assert!(stats.memory_recoveries > 0);
         drop(store);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         assert_eq!(count(&observer.closed), 1, "it is closed once");

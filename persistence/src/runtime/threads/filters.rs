@@ -50,6 +50,10 @@ fn fill(shared: &Shared, partition: &Partition) -> Result<(), StoreError> {
     drop(engine);
     let keys = usize::try_from(info.items + info.deleted).unwrap_or(usize::MAX);
     let scan = partition.documents().begin_filter(keys.max(KEYS_MIN));
+    if shared.cache.is_exceeded() {
+        // A filter takes room from documents.
+        shared.memory_due.raise();
+    }
     match pass_keys(shared, partition, &scan) {
         Ok(Some(keys)) => {
             // The documents may be cleared meanwhile. Their next flush asks for another filter.
