@@ -72,7 +72,7 @@ fn life(kind: EngineKind, dir: &Path, keys: u64) -> Vec<f64> {
         assert!(store.get(vb, &key).expect("readable").is_none());
     }
     let absent = (store.stats().documents.misses - misses) as f64 * 100.0 / READS as f64;
-    let engine = store.engine_stats().expect("open");
+    let engine = store.stats().engine.expect("open");
     let index = engine.get("index-bytes").unwrap_or(0) as f64;
     let cache = engine.common.cache_bytes as f64;
     store.close().expect("a working disk");

@@ -1,7 +1,8 @@
 //! The open engine of a store, which is replaced after a failed sync or an internal error.
 //!
 //! While it is replaced, readers and the look-ups of writers use snapshots that were pinned before.
-//! They have everything that was acknowledged; what was not is still in memory.
+//! They have everything that was acknowledged; what was not is still in memory. A read that fails is
+//! repeated if the engine was replaced meanwhile: the next one may write where the one before has read.
 //!
 //! # Invariants
 //!
@@ -55,6 +56,13 @@ enum Readable {
     /// The engine is being replaced.
     Pinned(Arc<BTreeMap<Vbid, Arc<dyn Snapshot>>>),
     Closed,
+}
+
+impl Current {
+    /// Returns what tells the source of reads from those before it.
+    fn source(&self) -> (Generation, std::mem::Discriminant<Readable>) {
+        (self.generation, std::mem::discriminant(&self.readable))
+    }
 }
 
 impl EngineSlot {
@@ -144,26 +152,20 @@ impl EngineSlot {
     ) -> Result<T, StoreError> {
         loop {
             let current = self.current.read();
-            let (readable, generation) = (current.readable.clone(), current.generation);
+            let (readable, source) = (current.readable.clone(), current.source());
             drop(current);
-            match readable {
+            let result = match readable {
                 Readable::Closed => return Err(StoreError::Closed),
                 Readable::Pinned(pinned) => {
-                    let pinned = pinned.get(&vb).ok_or(StoreError::UnknownVBucket { vb })?;
-                    return Ok(of_pinned(pinned)?);
+                    of_pinned(pinned.get(&vb).ok_or(StoreError::UnknownVBucket { vb })?)
                 }
-                Readable::Engine(engine) => match of_engine(&*engine) {
-                    // It was replaced in between.
-                    Err(EngineError::Closed { .. }) if !self.has_open(generation) => {}
-                    result => return Ok(result?),
-                },
+                Readable::Engine(engine) => of_engine(&*engine),
+            };
+            match result {
+                Err(_) if self.current.read().source() != source => {}
+                result => return Ok(result?),
             }
         }
-    }
-
-    fn has_open(&self, generation: Generation) -> bool {
-        let current = self.current.read();
-        current.generation == generation && matches!(current.readable, Readable::Engine(_))
     }
 
     /// Replaces the engine with the number `seen`, which failed for `reason`. Tries until it
@@ -327,3 +329,6 @@ fn is_whole(snapshot: &dyn Snapshot) -> bool {
         .state()
         .is_none_or(|state| whole_seqno(state, high) == high)
 }
+
+#[cfg(test)]
+mod tests;
