@@ -193,7 +193,8 @@ impl Shared {
         let partitions = self.partitions.all();
         let vbuckets = partitions.iter().map(|partition| &partition.vbucket);
         let recovery = recover_memory(&self.quota, vbuckets);
-        if recovery.freed_bytes > 0 {
+        // What a dropped cursor had left to read may wait for its flush, and is freed after that.
+        if recovery.freed_bytes > 0 || !recovery.cursors_dropped.is_empty() {
             self.observe(&StoreEvent::MemoryRecovered {
                 recovery: &recovery,
                 quota: self.quota.stats(),
@@ -261,9 +262,13 @@ impl Shared {
     }
 
     /// Replaces an engine that failed. See [`EngineSlot::reopen`].
-    pub(super) fn reopen(&self, seen: Generation, error: EngineError) -> Result<(), StoreError> {
+    pub(super) fn reopen(
+        &self,
+        seen: Generation,
+        error: impl Into<Arc<EngineError>>,
+    ) -> Result<(), StoreError> {
         let begun = Instant::now();
-        let is_mine = self.slot.reopen(seen, error, |error| {
+        let is_mine = self.slot.reopen(seen, error.into(), |error| {
             self.observe(&StoreEvent::Reopening { error });
         })?;
         if is_mine {

@@ -48,6 +48,42 @@ fn closed_store_comes_back_whole_and_on_its_branch() {
     }
 }
 
+/// Guards R8: a sync that fails once, just before a store is closed or while it closes, loses nothing.
+#[test]
+fn store_that_closes_on_a_disk_that_failed_once_flushes_everything() {
+    for rig in Rig::each() {
+        for number in 0..20 {
+            let store = rig.open();
+            rig.disk.fail_sync(1);
+            let key = format!("key-{number}");
+            let _taken = store.set(VB, &key, "value").expect("taken");
+            store.close().expect("the disk works again");
+            drop(store);
+            rig.disk.clear_faults();
+            let store = rig.open();
+            assert!(store.report().was_orderly);
+            assert!(store.get(VB, &key).expect("readable").is_some());
+            store.close().expect("a working disk");
+        }
+    }
+}
+
+/// Guards against a store that closes for ever: its engine can be reopened, and each sync fails.
+#[test]
+fn store_that_closes_while_every_sync_fails_says_what_is_lost() {
+    for rig in Rig::each() {
+        let store = rig.open();
+        let write = store.set(VB, "a", "1").expect("taken");
+        write.wait_persisted().expect("a working disk");
+        for later in 1..1_000 {
+            rig.disk.fail_sync(later);
+        }
+        let _taken = store.set(VB, "b", "2").expect("taken");
+        let error = store.close().expect_err("no sync succeeds");
+        assert_eq!(error.unflushed.len(), 1, "{error}");
+    }
+}
+
 /// Guards R3 and R7: the mark of an orderly stop is gone as soon as the store is open.
 #[test]
 fn dropped_store_has_what_was_acknowledged_and_begins_a_branch() {

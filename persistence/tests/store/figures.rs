@@ -43,9 +43,11 @@ fn figures_and_observer_report_the_same_events() {
             .with_observer(observer.clone())
             .with_quota(QuotaConfig::default().with_limit_bytes(512 << 10));
         let store = rig.open_with(options);
-        let follower = store
+        let mut follower = store
             .follow(VB, "stalled", ResumePoint::START)
             .expect("there");
+        // It has a cursor from now on.
+        while follower.poll().expect("there").is_some() {}
         let mut taken = 0;
         while taken < 2_000 {
             match store.set(VB, &format!("key-{taken}"), vec![7; 500]) {

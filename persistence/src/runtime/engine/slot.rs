@@ -177,10 +177,9 @@ impl EngineSlot {
     pub(in crate::runtime) fn reopen(
         &self,
         seen: Generation,
-        reason: EngineError,
+        reason: Arc<EngineError>,
         begins: impl FnOnce(&EngineError),
     ) -> Result<bool, StoreError> {
-        let reason = Arc::new(reason);
         match self.claim(seen, &reason)? {
             Claim::Mine(engine) => {
                 begins(&reason);

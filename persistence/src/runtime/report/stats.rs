@@ -31,7 +31,7 @@ pub struct StoreStats {
     pub failed_flushes: u64,
     /// The number of times the engine was reopened.
     pub reopenings: u64,
-    /// The number of memory recoveries that freed something.
+    /// The number of memory recoveries that freed something, or dropped cursors.
     pub memory_recoveries: u64,
     /// The number of followers' cursors that memory recovery has dropped.
     pub cursors_dropped: u64,

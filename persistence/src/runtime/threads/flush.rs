@@ -39,6 +39,10 @@ struct FlusherThread<'a> {
     shard: Shard,
     /// Set while the store closes.
     draining: Option<Sender<Option<Arc<EngineError>>>>,
+    /// Whether a flush that failed while the store closes was tried again.
+    has_retried: bool,
+    /// Whether an engine that failed while the store closes was replaced.
+    has_reopened: bool,
 }
 
 pub(in crate::runtime) fn run(shared: &Shared, number: usize, flushes: FlushShard) {
@@ -50,6 +54,8 @@ pub(in crate::runtime) fn run(shared: &Shared, number: usize, flushes: FlushShar
         shared,
         shard: Shard::new(number, flushes),
         draining: None,
+        has_retried: false,
+        has_reopened: false,
     };
     loop {
         let is_ready = thread.shard.is_ready();
@@ -152,12 +158,16 @@ impl FlusherThread<'_> {
     fn flush(&mut self) -> Result<(), StoreError> {
         let shared = self.shared;
         if let Some((generation, error)) = self.shard.failed_engine.take() {
+            // The next turn attaches to the new one.
             if self.draining.is_none() {
-                // The next turn attaches to the new one.
                 return shared.reopen(generation, error);
             }
-            // A store that closes reports what failed.
-            return Err(error.into());
+            let error = Arc::new(error);
+            let is_first = !std::mem::replace(&mut self.has_reopened, true);
+            if !is_first || shared.reopen(generation, Arc::clone(&error)).is_err() {
+                self.shard.last_failure = Some(error);
+            }
+            return Ok(());
         }
         let (engine, generation) = match shared.slot.engine() {
             Ok(open) => open,
@@ -236,9 +246,19 @@ impl FlusherThread<'_> {
         Ok(rolled_back.high)
     }
 
-    /// Ends the thread once everything is flushed, or cannot be.
+    /// Ends the thread once everything is flushed, or cannot be. One failure is no reason to lose what
+    /// was written.
     fn finish_draining(&mut self) -> Goes {
         let has_failed = self.shard.last_failure.is_some();
+        if has_failed && self.draining.is_some() && !std::mem::replace(&mut self.has_retried, true)
+        {
+            let failure = self.shard.last_failure.take();
+            self.shard.paused_until = None;
+            if self.shard.is_ready() {
+                return Goes::On;
+            }
+            self.shard.last_failure = failure;
+        }
         let is_over = self.shard.flushes.is_idle() || has_failed;
         match self.draining.take_if(|_| is_over) {
             Some(done) => {

@@ -35,7 +35,10 @@ fn read_that_fails_is_repeated_if_its_engine_was_replaced() {
             reads.set(reads.get() + 1);
             match reads.get() {
                 1 => {
-                    assert!(slot.reopen(1, failure(), |_| {}).expect("a sound disk"));
+                    assert!(
+                        slot.reopen(1, Arc::new(failure()), |_| {})
+                            .expect("a sound disk")
+                    );
                     Err(failure())
                 }
                 _ => Ok(()),
