@@ -73,6 +73,7 @@
 //!   engine's answer the vBucket accepts nothing.
 //! - N4. A write is refused for lack of memory only after all possible memory was recovered.
 //! - N6. A stream request is refused for lack of memory under the same condition.
+//! - N9. A write counts up from the newest revision of its key, also if only the engine has it.
 //! - N7, N8. The engine calls of a vBucket keep their order, and the vBucket is settled when all
 //!   are done ([`Calls`](lowtide_persistence::Calls)).
 

@@ -110,6 +110,22 @@ fn memory_recovery_ends_with_enough_or_nothing_left() {
     assert_eq!(broken(85, &shape(tight)), None);
 }
 
+/// W23. Found by seeds 3282 and 31300: a compaction hid tombstones before its end, and the node
+/// learned of it at the end.
+#[test]
+fn purge_is_reported_as_soon_as_it_hides_something() {
+    for seed in [3_282, 31_300] {
+        assert_eq!(broken(seed, &Fixed::default()), None, "seed {seed}");
+    }
+}
+
+/// W10. Found by seed 202: a write had waited for its node's store, and was accepted after another
+/// copy had begun a branch.
+#[test]
+fn write_that_waited_is_lost_with_its_branch() {
+    assert_eq!(broken(202, &Fixed::default()), None);
+}
+
 /// Guards clusters of one node and vBuckets of one copy: each kind of fault alone, and all
 /// together.
 #[test]

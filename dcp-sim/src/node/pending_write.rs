@@ -6,8 +6,8 @@ use lowtide_persistence::{Engine, EngineError, Fetch};
 
 /// A client's write that waits for a read of the engine.
 ///
-/// The host answers it while the node lives. The answers to writes of one key come in the order of
-/// the writes, if the writes are to keep it.
+/// The host answers it while the node lives. Writes of one key are accepted in the order of their
+/// answers.
 #[derive(Debug)]
 pub struct PendingWrite {
     pub(super) vb: Vbid,

@@ -58,7 +58,7 @@ pub(super) struct Shared {
     pub(super) memory_due: Signal,
     /// Raised when a filter of keys should be filled; never if the engine needs none.
     pub(super) filters_due: Signal,
-    needs_filters: bool,
+    pub(super) needs_filters: bool,
     /// Those that wait for memory.
     memory_waiters: Mutex<Vec<Arc<Signal>>>,
     pub(super) observer: Arc<dyn StoreObserver>,
@@ -148,10 +148,6 @@ impl Shared {
                 drop(partition.documents());
             }
         })
-    }
-
-    pub(super) fn needs_filters(&self) -> bool {
-        self.needs_filters
     }
 
     /// Records what is durable in a vBucket's documents.

@@ -177,7 +177,7 @@ impl Store {
             &store.shared,
             threads::memory::run,
         )?);
-        if store.shared.needs_filters() {
+        if store.shared.needs_filters {
             keep(threads::start(
                 "filters",
                 &store.shared,
@@ -219,7 +219,8 @@ impl Store {
         self.shared.wait_for_memory(until(timeout))
     }
 
-    /// Flushes everything and stops. Writes and followers end with [`StoreError::Closed`]. The next
+    /// Flushes everything and stops. A flush that fails is tried once more, on a reopened engine if it
+    /// must be. Writes and followers end with [`StoreError::Closed`]. The next
     /// opening needs no branches. Closing again does nothing.
     ///
     /// # Errors

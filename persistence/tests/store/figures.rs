@@ -62,7 +62,7 @@ fn figures_and_observer_report_the_same_events() {
         assert!(store.wait_for_health(Health::is_serving, LONG).is_serving());
         let stats = store.stats();
         assert_eq!((stats.vbuckets, stats.followers), (4, 1));
-        // A write is taken as long as there is memory, and may need more than is left.
+        // The last write that is taken may bring the use above the limit.
         assert!(stats.memory.used_bytes < 2 * stats.memory.limit_bytes);
         assert!(stats.documents.memory_bytes > 0 && stats.documents.entries > 0);
         assert!(stats.flushes > 0 && stats.flushed_items >= taken);

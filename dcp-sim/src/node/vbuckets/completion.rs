@@ -77,12 +77,15 @@ mod tests {
         }
     }
 
+    fn ended(documents: &Documents, item: Item) -> Result<Item, VBucketError> {
+        complete(Vbid(0), item, documents, Seqno::ZERO)
+    }
+
     #[test]
     fn commit_takes_the_content_of_its_prepare() {
         let mut documents = Documents::new(CacheBudget::new(1 << 20), Seqno::ZERO);
         documents.put(prepare(3));
-        let ends = |documents: &Documents, item| complete(Vbid(0), item, documents, Seqno::ZERO);
-        let commit = ends(&documents, end(Operation::Commit, 5, 3)).expect("it is there");
+        let commit = ended(&documents, end(Operation::Commit, 5, 3)).expect("it is there");
         assert_eq!(
             (commit.operation, commit.seqno, commit.rev_seqno),
             (Operation::Commit, Seqno(5), 4)
@@ -93,13 +96,7 @@ mod tests {
         );
         documents.put(commit);
         assert!(
-            complete(
-                Vbid(0),
-                end(Operation::Commit, 6, 3),
-                &documents,
-                Seqno::ZERO
-            )
-            .is_err(),
+            ended(&documents, end(Operation::Commit, 6, 3)).is_err(),
             "it has ended"
         );
     }
@@ -108,24 +105,8 @@ mod tests {
     fn commit_of_another_prepare_is_refused() {
         let mut documents = Documents::new(CacheBudget::new(1 << 20), Seqno::ZERO);
         documents.put(prepare(3));
-        assert!(
-            complete(
-                Vbid(0),
-                end(Operation::Commit, 5, 2),
-                &documents,
-                Seqno::ZERO
-            )
-            .is_err()
-        );
-        assert!(
-            complete(
-                Vbid(0),
-                end(Operation::Abort, 5, 2),
-                &documents,
-                Seqno::ZERO
-            )
-            .is_ok()
-        );
+        assert!(ended(&documents, end(Operation::Commit, 5, 2)).is_err());
+        assert!(ended(&documents, end(Operation::Abort, 5, 2)).is_ok());
     }
 
     #[test]
@@ -136,14 +117,6 @@ mod tests {
             seqno: Seqno(5),
             ..Item::mutation(Key::new(b"k"), Bytes::new())
         });
-        assert!(
-            complete(
-                Vbid(0),
-                end(Operation::Commit, 6, 3),
-                &documents,
-                Seqno::ZERO
-            )
-            .is_err()
-        );
+        assert!(ended(&documents, end(Operation::Commit, 6, 3)).is_err());
     }
 }

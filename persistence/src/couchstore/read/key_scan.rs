@@ -32,26 +32,16 @@ impl CommitView {
         let mut slice = KeySlice::default();
         let mut left_bytes = limit.bytes;
         let mut bodies = BodyReader::ahead(self, limit);
-        for (from, to) in stored_ranges(range) {
-            let mut walk = Walk::from(self, Tree::ById, &from)?;
-            'range: while let Some(mut leaf) = walk.next_leaf()? {
-                while let Some((id, value)) = leaf.advance() {
-                    let row = by_id::row(id, value).ok_or_else(|| self.corrupt_row(Tree::ById))?;
-                    if to.as_ref().is_some_and(|to| row.id >= &to[..]) {
-                        break 'range;
-                    }
-                    if !slice.items.is_empty()
-                        && (slice.items.len() >= limit.items || left_bytes == 0)
-                    {
-                        slice.next = Some(self.key(&row)?);
-                        return Ok(slice);
-                    }
-                    let item = bodies.item(&row)?;
-                    left_bytes = left_bytes.saturating_sub(item.payload_bytes());
-                    slice.items.push(item);
-                }
+        self.visit_rows(range, |row| {
+            if !slice.items.is_empty() && (slice.items.len() >= limit.items || left_bytes == 0) {
+                slice.next = Some(self.key(row)?);
+                return Ok(ControlFlow::Break(()));
             }
-        }
+            let item = bodies.item(row)?;
+            left_bytes = left_bytes.saturating_sub(item.payload_bytes());
+            slice.items.push(item);
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(slice)
     }
 
@@ -61,7 +51,16 @@ impl CommitView {
         namespace: Namespace,
         see: &mut dyn FnMut(&Key) -> ControlFlow<()>,
     ) -> Result<(), EngineError> {
-        for (from, to) in stored_ranges(&KeyRange::all(namespace)) {
+        self.visit_rows(&KeyRange::all(namespace), |row| Ok(see(&self.key(row)?)))
+    }
+
+    /// Passes the rows of a range to `see`, by key, until it breaks off.
+    fn visit_rows(
+        &self,
+        range: &KeyRange,
+        mut see: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>, EngineError>,
+    ) -> Result<(), EngineError> {
+        for (from, to) in stored_ranges(range) {
             let mut walk = Walk::from(self, Tree::ById, &from)?;
             'range: while let Some(mut leaf) = walk.next_leaf()? {
                 while let Some((id, value)) = leaf.advance() {
@@ -69,7 +68,7 @@ impl CommitView {
                     if to.as_ref().is_some_and(|to| row.id >= &to[..]) {
                         break 'range;
                     }
-                    if see(&self.key(&row)?).is_break() {
+                    if see(&row)?.is_break() {
                         return Ok(());
                     }
                 }

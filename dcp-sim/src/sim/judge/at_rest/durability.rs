@@ -50,7 +50,7 @@ pub(in crate::sim) fn check(
 pub(in crate::sim) fn verdict() -> InvariantVerdict {
     InvariantVerdict::new(
         "W4",
-        "every store reopened from its disk equals its node's memory",
+        "every store reopened from its disk is unchanged, and agrees with its node's memory",
     )
 }
 

@@ -19,13 +19,16 @@ fn item(seqno: u64, key: &str, value: Option<&'static str>) -> Item {
 }
 
 fn write(history: &mut History, uuid: u64, item: &Item) -> Option<String> {
+    record(history, uuid, item, false)
+}
+
+fn record(history: &mut History, uuid: u64, item: &Item, has_waited: bool) -> Option<String> {
     let Revision {
-        digest: revision,
-        is_live,
-        ..
+        digest, is_live, ..
     } = Revision::of(item);
-    let (seqno, key) = (item.seqno, item.key.clone());
-    history.record((VB, VbUuid(uuid)), (seqno, key), (revision, is_live), false)
+    let place = (item.seqno, item.key.clone());
+    let branch = (VB, VbUuid(uuid));
+    history.record(branch, place, (digest, is_live), has_waited)
 }
 
 fn copied(documents: &Digests) -> Copied<'_> {
@@ -224,4 +227,23 @@ fn branch_with_other_documents_is_a_violation() {
             .violation
             .is_some()
     );
+}
+
+/// Guards W10: only a write that has waited may be on a branch that was left.
+#[test]
+fn write_on_a_branch_that_was_left_has_waited() {
+    let (mut history, items) = written();
+    let documents: Digests = items.iter().cloned().collect();
+    let begun = history.branch(
+        (VB, VbUuid(2)),
+        Some(VbUuid(1)),
+        Seqno(5),
+        copied(&documents),
+    );
+    assert_eq!(begun, Branched::default());
+    let late = item(6, "z", Some("late"));
+    assert!(record(&mut history, 1, &late, false).is_some());
+    assert_eq!(record(&mut history, 1, &late, true), None);
+    assert_eq!(history.shared(VB, VbUuid(1), VbUuid(2)), Seqno(5));
+    assert_eq!(history.content_at(VB, VbUuid(2), Seqno(6)), None);
 }
