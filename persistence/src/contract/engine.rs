@@ -19,8 +19,9 @@
 //! 5. *Poison.* After a failed sync the store refuses writes until it is reopened. Reads go on.
 //! 6. *Durability.* An acknowledged commit survives power loss at any instant.
 //! 7. *Rollback.* A rollback restores exactly the newest committed state at or below the requested
-//!    seqno that the engine still has, less the tombstones purged since, and returns its seqno. If
-//!    there is no such state, it returns that and changes nothing.
+//!    seqno that the engine still has, less the tombstones purged since, and returns its seqno. A
+//!    state that an earlier rollback undid does not count, pinned or not. If there is no such
+//!    state, it returns that and changes nothing.
 //! 8. *Purge.* A purge leaves no tombstone at or below the purge seqno visible, except those that
 //!    were the highest seqno of their vBucket or (where
 //!    [`Capabilities::keeps_collections_highest`]) of their collection. The next purge removes such

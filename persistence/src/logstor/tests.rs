@@ -9,6 +9,7 @@ mod manifest;
 mod model;
 mod reads;
 mod rewriting;
+mod rollback;
 mod space;
 pub(super) mod support;
 mod transfer;

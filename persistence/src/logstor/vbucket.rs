@@ -22,5 +22,5 @@ pub(super) use self::record_reader::{ReadBuffer, read_rows, visit_rows};
 pub(super) use self::registry::{ByEpoch, Registry};
 pub(super) use self::snapshot::LogSnapshot;
 pub(super) use self::vbucket_index::{
-    CommittedChange, ImageCoverage, InitialState, LazyIndex, RecordId, VBucketIndex,
+    Ancestors, CommittedChange, ImageCoverage, InitialState, LazyIndex, RecordId, VBucketIndex,
 };

@@ -16,7 +16,7 @@ use crate::logstor::log::{
     Catalog, CatalogEntry, ClosedSegment, Log, Origin, ScannedRecord, ScannedState, Segment,
     scan_large_record,
 };
-use crate::logstor::vbucket::{ImageCoverage, InitialState, LazyIndex, VBucketIndex};
+use crate::logstor::vbucket::{Ancestors, ImageCoverage, InitialState, LazyIndex, VBucketIndex};
 
 /// The vBuckets of a store, and the segments of unreadable ones.
 #[derive(Debug, Default)]
@@ -121,7 +121,7 @@ pub(super) fn rebuild_vbuckets(
             Vbid(vb),
             entry.lineage.clone(),
             Arc::clone(log),
-            None,
+            Ancestors::default(),
             initial,
         );
         all.vbuckets.insert(Vbid(vb), Arc::new(vbucket));

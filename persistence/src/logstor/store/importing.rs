@@ -14,7 +14,7 @@ use super::Store;
 use crate::contract::EngineError;
 use crate::logstor::format::PurgedTombstones;
 use crate::logstor::log::{Lineage, ManifestEdit};
-use crate::logstor::vbucket::{InitialState, VBucketIndex};
+use crate::logstor::vbucket::{Ancestors, InitialState, VBucketIndex};
 
 impl Store {
     /// Reserves a vBucket for an import.
@@ -56,7 +56,7 @@ impl Store {
             vb,
             Lineage::of(epoch),
             log,
-            None,
+            Ancestors::default(),
             initial,
         ));
         let mut importing = self.registry.importing.lock();

@@ -14,7 +14,7 @@ use std::sync::{Arc, Weak};
 use lowtide_checkpoint::Vbid;
 use lowtide_checkpoint::internal::Invariant;
 
-use super::vbucket_index::{InitialState, VBucketIndex};
+use super::vbucket_index::{Ancestors, InitialState, VBucketIndex};
 use crate::contract::EngineError;
 use crate::logstor::log::Log;
 use crate::sync::{Mutex, RwLock, ranks};
@@ -104,9 +104,17 @@ impl Registry {
         let entry = entry
             .invariant("L6", "an edit that was made is in the catalog")
             .map_err(|violation| self.log.context.internal(violation))?;
-        let parent = before.map(|(vbucket, high)| (Arc::downgrade(vbucket), high));
+        let ancestors = before.map_or_else(Ancestors::default, |(vbucket, high)| {
+            vbucket.ancestors_of_branch(high)
+        });
         let log = Arc::clone(&self.log);
-        let vbucket = Arc::new(VBucketIndex::new(vb, entry.lineage, log, parent, initial));
+        let vbucket = Arc::new(VBucketIndex::new(
+            vb,
+            entry.lineage,
+            log,
+            ancestors,
+            initial,
+        ));
         let mut vbuckets = self.vbuckets.write();
         if let Some(old) = vbuckets.insert(vb, vbucket) {
             self.retire(&old);

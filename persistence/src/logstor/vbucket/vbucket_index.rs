@@ -27,7 +27,7 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 use lowtide_checkpoint::{VBucketState, Vbid};
@@ -36,6 +36,7 @@ pub(in crate::logstor) use self::image_coverage::ImageCoverage;
 pub(in crate::logstor) use self::initial_state::InitialState;
 pub(in crate::logstor) use self::lazy_index::{LazyIndex, Lookup};
 use self::lazy_load::LoadState;
+pub(in crate::logstor) use self::pins::Ancestors;
 pub(in crate::logstor) use self::relocate::RecordId;
 pub(in crate::logstor) use self::view::View;
 use super::record_reader::{ViewRows, segment_lost};
@@ -53,8 +54,7 @@ pub(in crate::logstor) struct VBucketIndex {
     pub(in crate::logstor) vb: Vbid,
     pub(in crate::logstor) lineage: Lineage,
     log: Arc<Log>,
-    /// The index it was rolled back from, and the seqno it was rolled back to.
-    parent: Option<(Weak<VBucketIndex>, u64)>,
+    ancestors: Ancestors,
     /// Held while the index is loaded. Taken before `inner`.
     loading: TryMutex<()>,
     inner: Mutex<Inner>,
@@ -102,7 +102,7 @@ impl VBucketIndex {
         vb: Vbid,
         lineage: Lineage,
         log: Arc<Log>,
-        parent: Option<(Weak<Self>, u64)>,
+        ancestors: Ancestors,
         initial: InitialState,
     ) -> Self {
         let InitialState {
@@ -141,7 +141,7 @@ impl VBucketIndex {
             vb,
             lineage,
             log,
-            parent,
+            ancestors,
             loading: TryMutex::new(ranks::LOADING, ()),
             inner: Mutex::new(ranks::VBUCKET_INDEX, inner),
         }

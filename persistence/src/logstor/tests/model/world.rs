@@ -13,15 +13,24 @@ use crate::logstor::tests::support::{
 };
 use crate::logstor::{Logstor, LogstorConfig};
 
-/// The vBucket, its incarnation, a pinned snapshot, and the contents at the pin.
-type Pinned = (bool, u64, Box<dyn Snapshot>, Contents);
+/// A pinned snapshot.
+pub(super) struct Pinned {
+    vb: bool,
+    /// The number of its branch.
+    branch: u64,
+    snapshot: Box<dyn Snapshot>,
+    contents: Contents,
+}
 
 pub(super) struct World {
     pub(super) disk: MemoryDisk,
     pub(super) config: LogstorConfig,
     pub(super) engine: Logstor,
     pub(super) now: BTreeMap<bool, Contents>,
-    incarnations: BTreeMap<bool, u64>,
+    /// The branches of each vBucket that is there now, by number, oldest first, with the highest
+    /// seqno up to which what was committed on it is there. Numbers are never used again.
+    branches: BTreeMap<bool, BTreeMap<u64, u64>>,
+    next_branch: u64,
     pub(super) pinned: Vec<Pinned>,
     /// Tombstones that were purged from the current contents.
     purged: BTreeMap<bool, BTreeSet<u64>>,
@@ -41,14 +50,19 @@ impl World {
             engine.create(id(vb)).expect("created");
             (vb, Contents::new())
         });
-        let incarnations = [(true, 0), (false, 0)].into();
+        let branches = [
+            (true, [(0, u64::MAX)].into()),
+            (false, [(1, u64::MAX)].into()),
+        ]
+        .into();
         let (pinned, purged) = (Vec::new(), BTreeMap::new());
         Self {
             disk,
             config,
             engine,
             now: now.into(),
-            incarnations,
+            branches,
+            next_branch: 2,
             pinned,
             purged,
             exact: true,
@@ -93,9 +107,13 @@ impl World {
                 self.now.insert(*vb, next);
             }
             Action::Pin { vb } => {
-                let snapshot = self.engine.snapshot(id(*vb)).expect("there");
-                self.pinned
-                    .push((*vb, self.incarnations[vb], snapshot, self.now[vb].clone()));
+                let (branch, _) = self.branches[vb].last_key_value().expect("one at least");
+                self.pinned.push(Pinned {
+                    vb: *vb,
+                    branch: *branch,
+                    snapshot: self.engine.snapshot(id(*vb)).expect("there"),
+                    contents: self.now[vb].clone(),
+                });
             }
             Action::Release { which } if *which < self.pinned.len() => {
                 drop(self.pinned.swap_remove(*which))
@@ -150,7 +168,8 @@ impl World {
                 self.engine.create(id(*vb)).expect("created");
                 self.now.insert(*vb, Contents::new());
                 self.purged.remove(vb);
-                *self.incarnations.get_mut(vb).expect("there") += 1;
+                self.branches.insert(*vb, BTreeMap::new());
+                self.begin_branch(*vb);
             }
             Action::Crash { seed } => {
                 self.disk.crash(PowerLoss::Random { seed: *seed });
@@ -164,44 +183,56 @@ impl World {
         }
     }
 
+    fn begin_branch(&mut self, vb: bool) {
+        let branches = self.branches.get_mut(&vb).expect("there");
+        branches.insert(self.next_branch, u64::MAX);
+        self.next_branch += 1;
+    }
+
     fn roll_back(&mut self, vb: bool, which: usize) {
-        let (of, incarnation, snapshot, _) = &self.pinned[which];
-        if *of != vb || *incarnation != self.incarnations[&vb] {
-            return;
-        }
-        let to = snapshot.high();
+        let to = self.pinned[which].snapshot.high();
         let before = self.engine.info(id(vb)).expect("there");
+        let is_there = |pinned: &&Pinned| {
+            let shared = self.branches[&vb].get(&pinned.branch);
+            pinned.vb == vb && shared.is_some_and(|shared| pinned.snapshot.high().0 <= *shared)
+        };
+        let there = || self.pinned.iter().filter(is_there);
+        let newest = there().map(|pinned| pinned.snapshot.high());
+        let newest = newest.filter(|high| *high <= to).max();
         match self.engine.rollback(id(vb), to).expect("answered") {
             RolledBack::Done { high } if to >= before.high => assert_eq!(high, before.high),
             RolledBack::Done { high } => {
-                assert_eq!(high, to);
-                // Several snapshots on different branches may have that seqno. The contents are
-                // those of one of them, less the tombstones purged since. A purge may have passed a
-                // tombstone whose key had come again by then.
+                assert_eq!(Some(high), newest, "back to {to}");
+                // Several snapshots may have that seqno, before a purge and after it. The contents
+                // are those of one of them, less the tombstones purged since. A purge may have
+                // passed a tombstone whose key had come again by then.
                 let now = contents_of(&*self.engine.snapshot(id(vb)).expect("there"));
-                let purged = self.purged.remove(&vb).unwrap_or_default();
-                let fits = self.pinned.iter().any(|(of, incarnation, pinned, shown)| {
-                    let passed = due(shown, before.purge.0, high.0);
+                let purged = self.purged.get(&vb).cloned().unwrap_or_default();
+                let fits = there().any(|pinned| {
+                    let passed = due(&pinned.contents, before.purge.0, high.0);
                     let is_gone = |seqno: &u64| !now.contains_key(seqno);
-                    let mut expected = shown.clone();
+                    let mut expected = pinned.contents.clone();
                     expected.retain(|seqno, _| !passed.contains(seqno) || !is_gone(seqno));
                     let is_purged = passed.intersection(&purged).all(is_gone);
-                    let is_of_life = *of == vb && *incarnation == self.incarnations[&vb];
-                    is_of_life && pinned.high() == to && is_purged && expected == now
+                    pinned.snapshot.high() == high && is_purged && expected == now
                 });
                 assert!(fits, "back to {to}");
-                self.purged.insert(
-                    vb,
-                    purged
-                        .into_iter()
-                        .filter(|seqno| *seqno < high.0 && !now.contains_key(seqno))
-                        .collect(),
-                );
+                let is_still_purged = |seqno: &u64| *seqno < high.0 && !now.contains_key(seqno);
+                let purged = purged.into_iter().filter(is_still_purged).collect();
+                self.purged.insert(vb, purged);
                 self.now.insert(vb, now);
+                let branches = self.branches.get_mut(&vb).expect("there");
+                branches
+                    .values_mut()
+                    .for_each(|shared| *shared = high.0.min(*shared));
+                self.begin_branch(vb);
                 self.exact = false;
             }
-            // The branch may have been reclaimed before.
-            RolledBack::NeedsReset { lowest } => assert!(lowest > to),
+            RolledBack::NeedsReset { lowest } => {
+                assert_eq!(newest, None, "back to {to}");
+                let lowest_there = there().map(|pinned| pinned.snapshot.high()).min();
+                assert_eq!(lowest, lowest_there.unwrap_or(before.high).min(before.high));
+            }
         }
     }
 
@@ -223,8 +254,9 @@ impl World {
                 "no purge takes a collection's highest seqno"
             );
         }
-        for (_, _, snapshot, expected) in &self.pinned {
-            assert_eq!(contents_of(&**snapshot), *expected, "a pinned snapshot");
+        for pinned in &self.pinned {
+            let shown = contents_of(&*pinned.snapshot);
+            assert_eq!(shown, pinned.contents, "a pinned snapshot");
         }
         audit(&self.engine, self.exact);
     }

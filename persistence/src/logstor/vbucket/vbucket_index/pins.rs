@@ -1,6 +1,6 @@
 //! Pinned views: taking and releasing them, and finding the one to roll back to.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use lowtide_checkpoint::internal::checked_invariant;
 
@@ -13,6 +13,19 @@ use crate::logstor::index::ReferenceCounts;
 pub(in crate::logstor) struct PinnedView {
     pub(in crate::logstor) vbucket: Arc<VBucketIndex>,
     pub(in crate::logstor) view: View,
+}
+
+/// The indexes that an index was rolled back from, newest first, each with the highest seqno up to
+/// which its records are the index's too. An index that no snapshot holds any more is gone; those
+/// before it may not be, so each is named here.
+#[derive(Debug, Default)]
+pub(in crate::logstor) struct Ancestors(Vec<(Weak<VBucketIndex>, u64)>);
+
+impl Ancestors {
+    fn alive(&self) -> impl Iterator<Item = (Arc<VBucketIndex>, u64)> {
+        let indexes = self.0.iter();
+        indexes.filter_map(|(vbucket, shared)| Some((vbucket.upgrade()?, *shared)))
+    }
 }
 
 impl VBucketIndex {
@@ -47,20 +60,26 @@ impl VBucketIndex {
         inner.reclaim_purged(counts);
     }
 
-    /// Returns the newest pinned view at or below a seqno, of this index or of one before a
-    /// rollback.
+    /// Returns the newest pinned view at or below a seqno, of this index or of an ancestor.
     pub(in crate::logstor) fn newest_pinned(self: &Arc<Self>, to: u64) -> Option<PinnedView> {
-        let here = self.highest_pin(to).map(|view| PinnedView {
-            vbucket: Arc::clone(self),
-            view,
+        let ancestors = self.ancestors.alive();
+        let indexes = std::iter::once((Arc::clone(self), u64::MAX)).chain(ancestors);
+        let pinned = indexes.filter_map(|(vbucket, shared)| {
+            let view = vbucket.highest_pin(to.min(shared))?;
+            Some(PinnedView { vbucket, view })
         });
-        let before = self.parent.as_ref().and_then(|(parent, high)| {
-            // Records of the parent above that seqno were rolled back.
-            parent.upgrade()?.newest_pinned(to.min(*high))
-        });
-        here.into_iter()
-            .chain(before)
-            .max_by_key(|pinned| (pinned.view.high(), pinned.view.purged.upto))
+        pinned.max_by_key(|pinned| (pinned.view.high(), pinned.view.purged.upto))
+    }
+
+    /// Returns the ancestors of an index that replaces this one after a rollback to a seqno.
+    pub(in crate::logstor) fn ancestors_of_branch(self: &Arc<Self>, to: u64) -> Ancestors {
+        let ancestors = self.ancestors.alive();
+        let indexes = std::iter::once((Arc::clone(self), to)).chain(ancestors);
+        Ancestors(
+            indexes
+                .map(|(vbucket, shared)| (Arc::downgrade(&vbucket), shared.min(to)))
+                .collect(),
+        )
     }
 
     fn highest_pin(&self, to: u64) -> Option<View> {
@@ -70,14 +89,19 @@ impl VBucketIndex {
             .cloned()
     }
 
-    /// Returns the lowest high seqno of a pinned view.
+    /// Returns the lowest high seqno of a view that [`Self::newest_pinned`] finds, or this index's
+    /// own.
     pub(in crate::logstor) fn lowest_pinned(&self) -> u64 {
-        let inner = self.lock();
-        inner
-            .pins
-            .values()
-            .map(View::high)
-            .min()
-            .map_or(inner.high, |lowest| lowest.min(inner.high))
+        let ancestors = self.ancestors.alive();
+        let before = ancestors.filter_map(|(vbucket, shared)| {
+            let lowest = vbucket.lowest_pin()?;
+            (lowest <= shared).then_some(lowest)
+        });
+        let here = self.lowest_pin().into_iter().chain([self.high()]);
+        here.chain(before).min().unwrap_or_default()
+    }
+
+    fn lowest_pin(&self) -> Option<u64> {
+        self.lock().pins.values().map(View::high).min()
     }
 }
