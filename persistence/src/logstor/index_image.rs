@@ -28,6 +28,7 @@ mod file_names;
 mod image;
 mod image_files;
 mod merge;
+mod record_sort;
 mod row;
 mod section_writer;
 
@@ -39,5 +40,6 @@ pub(super) use self::file_names::image_number;
 pub(super) use self::image::Image;
 pub(super) use self::image_files::{newest_image, remove_other_images};
 pub(super) use self::merge::{RowMerge, sort_for_merge};
+pub(super) use self::record_sort::RecordSorter;
 pub(super) use self::row::ImageRow;
 pub(super) use self::section_writer::SectionWriter;

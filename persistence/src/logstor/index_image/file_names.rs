@@ -1,8 +1,11 @@
-//! The names of index images: `index-00000001`, and `index-00000001.new` while one is being made.
+//! The names of index images: `index-00000001`. While one is being made, it is `index-00000001.new`,
+//! and `index-00000001.runs` has the records that are sorted for it.
 
 const PREFIX: &str = "index-";
 /// Suffix of an image that is being made.
 pub(super) const UNFINISHED: &str = ".new";
+/// Suffix of the records that are sorted for an image.
+pub(super) const RUNS: &str = ".runs";
 
 /// Returns the name of the image with a number.
 pub(super) fn image_file_name(number: u64) -> String {
@@ -31,6 +34,7 @@ mod tests {
             "index-+0000001",
             "index-000000001",
             "index-00000001.new",
+            "index-00000001.runs",
             "log-00000001",
         ] {
             assert_eq!(image_number(name), None, "{name}");

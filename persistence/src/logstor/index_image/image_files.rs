@@ -1,6 +1,6 @@
 //! The image files of a store's directory: finding the newest sound one, and removing the others.
 
-use super::file_names::{UNFINISHED, image_number};
+use super::file_names::{RUNS, UNFINISHED, image_number};
 use super::image::Image;
 use crate::contract::EngineError;
 use crate::logstor::log::StoreContext;
@@ -12,7 +12,9 @@ fn image_files(context: &StoreContext) -> Result<Vec<(Option<u64>, String)>, Eng
     let mut images: Vec<_> = names
         .into_iter()
         .filter_map(|name| {
-            let finished = name.strip_suffix(UNFINISHED).unwrap_or(&name);
+            let mut suffixes = [UNFINISHED, RUNS].iter();
+            let finished = suffixes.find_map(|suffix| name.strip_suffix(suffix));
+            let finished = finished.unwrap_or(&name);
             let number = image_number(finished)?;
             Some(((finished == name).then_some(number), name))
         })

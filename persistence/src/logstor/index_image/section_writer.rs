@@ -15,14 +15,13 @@ use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 use super::directory::{ImageDirectory, ImageSection, RowBlock, StateRow};
 use super::file_names::{UNFINISHED, image_file_name};
 use super::image::Image;
-use super::merge::{RowMerge, sort_for_merge};
+use super::merge::RowMerge;
+use super::record_sort::SortedRecords;
 use super::row::{ImageRow, decode_rows};
 use crate::contract::{Budget, EngineError};
 use crate::disk::DiskFile;
 use crate::logstor::format::{CollectionHighSeqnos, Fingerprint, to_u32, to_u64};
-use crate::logstor::log::{
-    Catalog, CatalogEntry, ScannedRecord, ScannedState, StoreContext, high_seqnos_of,
-};
+use crate::logstor::log::{Catalog, CatalogEntry, ScannedState, StoreContext};
 
 /// Bytes of a block of rows, at least. A get before the index is in memory reads one block. Unit
 /// tests have few keys, and several blocks of them.
@@ -46,7 +45,7 @@ pub(in crate::logstor) struct SectionWriter {
     /// Sections to be written, last first.
     todo: Vec<ImageSection>,
     current: Option<Current>,
-    records: BTreeMap<u16, Vec<ScannedRecord>>,
+    records: SortedRecords,
     states: BTreeMap<u32, ScannedState>,
     vbuckets: u64,
 }
@@ -57,8 +56,6 @@ struct Current {
     section: ImageSection,
     /// Blocks of the last image that are not merged, last first.
     blocks: Vec<RowBlock>,
-    scanned: Vec<ScannedRecord>,
-    merged: usize,
     /// Bytes of rows that are not written.
     bytes: Vec<u8>,
     /// Fingerprint of the last row.
@@ -76,7 +73,7 @@ impl SectionWriter {
         directory: ImageDirectory,
         last: Option<Arc<Image>>,
         catalog: &Catalog,
-        records: BTreeMap<u16, Vec<ScannedRecord>>,
+        records: SortedRecords,
         states: BTreeMap<u32, ScannedState>,
     ) -> Result<Self, EngineError> {
         let path = context.dir.join(image_file_name(number) + UNFINISHED);
@@ -138,8 +135,6 @@ impl SectionWriter {
             .as_ref()
             .and_then(|last| last.directory.section(section.vb));
         let last = last.filter(|last| last.lineage == section.lineage);
-        let mut scanned = self.records.remove(&section.vb).unwrap_or_default();
-        sort_for_merge(&mut scanned);
         let known = last.and_then(|last| last.state.clone());
         let known = known.filter(|state| self.is_current(state.at.segment));
         let state = self
@@ -150,7 +145,7 @@ impl SectionWriter {
             .into_iter()
             .chain(state)
             .max_by_key(|state| (state.revision, state.append_seqno));
-        section.high_seqnos = high_seqnos_of(&scanned);
+        section.high_seqnos = self.records.high_seqnos(section.vb);
         last.iter()
             .for_each(|last| section.high_seqnos.merge(&last.high_seqnos));
         let blocks = last
@@ -159,8 +154,6 @@ impl SectionWriter {
         Current {
             section,
             blocks,
-            scanned,
-            merged: 0,
             bytes: Vec::new(),
             last: Fingerprint::MIN,
         }
@@ -169,30 +162,12 @@ impl SectionWriter {
     /// Merges a block of the last image, or, behind its last block, some scanned records.
     fn advance(&mut self, mut current: Current) -> Result<Option<Current>, EngineError> {
         let mut old = Vec::new();
-        let mut upto = current.scanned.len();
         if let Some(block) = current.blocks.pop() {
             old = self.last_image()?.rows(&block)?;
-            let end = old.last().map(|row| row.fingerprint);
-            upto = current
-                .scanned
-                .partition_point(|item| Some(item.fingerprint) <= end);
-        } else {
-            let end = current
-                .scanned
-                .get(current.merged + RECORDS)
-                .map(|item| item.fingerprint);
-            if let Some(end) = end {
-                upto = current
-                    .scanned
-                    .partition_point(|item| item.fingerprint <= end);
-            }
         }
-        let here = current
-            .scanned
-            .get(current.merged..upto)
-            .invariant("L20", "records are merged once, in their order")
-            .map_err(|violation| self.context.internal(violation))?;
-        let merge = RowMerge::new(old, here, |segment| self.is_current(segment));
+        let upto = old.last().map(|row| row.fingerprint);
+        let scanned = self.records.take(current.section.vb, upto, RECORDS)?;
+        let merge = RowMerge::new(old, &scanned, |segment| self.is_current(segment));
         let rows: Vec<ImageRow> = merge
             .collect::<Result<_, _>>()
             .map_err(|_| self.mismatch())?;
@@ -204,8 +179,7 @@ impl SectionWriter {
                 self.put(&mut current)?;
             }
         }
-        current.merged = upto;
-        let is_over = current.blocks.is_empty() && upto == current.scanned.len();
+        let is_over = current.blocks.is_empty() && !self.records.has_more(current.section.vb);
         if is_over && !current.bytes.is_empty() {
             self.put(&mut current)?;
         }
@@ -313,9 +287,10 @@ impl SectionWriter {
         })
     }
 
-    /// Leaves the unfinished file to the next opening of the store.
+    /// Leaves the unfinished files to the next opening of the store.
     pub(in crate::logstor) fn leave_file(&mut self) {
         self.file = None;
+        self.records.leave_file();
     }
 }
 

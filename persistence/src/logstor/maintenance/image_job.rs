@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! note the end of every segment, while nothing is appended
-//! | read what the last image does not cover, segment by segment
+//! | read what the last image does not cover, segment by segment, and sort it in bounded memory
 //! | merge it with the last image's rows, block by block
 //! | directory, sync, rename, sync | remove the last image
 //! ```
@@ -23,11 +23,10 @@ use super::store_lease::StoreLease;
 use crate::contract::{Budget, CompactionReport, EngineError, Job, JobProgress, JobStage};
 use crate::logstor::format::{ScannedFrame, to_u32, to_u64, to_usize};
 use crate::logstor::index_image::{
-    CoveredSegment, Image, ImageDirectory, SectionWriter, SegmentContents, store_id,
+    CoveredSegment, Image, ImageDirectory, RecordSorter, SectionWriter, SegmentContents, store_id,
 };
 use crate::logstor::log::{
-    Catalog, Lineage, ScannedRecord, ScannedState, Segment, StoreContext, scan_large_record,
-    scan_segment,
+    Catalog, Lineage, ScannedState, Segment, StoreContext, scan_large_record, scan_segment,
 };
 
 /// A segment of which the last image does not know everything.
@@ -44,7 +43,8 @@ struct Unread {
 #[derive(Debug)]
 enum Stage {
     Begin,
-    Read,
+    /// With the records that count.
+    Read(RecordSorter),
     Write(Box<SectionWriter>),
     Over,
 }
@@ -58,8 +58,6 @@ pub(super) struct ImageJob {
     directory: ImageDirectory,
     last: Option<Arc<Image>>,
     unread: Vec<Unread>,
-    /// Records that count, by vBucket.
-    records: BTreeMap<u16, Vec<ScannedRecord>>,
     /// The newest state of each epoch.
     states: BTreeMap<u32, ScannedState>,
     /// vBuckets whose lineage differs from the last image's.
@@ -82,7 +80,6 @@ impl ImageJob {
             directory,
             last,
             unread: Vec::new(),
-            records: BTreeMap::new(),
             states: BTreeMap::new(),
             renewed: BTreeSet::new(),
             vb_of_epoch: BTreeMap::new(),
@@ -146,7 +143,12 @@ impl ImageJob {
         }
     }
 
-    fn read(&mut self, context: &StoreContext, unread: &Unread) -> Result<(), EngineError> {
+    fn read(
+        &mut self,
+        context: &StoreContext,
+        unread: &Unread,
+        sorter: &mut RecordSorter,
+    ) -> Result<(), EngineError> {
         let Unread {
             segment,
             end,
@@ -203,7 +205,7 @@ impl ImageJob {
             let counts =
                 entry.is_some_and(|entry| entry.lineage.contains(record.epoch, record.seqno));
             if counts && (record.at.offset >= known || self.renewed.contains(vb)) {
-                self.records.entry(*vb).or_default().push(record);
+                sorter.push(*vb, record)?;
             }
         }
         for state in found.states {
@@ -226,22 +228,24 @@ impl ImageJob {
         Ok(())
     }
 
-    fn write(&mut self, context: &Arc<StoreContext>) -> Result<Box<SectionWriter>, EngineError> {
-        let number = self.claim.next_number(context)?;
+    fn write(
+        &mut self,
+        context: &Arc<StoreContext>,
+        sorter: RecordSorter,
+    ) -> Result<Box<SectionWriter>, EngineError> {
         self.directory
             .segments
             .sort_unstable_by_key(|covered| covered.segment);
         let directory = std::mem::replace(&mut self.directory, ImageDirectory::new([0; 16], 0, 0));
-        let records = std::mem::take(&mut self.records);
         let states = std::mem::take(&mut self.states);
         let last = self.last.take();
         let writer = SectionWriter::create(
             context,
-            number,
+            self.claim.next_number(context)?,
             directory,
             last,
             &self.catalog,
-            records,
+            sorter.finish()?,
             states,
         )?;
         Ok(Box::new(writer))
@@ -252,15 +256,16 @@ impl ImageJob {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Begin => {
                 self.begin(maintenance);
-                Stage::Read
+                let number = self.claim.next_number(context)?;
+                Stage::Read(RecordSorter::new(Arc::clone(context), number))
             }
-            Stage::Read => match self.unread.pop() {
+            Stage::Read(mut sorter) => match self.unread.pop() {
                 Some(unread) => {
-                    self.read(context, &unread)?;
+                    self.read(context, &unread, &mut sorter)?;
                     self.done += 1;
-                    Stage::Read
+                    Stage::Read(sorter)
                 }
-                None => Stage::Write(self.write(context)?),
+                None => Stage::Write(self.write(context, sorter)?),
             },
             Stage::Write(mut writer) => {
                 if writer.step(budget)? {
@@ -294,7 +299,7 @@ impl ImageJob {
         let left = to_u64(self.unread.len());
         Ok(match &self.stage {
             Stage::Over => JobProgress::Done(CompactionReport::default()),
-            Stage::Begin | Stage::Read => JobProgress::Working {
+            Stage::Begin | Stage::Read(_) => JobProgress::Working {
                 stage: JobStage::ReadingLog,
                 done: self.done,
                 of: self.done + left,
@@ -320,15 +325,18 @@ impl Job for ImageJob {
 
 impl Drop for ImageJob {
     fn drop(&mut self) {
-        let Stage::Write(mut writer) = std::mem::replace(&mut self.stage, Stage::Over) else {
+        let mut stage = std::mem::replace(&mut self.stage, Stage::Over);
+        if matches!(stage, Stage::Begin | Stage::Over) {
             return;
-        };
+        }
         self.lease.end(|is_open| {
-            if !is_open {
-                // The directory may belong to another store, and a file of that name, too.
-                writer.leave_file();
+            match &mut stage {
+                // The directory may belong to another store, and files of these names, too.
+                Stage::Read(sorter) if !is_open => sorter.leave_file(),
+                Stage::Write(writer) if !is_open => writer.leave_file(),
+                _ => {}
             }
-            drop(writer);
+            drop(stage);
         });
     }
 }
