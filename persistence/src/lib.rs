@@ -61,6 +61,7 @@ mod fault;
 mod flusher;
 mod hosted;
 pub mod logstor;
+mod merged_runs;
 mod numbers;
 mod read_views;
 mod record;

@@ -12,16 +12,12 @@
 
 mod run;
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
-use std::fmt;
-
 use bytes::Bytes;
 
 use crate::contract::EngineError;
 use crate::couchstore::file::Source;
 use crate::couchstore::format::Entry;
+use crate::merged_runs::MergedRuns;
 
 use self::run::{Run, RunWriter};
 
@@ -159,76 +155,24 @@ fn memory_bytes(row: &Entry) -> usize {
 }
 
 /// Rows in order.
-pub(super) struct Sorted {
-    /// Runs that have a row left.
-    heads: BinaryHeap<Reverse<Head>>,
-}
-
-/// The first row of a run, and the rest of the run.
-struct Head {
-    row: Entry,
-    /// Number of the run, which orders rows of one key.
-    number: usize,
-    rest: Run,
-}
-
-impl Ord for Head {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let by_key = self.row.key.cmp(&other.row.key);
-        by_key.then(self.number.cmp(&other.number))
-    }
-}
-
-impl PartialOrd for Head {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Head {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Head {}
-
-impl fmt::Debug for Sorted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sorted")
-            .field("runs", &self.heads.len())
-            .finish_non_exhaustive()
-    }
-}
+#[derive(Debug)]
+pub(super) struct Sorted(MergedRuns<Run>);
 
 impl Sorted {
     fn of(runs: Vec<Run>) -> Result<Self, EngineError> {
-        let mut heads = BinaryHeap::with_capacity(runs.len());
-        for (number, mut rest) in runs.into_iter().enumerate() {
-            if let Some(row) = rest.next()? {
-                heads.push(Reverse(Head { row, number, rest }));
-            }
-        }
-        Ok(Self { heads })
+        MergedRuns::of(runs).map(Self)
     }
 
     /// Returns the next row.
     pub(super) fn next(&mut self) -> Result<Option<(Bytes, Bytes)>, EngineError> {
-        let Some(mut head) = self.heads.peek_mut() else {
-            return Ok(None);
-        };
-        let Entry { key, value } = match head.0.rest.next()? {
-            Some(row) => std::mem::replace(&mut head.0.row, row),
-            None => PeekMut::pop(head).0.row,
-        };
-        Ok(Some((key, value)))
+        let row = self.0.next()?;
+        Ok(row.map(|Entry { key, value }| (key, value)))
     }
 
     /// Returns the rest, as separate runs.
     fn into_runs(self) -> impl Iterator<Item = Run> {
-        self.heads
-            .into_iter()
-            .flat_map(|Reverse(Head { row, rest, .. })| [Run::in_memory(vec![row]), rest])
+        let rests = self.0.into_rests();
+        rests.flat_map(|(row, rest)| [Run::in_memory(vec![row]), rest])
     }
 }
 

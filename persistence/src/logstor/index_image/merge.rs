@@ -62,7 +62,9 @@ impl<I: Iterator<Item = ImageRow>, F: Fn(u32) -> bool> Iterator for RowMerge<'_,
                 .count();
             let (of_key, rest) = self.scanned.split_at(count);
             self.scanned = rest;
-            match row(old, of_key, &self.is_current) {
+            let mut fold = KeyFold::of(old, &self.is_current);
+            let added = of_key.iter().try_for_each(|record| fold.add(record));
+            match added.and_then(|()| fold.finish()) {
                 // All its records are gone.
                 Ok(None) => {}
                 Ok(Some(row)) => return Some(Ok(row)),
@@ -72,32 +74,55 @@ impl<I: Iterator<Item = ImageRow>, F: Fn(u32) -> bool> Iterator for RowMerge<'_,
     }
 }
 
-fn row(
-    old: Option<ImageRow>,
-    scanned: &[ScannedRecord],
-    is_current: impl Fn(u32) -> bool,
-) -> Result<Option<ImageRow>, ImageMismatch> {
-    let mut others = Vec::new();
-    let mut winner: Option<ImageRow> = None;
-    if let Some(mut old) = old {
-        others = std::mem::take(&mut old.others);
-        others.retain(|run| is_current(run.segment));
-        winner = Some(old).filter(|old| is_current(old.at.segment));
+/// Counts of a key that are collected before they are summed. Unit tests have few, and sum them often.
+const COUNTS: usize = if cfg!(test) { 3 } else { 1024 };
+
+/// The records of one key, folded into its row: memory for the segments that have some, however many
+/// they are.
+#[derive(Debug)]
+pub(super) struct KeyFold {
+    winner: Option<ImageRow>,
+    others: Vec<CopyCount>,
+    /// Whether `others` has each segment once, ascending.
+    is_summed: bool,
+    sum_at: usize,
+}
+
+impl KeyFold {
+    /// Begins with the row of the last image, if it has one.
+    pub(super) fn of(old: Option<ImageRow>, is_current: impl Fn(u32) -> bool) -> Self {
+        let mut others = Vec::new();
+        let mut winner = None;
+        if let Some(mut old) = old {
+            others = std::mem::take(&mut old.others);
+            others.retain(|run| is_current(run.segment));
+            winner = Some(old).filter(|old| is_current(old.at.segment));
+        }
+        Self {
+            winner,
+            others,
+            is_summed: true,
+            sum_at: COUNTS,
+        }
     }
-    for item in scanned {
+
+    /// Adds a record, which was appended later than what is there.
+    pub(super) fn add(&mut self, record: &ScannedRecord) -> Result<(), ImageMismatch> {
         // Of equal seqnos the scanned record is later.
-        let wins = winner
-            .as_ref()
-            .is_none_or(|winner| winner.seqno <= item.seqno);
+        let winner = self.winner.as_ref();
+        let wins = winner.is_none_or(|winner| winner.seqno <= record.seqno);
         let loser = if wins {
-            winner.as_ref().map(|winner| winner.at.segment)
+            winner.map(|winner| winner.at.segment)
         } else {
-            Some(item.at.segment)
+            Some(record.at.segment)
         };
-        others.extend(loser.map(|segment| CopyCount {
-            segment,
-            records: 1,
-        }));
+        if let Some(segment) = loser {
+            self.others.push(CopyCount {
+                segment,
+                records: 1,
+            });
+            self.is_summed = false;
+        }
         if wins {
             let ScannedRecord {
                 fingerprint,
@@ -105,8 +130,8 @@ fn row(
                 at,
                 tombstone,
                 ..
-            } = *item;
-            winner = Some(ImageRow {
+            } = *record;
+            self.winner = Some(ImageRow {
                 fingerprint,
                 seqno,
                 at,
@@ -114,19 +139,21 @@ fn row(
                 others: Vec::new(),
             });
         }
+        if self.others.len() >= self.sum_at {
+            self.sum()?;
+            self.sum_at = COUNTS.max(2 * self.others.len());
+        }
+        Ok(())
     }
-    let Some(mut row) = winner else {
-        return if others.is_empty() {
-            Ok(None)
-        } else {
-            Err(ImageMismatch)
-        };
-    };
-    if !scanned.is_empty() {
-        others.sort_unstable_by_key(|run| run.segment);
+
+    fn sum(&mut self) -> Result<(), ImageMismatch> {
+        if std::mem::replace(&mut self.is_summed, true) {
+            return Ok(());
+        }
+        self.others.sort_unstable_by_key(|run| run.segment);
         // If too few were counted, a tombstone could be removed too early.
         let mut are_counted = true;
-        others.dedup_by(|run, before| {
+        self.others.dedup_by(|run, before| {
             let joins = run.segment == before.segment;
             if joins {
                 match before.records.checked_add(run.records) {
@@ -136,10 +163,79 @@ fn row(
             }
             joins
         });
-        if !are_counted {
-            return Err(ImageMismatch);
+        if are_counted {
+            Ok(())
+        } else {
+            Err(ImageMismatch)
         }
     }
-    row.others = others;
-    Ok(Some(row))
+
+    /// Returns the row; `None` if all records of the key are gone.
+    pub(super) fn finish(mut self) -> Result<Option<ImageRow>, ImageMismatch> {
+        self.sum()?;
+        match self.winner {
+            Some(winner) => Ok(Some(ImageRow {
+                others: self.others,
+                ..winner
+            })),
+            None if self.others.is_empty() => Ok(None),
+            None => Err(ImageMismatch),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logstor::format::{Fingerprint, Location};
+
+    #[test]
+    fn records_of_one_key_are_counted_exactly_in_bounded_memory() {
+        let record = |n: u32| ScannedRecord {
+            epoch: 1,
+            fingerprint: Fingerprint::MIN,
+            // Copies of each revision, in any order of segments.
+            seqno: u64::from(n / 2),
+            at: Location {
+                segment: n * 7 % 5,
+                offset: n,
+                len: 1,
+            },
+            tombstone: false,
+            collection: None,
+            append_seqno: n.into(),
+        };
+        let old = ImageRow {
+            fingerprint: Fingerprint::MIN,
+            seqno: 0,
+            at: Location {
+                segment: 2,
+                offset: 9,
+                len: 1,
+            },
+            tombstone: true,
+            others: [2, 3]
+                .map(|segment| CopyCount {
+                    segment,
+                    records: 4,
+                })
+                .into(),
+        };
+        // Segment 3 is another use now.
+        let mut fold = KeyFold::of(Some(old), |segment| segment != 3);
+        for n in 0..1000 {
+            fold.add(&record(n)).expect("counted");
+            assert!(fold.others.len() <= 2 * 5 + COUNTS, "{}", fold.others.len());
+        }
+        let row = fold.finish().expect("counted").expect("one wins");
+        assert_eq!(row.at, record(999).at, "the copy that was written last");
+        // 200 in each; five from before, and the winner is none of the others.
+        let expected = [200, 200, 205, 199, 200];
+        let found: Vec<_> = row
+            .others
+            .iter()
+            .map(|run| (run.segment, run.records))
+            .collect();
+        assert_eq!(found, (0..).zip(expected).collect::<Vec<_>>());
+    }
 }

@@ -12,9 +12,7 @@
 
 mod run_file;
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::binary_heap::PeekMut;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::run_file::{Run, RunFile};
@@ -22,6 +20,7 @@ use super::file_names::{RUNS, image_file_name};
 use crate::contract::EngineError;
 use crate::logstor::format::{CollectionHighSeqnos, Fingerprint};
 use crate::logstor::log::{ScannedRecord, StoreContext};
+use crate::merged_runs::MergedRuns;
 
 /// Records of a run: about 5 MiB. Unit tests have few records, and several runs of them.
 const RUN_RECORDS: usize = if cfg!(test) { 24 } else { 64 << 10 };
@@ -47,7 +46,7 @@ pub(in crate::logstor) struct RecordSorter {
     image_number: u64,
     rows: Vec<Row>,
     high_seqnos: BTreeMap<u16, CollectionHighSeqnos>,
-    file: Option<RunFile>,
+    file: Option<Arc<RunFile>>,
     runs: Vec<Run>,
 }
 
@@ -86,17 +85,16 @@ impl RecordSorter {
 
     fn write_run(&mut self) -> Result<(), EngineError> {
         self.rows.sort_unstable_by_key(Row::key);
-        let file = match &mut self.file {
+        let file = match &self.file {
             Some(file) => file,
-            none => {
-                let path = self
-                    .context
-                    .dir
-                    .join(image_file_name(self.image_number) + RUNS);
-                none.insert(RunFile::create(&self.context, path)?)
+            None => {
+                let name = image_file_name(self.image_number) + RUNS;
+                let file = RunFile::create(&self.context, self.context.dir.join(name))?;
+                self.file.insert(Arc::new(file))
             }
         };
-        self.runs.push(file.append(&self.rows)?);
+        let offset = self.runs.last().map_or(0, Run::end);
+        self.runs.push(file.append(offset, &self.rows)?);
         self.rows.clear();
         Ok(())
     }
@@ -107,23 +105,17 @@ impl RecordSorter {
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
     pub(in crate::logstor) fn finish(mut self) -> Result<SortedRecords, EngineError> {
         self.rows.sort_unstable_by_key(Row::key);
-        let mut sorted = SortedRecords {
-            heads: BinaryHeap::with_capacity(self.runs.len() + 1),
+        let runs = self.runs.into_iter().chain([Run::in_memory(self.rows)]);
+        Ok(SortedRecords {
+            rows: MergedRuns::of(runs)?,
             high_seqnos: self.high_seqnos,
             file: self.file,
-        };
-        let runs = self.runs.into_iter().chain([Run::in_memory(self.rows)]);
-        for mut rest in runs {
-            if let Some(row) = rest.next(sorted.file.as_ref())? {
-                sorted.heads.push(Reverse(Head { row, rest }));
-            }
-        }
-        Ok(sorted)
+        })
     }
 
     /// Leaves the file to the next opening of the store.
-    pub(in crate::logstor) fn leave_file(&mut self) {
-        if let Some(file) = &mut self.file {
+    pub(in crate::logstor) fn leave_file(&self) {
+        if let Some(file) = &self.file {
             file.leave();
         }
     }
@@ -132,38 +124,10 @@ impl RecordSorter {
 /// Records in order.
 #[derive(Debug)]
 pub(in crate::logstor) struct SortedRecords {
-    /// Runs that have a record left.
-    heads: BinaryHeap<Reverse<Head>>,
+    rows: MergedRuns<Run>,
     high_seqnos: BTreeMap<u16, CollectionHighSeqnos>,
-    file: Option<RunFile>,
+    file: Option<Arc<RunFile>>,
 }
-
-/// The first record of a run, and the rest of the run.
-#[derive(Debug)]
-struct Head {
-    row: Row,
-    rest: Run,
-}
-
-impl Ord for Head {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.row.key().cmp(&other.row.key())
-    }
-}
-
-impl PartialOrd for Head {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Head {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Head {}
 
 impl SortedRecords {
     /// Returns the highest seqno of each collection of a vBucket's records.
@@ -171,47 +135,30 @@ impl SortedRecords {
         self.high_seqnos.get(&vb).cloned().unwrap_or_default()
     }
 
-    /// Returns whether records of a vBucket are left.
-    pub(super) fn has_more(&self, vb: u16) -> bool {
-        self.heads.peek().is_some_and(|head| head.0.row.vb == vb)
+    /// Returns the fingerprint of a vBucket's next record.
+    pub(super) fn next_of(&self, vb: u16) -> Option<Fingerprint> {
+        let next = self.rows.peek().filter(|row| row.vb == vb);
+        next.map(|row| row.record.fingerprint)
     }
 
-    /// Returns the next records of a vBucket, up to a fingerprint. Without one, they are at least
-    /// `count` if as many are left, and all records of the last one's key.
+    /// Takes the next record if it is of a vBucket and a fingerprint.
     ///
     /// # Errors
     /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
     pub(super) fn take(
         &mut self,
         vb: u16,
-        upto: Option<Fingerprint>,
-        count: usize,
-    ) -> Result<Vec<ScannedRecord>, EngineError> {
-        let mut taken: Vec<ScannedRecord> = Vec::new();
-        while let Some(mut head) = self.heads.peek_mut() {
-            let Row { vb: of, record } = head.0.row;
-            let is_due = match upto {
-                Some(upto) => record.fingerprint <= upto,
-                None => {
-                    let last = taken.last().map(|last| last.fingerprint);
-                    taken.len() < count || last == Some(record.fingerprint)
-                }
-            };
-            if of != vb || !is_due {
-                break;
-            }
-            taken.push(record);
-            match head.0.rest.next(self.file.as_ref())? {
-                Some(row) => head.0.row = row,
-                None => drop(PeekMut::pop(head)),
-            }
+        of: Fingerprint,
+    ) -> Result<Option<ScannedRecord>, EngineError> {
+        if self.next_of(vb) != Some(of) {
+            return Ok(None);
         }
-        Ok(taken)
+        Ok(self.rows.next()?.map(|row| row.record))
     }
 
     /// Leaves the file to the next opening of the store.
-    pub(super) fn leave_file(&mut self) {
-        if let Some(file) = &mut self.file {
+    pub(super) fn leave_file(&self) {
+        if let Some(file) = &self.file {
             file.leave();
         }
     }
@@ -277,23 +224,13 @@ mod tests {
                 let highest = highest.map(|row| row.record.seqno).max();
                 let known = sorted.high_seqnos(vb).iter().next().map(|(_, high)| high);
                 assert_eq!(known, highest);
-                // Half by fingerprint, and the rest by number.
-                let middle = record(18).fingerprint;
-                let first = sorted.take(vb, Some(middle), 0).expect("readable");
-                assert!(first.iter().all(|record| record.fingerprint <= middle));
-                found.extend(first.into_iter().map(|record| Row { vb, record }));
-                while sorted.has_more(vb) {
-                    let some = sorted.take(vb, None, 10).expect("readable");
-                    let is_whole = |row: &Row| {
-                        Some(row.record.fingerprint) != some.last().map(|last| last.fingerprint)
-                    };
-                    assert!(
-                        sorted
-                            .heads
-                            .peek()
-                            .is_none_or(|head| head.0.row.vb != vb || is_whole(&head.0.row))
-                    );
-                    found.extend(some.into_iter().map(|record| Row { vb, record }));
+                while let Some(of) = sorted.next_of(vb) {
+                    let other = record(if of == record(0).fingerprint { 1 } else { 0 });
+                    let none = sorted.take(vb, other.fingerprint).expect("readable");
+                    assert!(none.is_none(), "of another key");
+                    while let Some(record) = sorted.take(vb, of).expect("readable") {
+                        found.push(Row { vb, record });
+                    }
                 }
             }
             let text = |rows: &[Row]| format!("{rows:?}");

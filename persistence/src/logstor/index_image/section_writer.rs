@@ -9,13 +9,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::vec;
 
 use lowtide_checkpoint::internal::{Invariant, checked_invariant};
 
 use super::directory::{ImageDirectory, ImageSection, RowBlock, StateRow};
 use super::file_names::{UNFINISHED, image_file_name};
 use super::image::Image;
-use super::merge::RowMerge;
+use super::merge::KeyFold;
 use super::record_sort::SortedRecords;
 use super::row::{ImageRow, decode_rows};
 use crate::contract::{Budget, EngineError};
@@ -28,8 +29,8 @@ use crate::logstor::log::{Catalog, CatalogEntry, ScannedState, StoreContext};
 const BLOCK_BYTES: usize = if cfg!(test) { 512 } else { 16 << 10 };
 /// Bytes that are synced at once: syncs of commits wait for them.
 const SYNC_BYTES: u64 = 512 << 10;
-/// Records that are merged in a step where there are no rows of a last image.
-const RECORDS: usize = 4096;
+/// Keys that are merged between two looks at a step's budget.
+const KEYS: usize = 512;
 
 #[derive(Debug)]
 pub(in crate::logstor) struct SectionWriter {
@@ -54,8 +55,10 @@ pub(in crate::logstor) struct SectionWriter {
 #[derive(Debug)]
 struct Current {
     section: ImageSection,
-    /// Blocks of the last image that are not merged, last first.
+    /// Blocks of the last image that are not read, last first.
     blocks: Vec<RowBlock>,
+    /// Rows of the last image that are read and not merged.
+    old: vec::IntoIter<ImageRow>,
     /// Bytes of rows that are not written.
     bytes: Vec<u8>,
     /// Fingerprint of the last row.
@@ -154,24 +157,23 @@ impl SectionWriter {
         Current {
             section,
             blocks,
+            old: Vec::new().into_iter(),
             bytes: Vec::new(),
             last: Fingerprint::MIN,
         }
     }
 
-    /// Merges a block of the last image, or, behind its last block, some scanned records.
+    /// Merges some keys. Returns nothing once the section is whole.
     fn advance(&mut self, mut current: Current) -> Result<Option<Current>, EngineError> {
-        let mut old = Vec::new();
-        if let Some(block) = current.blocks.pop() {
-            old = self.last_image()?.rows(&block)?;
-        }
-        let upto = old.last().map(|row| row.fingerprint);
-        let scanned = self.records.take(current.section.vb, upto, RECORDS)?;
-        let merge = RowMerge::new(old, &scanned, |segment| self.is_current(segment));
-        let rows: Vec<ImageRow> = merge
-            .collect::<Result<_, _>>()
-            .map_err(|_| self.mismatch())?;
-        for row in rows {
+        for _ in 0..KEYS {
+            let Some(row) = self.next_row(&mut current)? else {
+                if !current.bytes.is_empty() {
+                    self.put(&mut current)?;
+                }
+                self.directory.sections.push(current.section);
+                return Ok(None);
+            };
+            let Some(row) = row else { continue };
             row.encode(&mut current.bytes);
             current.last = row.fingerprint;
             current.section.rows += 1;
@@ -179,15 +181,32 @@ impl SectionWriter {
                 self.put(&mut current)?;
             }
         }
-        let is_over = current.blocks.is_empty() && !self.records.has_more(current.section.vb);
-        if is_over && !current.bytes.is_empty() {
-            self.put(&mut current)?;
-        }
-        if is_over {
-            self.directory.sections.push(current.section);
-            return Ok(None);
-        }
         Ok(Some(current))
+    }
+
+    /// Merges a key's row of the last image with the key's scanned records. The row is `None` if all its
+    /// records are gone. Returns nothing if there is no key left.
+    fn next_row(&mut self, current: &mut Current) -> Result<Option<Option<ImageRow>>, EngineError> {
+        if current.old.as_slice().is_empty()
+            && let Some(block) = current.blocks.pop()
+        {
+            current.old = self.last_image()?.rows(&block)?.into_iter();
+        }
+        let vb = current.section.vb;
+        let old = current.old.as_slice().first().map(|row| row.fingerprint);
+        let Some(of) = old.into_iter().chain(self.records.next_of(vb)).min() else {
+            return Ok(None);
+        };
+        let old = if old == Some(of) {
+            current.old.next()
+        } else {
+            None
+        };
+        let mut fold = KeyFold::of(old, |segment| self.is_current(segment));
+        while let Some(record) = self.records.take(vb, of)? {
+            fold.add(&record).map_err(|_| self.mismatch())?;
+        }
+        fold.finish().map(Some).map_err(|_| self.mismatch())
     }
 
     /// Returns whether a use that the last image covers goes on: then this image covers it, too.

@@ -4,6 +4,8 @@
 //! lengths, key, value). Runs are not synced: after a crash they are removed, not read. A frame
 //! that differs from what was written is an error.
 
+use std::cmp::Ordering;
+
 use bytes::Bytes;
 
 use crate::contract::EngineError;
@@ -11,6 +13,7 @@ use crate::couchstore::file::Source;
 use crate::couchstore::format::fields::put;
 use crate::couchstore::format::node::take_lengths;
 use crate::couchstore::format::{Checksum, Entry, Fields};
+use crate::merged_runs::SortedRun;
 use crate::numbers::to_u64;
 
 /// Length at which a frame is closed.
@@ -104,8 +107,12 @@ impl Run {
             rows: rows.into_iter(),
         }
     }
+}
 
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, EngineError> {
+impl SortedRun for Run {
+    type Row = Entry;
+
+    fn next(&mut self) -> Result<Option<Entry>, EngineError> {
         if let Some(row) = self.rows.next() {
             return Ok(Some(row));
         }
@@ -118,6 +125,10 @@ impl Run {
             }
             _ => Ok(None),
         }
+    }
+
+    fn compare(one: &Entry, other: &Entry) -> Ordering {
+        one.key.cmp(&other.key)
     }
 }
 

@@ -14,14 +14,17 @@
 //!
 //! A block that differs from what was written is an error.
 
+use std::cmp;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Row;
 use crate::contract::EngineError;
 use crate::disk::DiskFile;
 use crate::logstor::format::{Fingerprint, Location, to_u64, u32_at, u64_at};
 use crate::logstor::log::{ScannedRecord, StoreContext};
+use crate::merged_runs::SortedRun;
 
 const RECORD_BYTES: usize = 56;
 const CHECKSUM_BYTES: usize = 4;
@@ -39,8 +42,7 @@ pub(super) struct RunFile {
     context: Arc<StoreContext>,
     path: PathBuf,
     file: Arc<dyn DiskFile>,
-    written_bytes: u64,
-    is_left: bool,
+    is_left: AtomicBool,
 }
 
 impl RunFile {
@@ -53,17 +55,16 @@ impl RunFile {
             context: Arc::clone(context),
             path,
             file,
-            written_bytes: 0,
-            is_left: false,
+            is_left: AtomicBool::new(false),
         })
     }
 
-    /// Appends a run of sorted rows.
+    /// Writes a run of sorted rows at an offset, behind the runs before it.
     ///
     /// # Errors
     /// [`EngineError::Disk`].
-    pub(super) fn append(&mut self, rows: &[Row]) -> Result<Run, EngineError> {
-        let offset = self.written_bytes;
+    pub(super) fn append(self: &Arc<Self>, offset: u64, rows: &[Row]) -> Result<Run, EngineError> {
+        let mut end = offset;
         let mut bytes = Vec::with_capacity(WRITE_BYTES);
         for block in rows.chunks(BLOCK_RECORDS) {
             let start = bytes.len();
@@ -71,27 +72,29 @@ impl RunFile {
             let crc = crc32c::crc32c(bytes.get(start..).unwrap_or_default());
             bytes.extend_from_slice(&crc.to_be_bytes());
             if bytes.len() >= WRITE_BYTES {
-                self.write(&mut bytes)?;
+                self.write(&mut end, &mut bytes)?;
             }
         }
-        self.write(&mut bytes)?;
+        self.write(&mut end, &mut bytes)?;
         Ok(Run {
+            file: Some(Arc::clone(self)),
             offset,
+            end,
             unread: rows.len(),
             rows: Vec::new().into_iter(),
         })
     }
 
-    fn write(&mut self, bytes: &mut Vec<u8>) -> Result<(), EngineError> {
-        self.file.write_at(&[bytes], self.written_bytes)?;
-        self.written_bytes += to_u64(bytes.len());
+    fn write(&self, end: &mut u64, bytes: &mut Vec<u8>) -> Result<(), EngineError> {
+        self.file.write_at(&[bytes], *end)?;
+        *end += to_u64(bytes.len());
         bytes.clear();
         Ok(())
     }
 
     /// Leaves the file to the next opening of the store.
-    pub(super) const fn leave(&mut self) {
-        self.is_left = true;
+    pub(super) fn leave(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
     }
 
     fn read(&self, offset: u64, records: usize) -> Result<Vec<Row>, EngineError> {
@@ -108,7 +111,7 @@ impl RunFile {
 
 impl Drop for RunFile {
     fn drop(&mut self) {
-        if !self.is_left {
+        if !*self.is_left.get_mut() {
             // A file that can't be removed now is removed when the store is opened.
             let _ = self.context.disk.remove(&self.path);
         }
@@ -118,8 +121,10 @@ impl Drop for RunFile {
 /// Rows in order, in the file or in memory.
 #[derive(Debug)]
 pub(super) struct Run {
+    file: Option<Arc<RunFile>>,
     /// Offset of the next block.
     offset: u64,
+    end: u64,
     /// Records in the file that were not read.
     unread: usize,
     /// Those that were.
@@ -129,21 +134,28 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn in_memory(rows: Vec<Row>) -> Self {
         Self {
+            file: None,
             offset: 0,
+            end: 0,
             unread: 0,
             rows: rows.into_iter(),
         }
     }
 
-    /// Returns the next row. `file` is the one with the run.
-    ///
-    /// # Errors
-    /// [`EngineError::Disk`] or [`EngineError::Corrupt`].
-    pub(super) fn next(&mut self, file: Option<&RunFile>) -> Result<Option<Row>, EngineError> {
+    /// Returns the offset behind it.
+    pub(super) const fn end(&self) -> u64 {
+        self.end
+    }
+}
+
+impl SortedRun for Run {
+    type Row = Row;
+
+    fn next(&mut self) -> Result<Option<Row>, EngineError> {
         if let Some(row) = self.rows.next() {
             return Ok(Some(row));
         }
-        let (Some(file), 1..) = (file, self.unread) else {
+        let (Some(file), 1..) = (&self.file, self.unread) else {
             return Ok(None);
         };
         let count = self.unread.min(BLOCK_RECORDS);
@@ -151,6 +163,10 @@ impl Run {
         self.offset += to_u64(count * RECORD_BYTES + CHECKSUM_BYTES);
         self.unread -= count;
         Ok(self.rows.next())
+    }
+
+    fn compare(one: &Row, other: &Row) -> cmp::Ordering {
+        one.key().cmp(&other.key())
     }
 }
 
@@ -221,7 +237,7 @@ mod tests {
         let (engine, _) = open_with(&MemoryDisk::new(), SMALL).expect("opens");
         let context = &engine.store.context;
         let path = context.dir.join("index-00000001.runs");
-        let mut file = RunFile::create(context, path).expect("created");
+        let file = Arc::new(RunFile::create(context, path).expect("created"));
         let row = |n: u8| Row {
             vb: n.into(),
             record: ScannedRecord {
@@ -239,26 +255,27 @@ mod tests {
             },
         };
         let rows: Vec<Row> = (0..10).map(row).collect();
-        file.append(&rows).expect("written");
-        let whole = || Run {
-            offset: 0,
-            unread: 10,
-            rows: Vec::new().into_iter(),
-        };
-        let read = |file: &RunFile| {
-            let mut run = whole();
-            let rows = std::iter::from_fn(|| run.next(Some(file)).transpose());
+        let end = file.append(0, &rows).expect("written").end();
+        let read = || {
+            let mut run = Run {
+                file: Some(Arc::clone(&file)),
+                offset: 0,
+                end,
+                unread: 10,
+                rows: Vec::new().into_iter(),
+            };
+            let rows = std::iter::from_fn(|| run.next().transpose());
             rows.collect::<Result<Vec<_>, _>>()
         };
-        let found = read(&file).expect("readable");
+        let found = read().expect("readable");
         assert_eq!(format!("{found:?}"), format!("{rows:?}"));
-        for at in 0..file.written_bytes {
+        for at in 0..end {
             let mut byte = [0];
             file.file.read_at(&mut byte, at).expect("readable");
             file.file
                 .write_at(&[&[byte[0] ^ 0x40]], at)
                 .expect("written");
-            let error = read(&file).expect_err("damaged");
+            let error = read().expect_err("damaged");
             assert!(matches!(error, EngineError::Corrupt { .. }), "{at}");
             file.file.write_at(&[&byte], at).expect("written");
         }

@@ -97,8 +97,8 @@ impl VBucketIndex {
             let lowest = vbucket.lowest_pin()?;
             (lowest <= shared).then_some(lowest)
         });
-        let here = self.lowest_pin().into_iter().chain([self.high()]);
-        here.chain(before).min().unwrap_or_default()
+        let pinned = self.lowest_pin().into_iter().chain(before);
+        pinned.fold(self.high(), u64::min)
     }
 
     fn lowest_pin(&self) -> Option<u64> {
