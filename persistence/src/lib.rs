@@ -61,14 +61,12 @@ mod fault;
 mod flusher;
 mod hosted;
 pub mod logstor;
-mod merged_runs;
 mod numbers;
 mod read_views;
-mod record;
 // Models have no time and no real threads.
 #[cfg(not(checkpoint_loom))]
 mod runtime;
-mod store_owner;
+mod shared;
 mod sync;
 
 pub use contract::{
@@ -102,4 +100,4 @@ pub use runtime::{
     OpenEngine, OpenReport, OsHost, PersistedFuture, Store, StoreError, StoreEvent, StoreObserver,
     StoreOptions, StoreStats, Unflushed, Write,
 };
-pub use store_owner::{StoreOwner, store_owners};
+pub use shared::{StoreOwner, store_owners};

@@ -19,7 +19,7 @@ use crate::couchstore::store::{
 use crate::couchstore::tools::{Finding, check_commit};
 use crate::disk::{Disk, KeptDirectory, PooledDisk};
 use crate::numbers::to_u64;
-use crate::store_owner::StoreOwner;
+use crate::shared::StoreOwner;
 use crate::sync::{Mutex, RwLock, ranks};
 
 use super::config::CouchstoreConfig;

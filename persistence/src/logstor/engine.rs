@@ -19,7 +19,7 @@ use crate::contract::{
     Executor, InOrder, Job, RecoveryReport, RetainedHistory, RolledBack, Snapshot, VBucketInfo,
 };
 use crate::disk::{Disk, KeptDirectory};
-use crate::store_owner::StoreOwner;
+use crate::shared::StoreOwner;
 
 /// A store of many vBuckets in one log.
 #[derive(Debug)]

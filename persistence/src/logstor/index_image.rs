@@ -5,7 +5,7 @@
 //! `maintenance`.
 //!
 //! ```text
-//! rows, in blocks | directory, a frame of crate::record
+//! rows, in blocks | directory, a frame of crate::shared::record
 //! magic u32 | version u32 | directory's offset u64 | directory's bytes u64
 //! ```
 //!

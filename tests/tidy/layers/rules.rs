@@ -113,14 +113,14 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         place: "persistence/src/couchstore",
-        never: &["crate::logstor", "crate::record", "bincode"],
+        never: &["crate::logstor", "crate::shared::record", "bincode"],
         but: &[],
     },
     // An unmaintained crate is used in one place.
     Rule {
         place: "persistence/src/",
         never: &["bincode"],
-        but: &["persistence/src/record.rs"],
+        but: &["persistence/src/shared/record.rs"],
     },
     // Flusher and follower know the trait and no engine; disks know neither.
     Rule {

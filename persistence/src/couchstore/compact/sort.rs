@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::contract::EngineError;
 use crate::couchstore::file::Source;
 use crate::couchstore::format::Entry;
-use crate::merged_runs::MergedRuns;
+use crate::shared::MergedRuns;
 
 use self::run::{Run, RunWriter};
 

@@ -8,7 +8,7 @@ use lowtide_checkpoint::Vbid;
 
 use crate::contract::EngineError;
 use crate::disk::Disk;
-use crate::store_owner::StoreOwner;
+use crate::shared::StoreOwner;
 
 use super::file_names::{self, Name};
 

@@ -7,7 +7,7 @@ use lowtide_checkpoint::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::record;
+use crate::shared::record;
 
 /// Bytes of the largest state: it must fit into every segment together with other records.
 pub(in crate::logstor) const STATE_BYTES_MAX: usize = 32 << 10;

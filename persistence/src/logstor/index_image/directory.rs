@@ -20,7 +20,7 @@ use crate::logstor::format::{
 };
 use crate::logstor::hash_key::HashKey;
 use crate::logstor::log::{Lineage, ScannedState};
-use crate::record::{self, FRAME_BYTES};
+use crate::shared::record::{self, FRAME_BYTES};
 
 const MAGIC: [u8; 4] = *b"LTIX";
 const VERSION: u32 = 2;

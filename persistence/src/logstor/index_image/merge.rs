@@ -229,7 +229,7 @@ mod tests {
         }
         let row = fold.finish().expect("counted").expect("one wins");
         assert_eq!(row.at, record(999).at, "the copy that was written last");
-        // 200 in each; five from before, and the winner is none of the others.
+        // 200 in each; five from before, and the winner is not among the others.
         let expected = [200, 200, 205, 199, 200];
         let found: Vec<_> = row
             .others

@@ -20,7 +20,7 @@ use super::file_names::{RUNS, image_file_name};
 use crate::contract::EngineError;
 use crate::logstor::format::{CollectionHighSeqnos, Fingerprint};
 use crate::logstor::log::{ScannedRecord, StoreContext};
-use crate::merged_runs::MergedRuns;
+use crate::shared::MergedRuns;
 
 /// Records of a run: about 5 MiB. Unit tests have few records, and several runs of them.
 const RUN_RECORDS: usize = if cfg!(test) { 24 } else { 64 << 10 };

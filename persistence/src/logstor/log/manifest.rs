@@ -8,7 +8,7 @@
 //! slot   frame (catalog, generation) | frame (generation, edit) | ... | zeros
 //! ```
 //!
-//! Frames are those of [`record`](crate::record). One slot counts: the valid one with the higher
+//! Frames are those of [`record`](crate::shared::record). One slot counts: the valid one with the higher
 //! generation.
 //!
 //! # Invariants

@@ -26,7 +26,7 @@ use crate::logstor::format::{
     FIXED_BYTES, KEY_BYTES_MAX, PurgedTombstones, RecordView, VALUE_BYTES_MAX, decode_item, to_u32,
     to_usize, u32_at,
 };
-use crate::record::{self, FRAME_BYTES};
+use crate::shared::record::{self, FRAME_BYTES};
 
 /// A piece ends with the record that reaches this.
 pub(super) const PIECE_BYTES: usize = 64 << 10;

@@ -9,7 +9,7 @@ use lowtide_checkpoint::Vbid;
 use super::export_format::{HEAD_BYTES_MAX, Head, PREFIX_BYTES, PieceKind, Prefix, exported};
 use crate::contract::EngineError;
 use crate::logstor::format::{to_u64, to_usize};
-use crate::record;
+use crate::shared::record;
 
 /// The pieces of an export.
 pub(super) struct ImportSource {

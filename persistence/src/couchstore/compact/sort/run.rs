@@ -13,8 +13,8 @@ use crate::couchstore::file::Source;
 use crate::couchstore::format::fields::put;
 use crate::couchstore::format::node::take_lengths;
 use crate::couchstore::format::{Checksum, Entry, Fields};
-use crate::merged_runs::SortedRun;
 use crate::numbers::to_u64;
+use crate::shared::SortedRun;
 
 /// Length at which a frame is closed.
 const FRAME_BYTES: usize = 16 << 10;

@@ -8,7 +8,7 @@ use crate::couchstore::list_store;
 use crate::couchstore::store::file_names;
 use crate::couchstore::tests::support::{VB, dir, open};
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
-use crate::store_owner::StoreOwner;
+use crate::shared::StoreOwner;
 
 #[test]
 fn directory_of_a_log_store_is_refused_and_unchanged() {

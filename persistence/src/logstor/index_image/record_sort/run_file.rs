@@ -24,7 +24,7 @@ use crate::contract::EngineError;
 use crate::disk::DiskFile;
 use crate::logstor::format::{Fingerprint, Location, to_u64, u32_at, u64_at};
 use crate::logstor::log::{ScannedRecord, StoreContext};
-use crate::merged_runs::SortedRun;
+use crate::shared::SortedRun;
 
 const RECORD_BYTES: usize = 56;
 const CHECKSUM_BYTES: usize = 4;

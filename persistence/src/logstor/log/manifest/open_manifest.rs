@@ -23,7 +23,7 @@ use super::slot::{
 use crate::contract::EngineError;
 use crate::disk::{Access, DiskFile};
 use crate::logstor::format::to_u64;
-use crate::record;
+use crate::shared::record;
 
 /// The open manifest.
 #[derive(Debug)]

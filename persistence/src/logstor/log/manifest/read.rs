@@ -14,7 +14,7 @@ use super::slot::{FRAME_BYTES_MAX, MANIFEST_NAME, SLOT_BYTES_STEP, SlotPlace};
 use crate::contract::EngineError;
 use crate::disk::{Access, Disk, DiskErrorKind};
 use crate::logstor::format::{to_u64, u64_at};
-use crate::record::{self, FRAME_BYTES};
+use crate::shared::record::{self, FRAME_BYTES};
 
 /// Attempts to read a slot that changes meanwhile.
 const ATTEMPTS: u32 = 3;

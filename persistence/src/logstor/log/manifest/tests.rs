@@ -11,7 +11,7 @@ use super::{
 use crate::disk::{Access, Disk, Fault, FaultyDisk, MemoryDisk, PowerLoss};
 use crate::logstor::config::{Geometry, LogstorConfig};
 use crate::logstor::format::PurgedTombstones;
-use crate::record;
+use crate::shared::record;
 
 const DIR: &str = "/store";
 

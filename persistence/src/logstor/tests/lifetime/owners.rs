@@ -8,7 +8,7 @@ use crate::contract::EngineError;
 use crate::disk::{Disk, FaultyDisk, MemoryDisk};
 use crate::logstor::log::{MANIFEST_NAME, SegmentTable};
 use crate::logstor::{LogDirectory, LogFinding, Logstor, LogstorConfig, check_store};
-use crate::store_owner::StoreOwner;
+use crate::shared::StoreOwner;
 
 #[test]
 fn couchstore_directory_is_refused_and_unchanged() {

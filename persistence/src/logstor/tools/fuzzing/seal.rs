@@ -3,7 +3,7 @@
 use crate::logstor::config::BLOCK_BYTES;
 use crate::logstor::format::{HEADER_BYTES, MAGIC, keyed_crc, to_usize, u32_at};
 use crate::logstor::hash_key::HashKey;
-use crate::record::FRAME_BYTES;
+use crate::shared::record::FRAME_BYTES;
 
 fn put(bytes: &mut [u8], at: usize, value: u32) {
     if let Some(place) = bytes.get_mut(at..at.saturating_add(4)) {

@@ -18,7 +18,7 @@ use crate::disk::{Access, Disk, DiskError};
 use crate::logstor::format::{HEADER_BYTES, to_usize};
 use crate::logstor::index_image::image_number;
 use crate::logstor::log::{Catalog, LogFile, MANIFEST_NAME, Segment, SegmentTable, read_manifest};
-use crate::store_owner::StoreOwner;
+use crate::shared::StoreOwner;
 
 /// A log file.
 #[derive(Debug)]
