@@ -1,6 +1,7 @@
 //! The parts that several engines use, and nobody else: the owner of a directory, small records, sorted runs.
 //!
 //! Engines do not know one another. Code that two of them need is here.
+
 mod merged_runs;
 pub(crate) mod record;
 mod store_owner;
