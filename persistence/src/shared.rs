@@ -1,4 +1,4 @@
-//! The parts that several engines use, and nobody else: the owner of a directory, small records, sorted runs.
+//! The parts that several engines use: the owner of a directory, small records, sorted runs.
 //!
 //! Engines do not know one another. Code that two of them need is here.
 
