@@ -1,6 +1,7 @@
-//! The parts that several engines use: the owner of a directory, small records, sorted runs.
+//! The parts that belong to no single engine: the owner of a directory, small records, sorted runs.
 //!
-//! Engines do not know one another. Code that two of them need is here.
+//! Engines do not know one another. `record` has one user so far, logstor: couchstore's format is the
+//! vendor's, and `tests/tidy` keeps it from there.
 
 mod merged_runs;
 pub(crate) mod record;
